@@ -1,0 +1,139 @@
+"""The command line: a verb names a configuration and a function, and both are imported only when it is called."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trackmaster import __version__
+from trackmaster.errors import InterruptedRunError, TrackmasterError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing the program does: its configuration class and its function, both as ``module:name``."""
+
+    help: str
+    config: str
+    function: str
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb(
+        "replays to frames to an encoder to a driving agent, with a report at the end",
+        "trackmaster.experiments.demo:DemoConfig",
+        "trackmaster.experiments.demo:run_demo",
+    ),
+    "gbx show": Verb(
+        "say what is in .Gbx files: map, times, ghosts, inputs",
+        "trackmaster.gbx.command:ShowConfig",
+        "trackmaster.gbx.command:show",
+    ),
+    "track coverage": Verb(
+        "list which blocks of maps have geometry and which do not",
+        "trackmaster.track.command:CoverageConfig",
+        "trackmaster.track.command:show_coverage",
+    ),
+    "track bundle": Verb(
+        "make the bundled tracks and their expert replays again",
+        "trackmaster.expert.bundle:BundleConfig",
+        "trackmaster.expert.bundle:run_bundle",
+    ),
+    "capture": Verb(
+        "turn replays into verified, labelled frames",
+        "trackmaster.capture:CaptureConfig",
+        "trackmaster.capture:run_capture",
+    ),
+    "pretrain": Verb(
+        "train a visual encoder on captured frames",
+        "trackmaster.pretrain:PretrainConfig",
+        "trackmaster.pretrain:run_pretrain",
+    ),
+    "train": Verb(
+        "train a driving agent",
+        "trackmaster.distributed:TrainConfig",
+        "trackmaster.distributed:run_train",
+    ),
+    "evaluate": Verb(
+        "drive a trained agent over deterministic episodes and count its finishes",
+        "trackmaster.distributed:EvaluateConfig",
+        "trackmaster.distributed:run_evaluate",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0 done, 1 refused with a sentence, 2 wrong use, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0 if words else 2
+    if words[0] in {"-V", "--version"}:
+        print(f"trackmaster {__version__}")
+        return 0
+    name = _verb_of(words)
+    if name is None:
+        print(_unknown(words), file=sys.stderr)
+        return 2
+    return run_verb(name, words[len(name.split()) :])
+
+
+def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
+    """Resolve the configuration of a verb and call its function; scripts with names of their own pass ``prog``."""
+    verb = VERBS[name]
+    label = prog or f"trackmaster {name}"
+    try:
+        config = _load(verb.config).load(argv, prog=label)
+        return int(_load(verb.function)(config) or 0)
+    except InterruptedRunError as stop:
+        print(f"{label}: {stop}", file=sys.stderr)
+        return 130
+    except TrackmasterError as error:
+        print(f"{label}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{label}: interrupted; whatever was finished before is kept.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _verb_of(words: Sequence[str]) -> str | None:
+    two = " ".join(words[:2])
+    return two if two in VERBS else words[0] if words[0] in VERBS else None
+
+
+def _overview() -> str:
+    width = max(len(name) for name in VERBS)
+    lines = [f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: trackmaster VERB [flags]",
+            "",
+            "Leaderboard replays go in, a driving agent and an honest report come out.",
+            "",
+            "verbs:",
+            *lines,
+            "",
+            "'trackmaster VERB --help' lists the flags of a verb; every verb takes --config FILE (YAML).",
+        ]
+    )
+
+
+def _unknown(words: Sequence[str]) -> str:
+    group = [name for name in VERBS if name.startswith(f"{words[0]} ")]
+    if group:
+        return f"trackmaster {words[0]}: expected one of: {', '.join(group)}."
+    close = difflib.get_close_matches(words[0], VERBS, n=1)
+    hint = f"Did you mean '{close[0]}'?" if close else "'trackmaster --help' lists the verbs."
+    return f"trackmaster: '{words[0]}' is not a verb. {hint}"

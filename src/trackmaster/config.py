@@ -1,0 +1,256 @@
+"""One base for every configuration: defaults < YAML file < environment < flags, and a typo anywhere stops the run.
+
+pydantic-settings reads the sources; what it lets pass (a missing file, a misspelt environment variable) is checked
+here, and its validation errors become sentences with a suggestion.
+"""
+
+import contextvars
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Self, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from trackmaster.errors import ConfigError
+
+NESTED = "__"
+_FILE_VALUES: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar("file_values", default=None)
+
+
+class Section(BaseModel):
+    """A group of settings inside a ``Settings`` class: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Settings(BaseSettings):
+    """Base of every configuration of the project.
+
+    A subclass sets ``env_prefix`` in its ``model_config`` when environment variables may set its fields, and
+    ``default_yaml`` when it has a file of its own. ``load`` resolves all sources; constructing a subclass directly
+    takes the arguments, then the environment, then the defaults.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        env_nested_delimiter=NESTED,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_exit_on_error=False,
+        nested_model_default_partial_update=True,
+        protected_namespaces=(),
+    )
+
+    default_yaml: ClassVar[tuple[str, ...]] = ()
+    """Files to read when no ``--config`` is given, relative to the working directory; the first that exists counts."""
+
+    foreign_env_prefixes: ClassVar[tuple[str, ...]] = ()
+    """Longer prefixes that belong to other configurations and are no misspelt fields of this one."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the YAML values that ``load`` found below the environment; without a prefix the environment is mute."""
+        del dotenv_settings, file_secret_settings
+        sources: list[PydanticBaseSettingsSource] = [init_settings]
+        if settings_cls.model_config.get("env_prefix"):
+            sources.append(env_settings)
+        file_values = _FILE_VALUES.get()
+        if file_values:
+            sources.append(InitSettingsSource(settings_cls, init_kwargs=dict(file_values)))
+        return tuple(sources)
+
+    @classmethod
+    def load(
+        cls,
+        argv: Sequence[str] = (),
+        *,
+        config: str | Path | None = None,
+        prog: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Resolve defaults, YAML, environment and flags into one frozen configuration.
+
+        Args:
+            argv: flags without the program's name; ``--config FILE`` replaces the default YAML file completely.
+            config: the same as ``--config`` for callers without a command line.
+            prog: name printed by ``--help``.
+            environment: where to look for misspelt variable names; the process's own environment by default.
+
+        Raises:
+            ConfigError: a source holds a name or a value that the configuration does not know.
+            SystemExit: ``--help`` was printed.
+        """
+        flags, flagged = _split_config_flag(argv)
+        path = _existing_yaml(flagged if flagged is not None else config, cls.default_yaml)
+        values = read_yaml(path) if path is not None else {}
+        _refuse_misspelt_environment(cls, os.environ if environment is None else environment)
+        token = _FILE_VALUES.set(values)
+        try:
+            source: CliSettingsSource[Any] = CliSettingsSource(cls, cli_prog_name=prog, cli_parse_args=list(flags))
+            return cls(_cli_settings_source=source)
+        except ValidationError as error:
+            raise ConfigError(_explain_validation(cls, error, path, values)) from None
+        except SettingsError as error:
+            raise ConfigError(_explain_flags(cls, str(error), prog)) from None
+        finally:
+            _FILE_VALUES.reset(token)
+
+    def to_yaml(self) -> str:
+        """Return the whole resolved configuration as YAML text that ``--config`` reads back."""
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; an empty file gives an empty one.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or holds something other than ``key: value`` lines.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the configuration file cannot be read ({error}).") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: this is not valid YAML ({' '.join(str(error).split())}).") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: found a {type(content).__name__} at the top, expected 'key: value' lines.")
+    return content
+
+
+def _split_config_flag(argv: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take ``--config FILE`` (or ``--config=FILE``) out of the flags."""
+    rest: list[str] = []
+    config: str | None = None
+    words = iter(argv)
+    for word in words:
+        if word == "--config":
+            config = next(words, None)
+            if config is None:
+                raise ConfigError("--config needs the path of a YAML file behind it.")
+        elif word.startswith("--config="):
+            config = word.partition("=")[2]
+        else:
+            rest.append(word)
+    return rest, config
+
+
+def _existing_yaml(named: str | Path | None, defaults: tuple[str, ...]) -> Path | None:
+    if named is not None:
+        path = Path(named)
+        if not path.is_file():
+            raise ConfigError(f"--config {path}: there is no such file. Give the path of a YAML file, or leave it out.")
+        return path
+    return next((Path(name) for name in defaults if Path(name).is_file()), None)
+
+
+def _suggest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(sorted(known))}."
+
+
+def _submodel(annotation: Any) -> type[BaseModel] | None:
+    """Return the model class in an annotation such as ``Section`` or ``Section | None``."""
+    candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every field of a model and of its sections, as tuples of names."""
+    for name, field in model.model_fields.items():
+        yield (*prefix, name)
+        nested = _submodel(field.annotation)
+        if nested is not None:
+            yield from _paths(nested, (*prefix, name))
+
+
+def _refuse_misspelt_environment(cls: type[Settings], environment: Mapping[str, str]) -> None:
+    """Refuse a variable that carries our prefix without naming a field, or that is one slip away from one that does."""
+    prefix = str(cls.model_config.get("env_prefix", "")).upper()
+    if not prefix:
+        return
+    known = [prefix + NESTED.join(path).upper() for path in _paths(cls)]
+    for name in sorted(environment):
+        upper = name.upper()
+        if upper in known or any(upper.startswith(foreign.upper()) for foreign in cls.foreign_env_prefixes):
+            continue
+        slip = difflib.get_close_matches(upper, known, n=1, cutoff=0.9)
+        if upper.startswith(prefix) or slip:
+            hint = f" Did you mean '{slip[0]}'?" if slip else _suggest(upper, known)
+            raise ConfigError(f"The environment variable {name} sets nothing in {cls.__name__}.{hint}")
+
+
+def _names_at(model: type[BaseModel], parents: Sequence[str]) -> list[str]:
+    for parent in parents:
+        field = model.model_fields.get(parent)
+        nested = _submodel(field.annotation) if field is not None else None
+        if nested is None:
+            return []
+        model = nested
+    return list(model.model_fields)
+
+
+def _in_file(values: Mapping[str, Any], location: Sequence[str]) -> bool:
+    here: Any = values
+    for name in location:
+        if not isinstance(here, Mapping) or name not in here:
+            return False
+        here = here[name]
+    return True
+
+
+def _explain_validation(
+    cls: type[Settings], error: ValidationError, path: Path | None, values: Mapping[str, Any]
+) -> str:
+    lines = []
+    for detail in error.errors():
+        location = [str(part) for part in detail["loc"]]
+        dotted = ".".join(location)
+        where = f"{path}: " if path is not None and _in_file(values, location) else ""
+        if detail["type"] == "extra_forbidden":
+            hint = _suggest(location[-1], _names_at(cls, location[:-1]))
+            lines.append(f"{where}'{dotted}' is not a setting of {cls.__name__}.{hint}")
+        else:
+            found = "" if detail["type"] == "missing" else f", found {detail['input']!r}"
+            lines.append(f"{where}'{dotted or cls.__name__}': {_sentence(detail['msg'])}{found}.")
+    return "\n".join(lines)
+
+
+def _sentence(message: str) -> str:
+    """Return pydantic's message as the start of a sentence of ours."""
+    text = message.removeprefix("Value error, ").rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _explain_flags(cls: type[Settings], message: str, prog: str | None) -> str:
+    unknown = re.search(r"unrecognized arguments: (.*)", message)
+    help_line = f" Run '{prog} --help' for the list." if prog else ""
+    if unknown is None:
+        text = message.removeprefix("error parsing CLI: ")
+        return f"{text[:1].upper()}{text[1:].rstrip('.')}.{help_line}"
+    word = next((w for w in unknown.group(1).split() if w.startswith("-")), unknown.group(1).split()[0])
+    flags = ["--" + ".".join(path).replace("_", "-") for path in _paths(cls)] + ["--config"]
+    return f"The flag {word} is not known here.{_suggest(word.partition('=')[0], flags)}{help_line}"

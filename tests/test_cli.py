@@ -1,0 +1,72 @@
+"""The command line answers in sentences, quickly, and imports only what a verb needs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from trackmaster import cli
+from trackmaster.errors import InterruptedRunError, TrackmasterError
+
+
+def test_help_imports_no_heavy_library() -> None:
+    code = (
+        "import sys; from trackmaster.cli import main; main(['--help']); "
+        "heavy = {'torch', 'warp', 'numpy', 'pydantic', 'lightning'} & set(sys.modules); "
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in cli.VERBS)
+
+
+def test_the_module_runs_like_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trackmaster", "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("trackmaster ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [(["tran"], "Did you mean 'train'?"), (["xyz"], "lists the verbs"), (["track"], "track coverage")],
+)
+def test_unknown_verbs_get_a_sentence(argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(argv) == 2
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(cli.VERBS))
+def test_every_verb_explains_its_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    assert f"usage: trackmaster {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(cli.VERBS))
+def test_every_verb_refuses_an_unknown_flag(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*name.split(), "--no-such-flag"]) == 1
+    assert "--no-such-flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(TrackmasterError("a sentence."), 1), (InterruptedRunError("kept."), 130), (KeyboardInterrupt(), 130)]
+)
+def test_errors_become_sentences_and_exit_codes(
+    raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FakeConfig:
+        @classmethod
+        def load(cls, argv: list[str], *, prog: str) -> "FakeConfig":
+            return cls()
+
+    def fail(config: FakeConfig) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli, "_load", {"c": FakeConfig, "f": fail}.__getitem__)
+    monkeypatch.setitem(cli.VERBS, "fake", cli.Verb("", "c", "f"))
+    assert cli.main(["fake"]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("trackmaster fake: ")
+    assert "Traceback" not in error

@@ -1,0 +1,135 @@
+"""Where a setting comes from, and what happens to a typo."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+from pydantic_settings import CliToggleFlag, SettingsConfigDict
+
+from trackmaster.config import Section, Settings
+from trackmaster.errors import ConfigError
+
+
+class Inner(Section):
+    depth: int = 3
+    """How deep."""
+
+
+class Toy(Settings):
+    """A toy."""
+
+    model_config = SettingsConfigDict(env_prefix="TOY_")
+    foreign_env_prefixes = ("TOY_OTHER_",)
+
+    batch_size: int = Field(default=1, ge=1)
+    """Samples per step."""
+    use_tqdm: bool = True
+    """Draw a bar."""
+    no_tqdm: CliToggleFlag[bool] = False
+    """The same as use_tqdm=False."""
+    name: str | None = None
+    """A name."""
+    inner: Inner = Inner()
+    """The inner part."""
+
+
+class Mute(Settings):
+    batch_size: int = 1
+
+
+@pytest.fixture
+def yaml_file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text("batch_size: 2\ninner:\n  depth: 20\n", encoding="utf-8")
+    return path
+
+
+def test_flags_beat_environment_beat_yaml_beat_defaults(yaml_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Toy.load().batch_size == 1
+    assert Toy.load(config=yaml_file).batch_size == 2
+    monkeypatch.setenv("TOY_BATCH_SIZE", "3")
+    monkeypatch.setenv("TOY_INNER__DEPTH", "30")
+    assert Toy.load(config=yaml_file).batch_size == 3
+    found = Toy.load(["--batch-size", "4", "--config", str(yaml_file), "--no-tqdm"])
+    assert (found.batch_size, found.inner.depth, found.no_tqdm) == (4, 30, True)
+
+
+def test_a_flag_of_a_section_leaves_its_other_fields(yaml_file: Path) -> None:
+    assert Toy.load(["--inner.depth", "7"], config=yaml_file) == Toy(batch_size=2, inner=Inner(depth=7))
+
+
+def test_default_yaml_is_read_only_without_config(
+    tmp_path: Path, yaml_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithFile(Toy):
+        default_yaml = ("missing.yaml", "toy.yaml")
+
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text("name: x\n", encoding="utf-8")
+    assert WithFile.load().batch_size == 2
+    assert WithFile.load(config=other).batch_size == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--batch-sise", "3"], "--batch-size"),
+        (["--batch-size", "zero"], "'batch_size'"),
+        (["--batch-size", "0"], "found '0'"),
+        (["--config", "nowhere.yaml"], "there is no such file"),
+        (["--config"], "needs the path"),
+    ],
+)
+def test_wrong_flags_are_sentences(argv: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Toy.load(argv, prog="toy")
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("batch_sise: 3\n", "Did you mean 'batch_size'?"),
+        ("inner:\n  dept: 1\n", "'inner.dept' is not a setting of Toy. Did you mean 'depth'?"),
+        ("batch_size: -1\n", "found -1"),
+        ("- 1\n", "expected 'key: value' lines"),
+        ("a: [1\n", "not valid YAML"),
+    ],
+)
+def test_wrong_yaml_is_a_sentence_that_names_the_file(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        Toy.load(config=path)
+    assert expected in str(error.value)
+    assert "bad.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["TOY_BATCH_SISE", "TOY_XYZ", "TOY_INNER__DEEP", "TYO_BATCH_SIZE"])
+def test_misspelt_environment_variables_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Toy.load(environment={name: "1"})
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert Toy.load(environment={"TOY_OTHER_BATCH_SIZE": "1", "HOME": "/", "TOYS": "2"}).batch_size == 1
+
+
+def test_without_a_prefix_the_environment_is_mute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCH_SIZE", "5")
+    assert Mute.load().batch_size == 1
+
+
+def test_resolved_configuration_reads_back(tmp_path: Path) -> None:
+    first = Toy.load(["--batch-size", "9", "--inner.depth", "1"])
+    path = tmp_path / "resolved.yaml"
+    path.write_text(first.to_yaml(), encoding="utf-8")
+    assert Toy.load(config=path) == first
+
+
+def test_help_is_printed_from_the_field_docstrings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        Toy.load(["--help"], prog="toy")
+    assert stop.value.code == 0
+    assert "Samples per step." in capsys.readouterr().out
