@@ -51,7 +51,8 @@ def test_every_verb_refuses_an_unknown_flag(name: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("raised", "code"), [(TrackmasterError("a sentence."), 1), (InterruptedRunError("kept."), 130), (KeyboardInterrupt(), 130)]
+    ("raised", "code"),
+    [(TrackmasterError("a sentence."), 1), (InterruptedRunError("kept."), 130), (KeyboardInterrupt(), 130)],
 )
 def test_errors_become_sentences_and_exit_codes(
     raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -10,7 +10,7 @@ ACTION_MS = TICK_MS * TICKS_PER_ACTION
 """One decision of an agent (50 ms: 20 decisions per second)."""
 
 STATE_OFFSET_MS = 10
-"""A state seen in the callback of race time T is the ghost's state of T plus this (the game's clock runs one tick behind)."""
+"""The state in the callback of race time T is the ghost's state of T plus this: that clock runs one tick behind."""
 
 CELL_SIZE_M = (32.0, 8.0, 32.0)
 """Stadium block unit along x, y and z."""

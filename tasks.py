@@ -1,0 +1,90 @@
+"""The project's two verbs without make: ``python tasks.py demo`` and ``python tasks.py test`` (also lint, docs, bench).
+
+Needs nothing but Python 3.11: it makes ``.venv`` in the checkout, installs the project there and runs the command.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "installed.txt"
+
+
+def run(*words: str) -> None:
+    """Run a command of the environment and stop with its exit code when it fails."""
+    done = subprocess.run([str(PYTHON), *words], cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def install(*extras: str) -> None:
+    """Make the environment once, and again whenever pyproject.toml changes."""
+    wanted = sorted({*extras, *(STAMP.read_text().split()[1:] if STAMP.is_file() else [])})
+    mark = " ".join([hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16], *wanted])
+    if PYTHON.is_file() and STAMP.is_file() and STAMP.read_text() == mark:
+        return
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file may well be started by an older Python
+        sys.exit(f"trackmaster needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
+    print(f"Setting up {VENV.name} (the first time downloads about 1 GB) ...", flush=True)
+    if not PYTHON.is_file():
+        venv.create(VENV, with_pip=True)
+    target = f".[{','.join(wanted)}]" if wanted else "."
+    run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target)
+    STAMP.write_text(mark)
+
+
+def demo(rest: list[str]) -> None:
+    """Run the main job on the embedded simulator."""
+    install()
+    run("-m", "trackmaster", "demo", *rest)
+
+
+def test(rest: list[str]) -> None:
+    """Run all tests."""
+    install("dev")
+    run("-m", "pytest", *rest)
+
+
+def lint(rest: list[str]) -> None:
+    """Check style and types."""
+    install("dev")
+    run("-m", "ruff", "check", ".", *rest)
+    run("-m", "ruff", "format", "--check", ".")
+    run("-m", "mypy")
+
+
+def docs(rest: list[str]) -> None:
+    """Build the documentation; a warning is an error."""
+    install("docs")
+    run("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *rest)
+    print("Open docs/_build/html/index.html")
+
+
+def bench(rest: list[str]) -> None:
+    """Run every benchmark and print its ratios."""
+    install("dev")
+    for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
+        print(f"== {script.name}", flush=True)
+        run(str(script), *rest)
+
+
+TASKS = {"demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench}
+
+
+def main() -> None:
+    """Read the verb and hand the other words on."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=len(sys.argv) < 3)
+    parser.add_argument("task", choices=TASKS)
+    known, rest = parser.parse_known_args()
+    TASKS[known.task](rest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Progress without a terminal, and files that are whole or absent."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from trackmaster.files import atomic_dir, atomic_path, atomic_write_text
+from trackmaster.progress import PLAIN_INTERVAL_S, progress
+from trackmaster.units import format_race_time
+
+
+def test_progress_without_terminal_prints_plain_lines() -> None:
+    out = io.StringIO()
+    ticks = iter([0.0, PLAIN_INTERVAL_S + 1, PLAIN_INTERVAL_S + 2, PLAIN_INTERVAL_S + 3, 10.0])
+    assert list(progress([1, 2, 3], desc="frames", stream=out, clock=lambda: next(ticks))) == [1, 2, 3]
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("frames: 1/3 (33 %)")
+    assert lines[-1].startswith("frames: 3/3 (100 %)")
+    assert "\r" not in out.getvalue()
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.txt"
+    atomic_write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [p.name for p in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_atomic_dir_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    with pytest.raises(RuntimeError), atomic_dir(target) as temporary:
+        (temporary / "a").write_text("x")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_dir(target) as temporary:
+        (temporary / "a").write_text("x")
+    assert (target / "a").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [(24540, "24.54"), (83450, "1:23.45"), (None, "-"), (-1, "-"), (9638, "9.638"), (60000, "1:00.00")],
+)
+def test_race_times_read_as_people_write_them(time_ms: int | None, text: str) -> None:
+    assert format_race_time(time_ms) == text
