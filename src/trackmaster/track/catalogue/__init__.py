@@ -1,0 +1,22 @@
+"""The block catalogue: name and variant to surfaces, exits, gates and starts."""
+
+from trackmaster.track.catalogue.roads import ROAD_MAIN, ROADS
+from trackmaster.track.catalogue.scenery import SCENERY
+from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
+
+__all__ = ["SCENERY", "BlockSpec", "Clip", "Evidence", "Exit", "Site", "Spawn", "Waypoint", "is_scenery", "lookup"]
+
+_SINGLE: dict[str, BlockSpec] = {**ROADS}
+_BY_VARIANT: dict[str, dict[int, BlockSpec]] = {"StadiumRoadMain": ROAD_MAIN}
+
+
+def lookup(name: str, variant: int) -> BlockSpec | None:
+    """Return what is known about a block, or None for a name (or variant) outside the catalogue."""
+    if name in _BY_VARIANT:
+        return _BY_VARIANT[name].get(variant)
+    return _SINGLE.get(name)
+
+
+def is_scenery(name: str) -> bool:
+    """Tell whether a block is known to be decoration that a car does not touch."""
+    return name in SCENERY

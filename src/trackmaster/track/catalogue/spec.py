@@ -1,0 +1,135 @@
+"""What the catalogue says about one block: its surfaces, exits, gate and start, and how well we know them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from trackmaster.track.mesh import Patch
+from trackmaster.track.pose import TriggerKind
+
+
+class Evidence(Enum):
+    """Where the numbers of a block come from."""
+
+    MEASURED = "measured on ghosts"
+    ASSUMED = "assumed"
+
+
+class Clip(Enum):
+    """What kind of surface an exit joins; only equal kinds connect (a left tilt continues a right one)."""
+
+    ROAD = "R"
+    TILT_LEFT = "tL"
+    TILT_RIGHT = "tR"
+    DIRT = "D"
+    DIRT_HIGH = "DH"
+    TUBE = "T"
+    PLATFORM = "P"
+
+    def joins(self, other: "Clip") -> bool:
+        """Tell whether a road can go on from an exit of this kind to one of the other."""
+        tilts = {Clip.TILT_LEFT, Clip.TILT_RIGHT}
+        return {self, other} == tilts if self in tilts else self is other
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A side of the block through which one drives.
+
+    Attributes:
+        side: 0, 1, 2, 3 = +z, -x, -z, +x of the block before it is turned (numbers as block directions).
+        unit: (x, y, z) cell of the footprint that the side belongs to.
+        clip: what it joins.
+    """
+
+    side: int
+    unit: tuple[int, int, int]
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """A checkpoint or finish gate across the block's forward axis.
+
+    Attributes:
+        kind: checkpoint or finish.
+        plane_m: the car's origin is counted this far before the centre of the block, from either side.
+        surface_m: height of the driving surface over the block's floor.
+        respawn_height_m: height of the car's origin over the block's floor after a respawn.
+        half_width_m: reach of the gate to either side.
+        height_m: reach of the gate above the surface.
+    """
+
+    kind: TriggerKind
+    plane_m: float
+    surface_m: float
+    respawn_height_m: float
+    half_width_m: float = 16.0
+    height_m: float = 8.0
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Where a race begins: behind the centre of the block, origin at this height over the block's floor."""
+
+    behind_m: float
+    height_m: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a block's surfaces need to know about the place it stands on.
+
+    Attributes:
+        on_ground: the block replaces a tile of terrain.
+        joined: (side, unit) pairs of exits and faces where a neighbour goes on seamlessly.
+    """
+
+    on_ground: bool
+    joined: frozenset[tuple[int, tuple[int, int, int]]]
+
+
+Surfaces = Callable[[Site], list[Patch]]
+"""Builds the surfaces of a block in its own frame."""
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One block (or one variant of it) as the catalogue declares it.
+
+    Attributes:
+        family: group for reports, such as ``road`` or ``platform``.
+        surfaces: builder of the block's surfaces.
+        size: footprint (x, z) in cells before turning.
+        exits: sides through which one drives.
+        evidence: whether the shape was measured or assumed.
+        waypoint: gate, if it has one.
+        spawn: start of a race, if it is one.
+        covers_ground: the block takes the place of the grass tiles under it when it stands on the ground.
+    """
+
+    family: str
+    surfaces: Surfaces
+    size: tuple[int, int] = (1, 1)
+    exits: tuple[Exit, ...] = ()
+    evidence: Evidence = Evidence.ASSUMED
+    waypoint: Waypoint | None = None
+    spawn: Spawn | None = None
+    covers_ground: bool = False
+
+    @property
+    def is_assumed(self) -> bool:
+        """The shape was not measured on ghosts."""
+        return self.evidence is Evidence.ASSUMED
+
+
+def exits_of(text: str) -> tuple[Exit, ...]:
+    """Read exits from the compact form of the catalogue: ``"-z@0,0,0:R +z@0,1,0:R"``."""
+    sides = {"+z": 0, "-x": 1, "-z": 2, "+x": 3}
+    exits = []
+    for word in text.split():
+        place, clip = word.split(":")
+        side, unit = place.split("@")
+        x, y, z = (int(number) for number in unit.split(","))
+        exits.append(Exit(sides[side], (x, y, z), Clip(clip)))
+    return tuple(exits)

@@ -1,0 +1,135 @@
+"""Blocks of a map put on the grid: catalogue entry, place in the world, neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trackmaster.track.catalogue import BlockSpec, Clip, Exit, Site, is_scenery, lookup
+from trackmaster.track.coverage import Coverage
+from trackmaster.track.errors import TrackError
+from trackmaster.track.mesh import F64, Patch
+from trackmaster.track.pose import GRID_COLUMNS, GRID_LEVELS, block_offset_m, direction_rotation
+from trackmaster.units import CELL_SIZE_M
+
+if TYPE_CHECKING:
+    from trackmaster.gbx import Block
+
+Joint = tuple[int, int, int]
+"""Middle of a cell's side, in half cells along x and z and in levels: equal joints touch."""
+
+
+@dataclass(frozen=True)
+class PlacedBlock:
+    """A block of a map whose geometry is known."""
+
+    index: int
+    block: Block
+    spec: BlockSpec
+
+    @cached_property
+    def rotation(self) -> F64:
+        """(3, 3) from the block's frame to the world."""
+        return direction_rotation(self.block.direction)
+
+    @cached_property
+    def offset_m(self) -> F64:
+        """Where the block's local origin lies in the world."""
+        return block_offset_m(self.block.direction, (self.block.x, self.block.y, self.block.z), self.spec.size)
+
+    def to_world(self, points_m: F64) -> F64:
+        """Move points (N, 3) or (3,) of the block's frame into the world."""
+        world: F64 = np.asarray(points_m, np.float64) @ self.rotation.T + self.offset_m
+        return world
+
+    def joint(self, side: int, unit: tuple[int, int, int]) -> Joint:
+        """Return the world position of a side of one of the block's cells."""
+        x, y, z = self.to_world(local_joint(side, unit))
+        return round(x / CELL_SIZE_M[0] * 2), round(z / CELL_SIZE_M[2] * 2), round(y / CELL_SIZE_M[1])
+
+    def world_side(self, side: int) -> int:
+        """Return the direction (0..3) into which a side of the block looks after turning."""
+        return (side + self.block.direction) % 4
+
+    def columns(self) -> list[tuple[int, int]]:
+        """Return the (x, z) cells of the block's footprint on the grid."""
+        sx, sz = self.spec.size if self.block.direction % 2 == 0 else self.spec.size[::-1]
+        return [(self.block.x + i, self.block.z + k) for i in range(sx) for k in range(sz)]
+
+    def patches(self, joined: frozenset[tuple[int, tuple[int, int, int]]]) -> list[Patch]:
+        """Return the block's surfaces in the world."""
+        site = Site(on_ground=self.block.is_ground, joined=joined)
+        return [patch.moved(self.rotation, self.offset_m) for patch in self.spec.surfaces(site)]
+
+
+def local_joint(side: int, unit: tuple[int, int, int]) -> F64:
+    """Return the middle of a cell's side at the cell's floor, in the block's frame, metres."""
+    cx, cy, cz = CELL_SIZE_M
+    ahead = ((0.0, 0.5), (-0.5, 0.0), (0.0, -0.5), (0.5, 0.0))[side]
+    return np.array([(unit[0] + 0.5 + ahead[0]) * cx, unit[1] * cy, (unit[2] + 0.5 + ahead[1]) * cz])
+
+
+def place_blocks(blocks: Sequence[Block]) -> tuple[list[PlacedBlock], Coverage]:
+    """Look every block of a map up in the catalogue.
+
+    Raises:
+        TrackError: a block with known geometry lies outside of the map's grid.
+    """
+    placed: list[PlacedBlock] = []
+    unknown: dict[str, int] = {}
+    scenery = assumed = 0
+    for index, block in enumerate(blocks):
+        spec = lookup(block.name, block.variant)
+        if spec is not None:
+            item = PlacedBlock(index, block, spec)
+            _check_on_grid(item)
+            placed.append(item)
+            assumed += spec.is_assumed
+        elif is_scenery(block.name):
+            scenery += 1
+        else:
+            unknown[block.name] = unknown.get(block.name, 0) + 1
+    return placed, Coverage(len(placed), scenery, unknown, assumed)
+
+
+def _check_on_grid(item: PlacedBlock) -> None:
+    block = item.block
+    fits = all(0 <= x < GRID_COLUMNS and 0 <= z < GRID_COLUMNS for x, z in item.columns())
+    if fits and 0 <= block.y < GRID_LEVELS and 0 <= block.direction < 4:
+        return
+    raise TrackError(
+        f"Block {item.index} ({block.name}) stands at ({block.x}, {block.y}, {block.z}) with direction {block.direction}, "
+        f"outside of the {GRID_COLUMNS} x {GRID_LEVELS} x {GRID_COLUMNS} grid of a Stadium map. "
+        "Maps with freely moved blocks (TMUnlimiter) cannot be driven here: leave this one out.")
+
+
+def exits_by_joint(placed: Iterable[PlacedBlock]) -> dict[Joint, list[tuple[PlacedBlock, Exit]]]:
+    """Collect the exits of all blocks by the place where they could meet."""
+    table: dict[Joint, list[tuple[PlacedBlock, Exit]]] = {}
+    for item in placed:
+        for way in item.spec.exits:
+            table.setdefault(item.joint(way.side, way.unit), []).append((item, way))
+    return table
+
+
+def joined_sides(placed: Sequence[PlacedBlock]) -> dict[int, frozenset[tuple[int, tuple[int, int, int]]]]:
+    """Return for each placed block (by map index) the exits and faces where an equal neighbour goes on.
+
+    There the blocks leave out end caps and side walls: an inner wall would trip the wheels at every border.
+    """
+    seen: dict[tuple[Joint, int, Clip], list[tuple[int, tuple[int, tuple[int, int, int]]]]] = {}
+    for item in placed:
+        for way in item.spec.exits:
+            key = (item.joint(way.side, way.unit), item.world_side(way.side), way.clip)
+            seen.setdefault(key, []).append((item.index, (way.side, way.unit)))
+    joined: dict[int, set[tuple[int, tuple[int, int, int]]]] = {}
+    for (joint, side, clip), members in seen.items():
+        opposite = [other for other in Clip if clip.joins(other) and (joint, (side + 2) % 4, other) in seen]
+        if opposite:
+            for index, place in members:
+                joined.setdefault(index, set()).add(place)
+    return {item.index: frozenset(joined.get(item.index, ())) for item in placed}
