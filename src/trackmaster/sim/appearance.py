@@ -1,0 +1,194 @@
+"""What things look like: colours, textures, light and fog of the drawn world.
+
+Every :class:`~trackmaster.track.surface.Look` owns one page of the texture atlas: 32 x 32 m (one block cell), 256 x 256
+texels, with all halved levels behind it so that far surfaces show their mean instead of noise. Patterns are symmetric
+under quarter turns, because a page does not know which way its block is turned.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackmaster.sim.kernels_raster import ATLAS_PAGE, ATLAS_SIZE, ATLAS_TEXELS_PER_M, CLOUD_PAGE, SKY_STEPS
+from trackmaster.track.surface import Look
+
+F32 = NDArray[np.float32]
+Color = tuple[float, float, float]
+
+
+def _default_colors() -> dict[Look, Color]:
+    return {
+        Look.ROAD: (104, 102, 100),
+        Look.KERB: (226, 226, 226),
+        Look.GRASS: (58, 122, 62),
+        Look.PLATFORM: (176, 168, 158),
+        Look.DIRT: (58, 98, 140),
+        Look.WALL: (128, 108, 96),
+        Look.TURBO: (30, 190, 250),
+        Look.CHECKPOINT: (232, 150, 40),
+        Look.FINISH: (48, 44, 226),
+        Look.START: (84, 190, 70),
+        Look.MARKING: (240, 240, 240),
+        Look.SCENERY: (112, 116, 120),
+        Look.WATER: (150, 110, 50),
+        Look.FREE_WHEELING: (60, 110, 240),
+        Look.UNDERSIDE: (74, 72, 72),
+    }
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Colours (blue, green, red; 0..255), light and reach of the drawn world; vary it to randomise pictures.
+
+    Attributes:
+        colors: base colour of each look.
+        contrast: strength of the texture patterns; 0 paints flat colours.
+        sun: direction towards the sun, any length.
+        ambient: light in full shade, 1 = colours as given.
+        diffuse: light added where the sun stands straight above a surface.
+        fog_color: colour of the horizon, into which distance fades.
+        zenith_color: colour of the sky straight up.
+        fog_start: distance where haze begins, as a share of the draw distance.
+        texture_seed: seed of the grain in the textures.
+    """
+
+    colors: dict[Look, Color] = field(default_factory=_default_colors)
+    contrast: float = 1.0
+    sun: tuple[float, float, float] = (0.45, 0.8, -0.4)
+    ambient: float = 0.55
+    diffuse: float = 0.55
+    fog_color: Color = (236, 214, 196)
+    zenith_color: Color = (206, 140, 76)
+    fog_start: float = 0.35
+    texture_seed: int = 0
+
+    def sun_direction(self) -> F32:
+        """Return the unit vector towards the sun, float32 (3,)."""
+        sun = np.asarray(self.sun, np.float64)
+        return (sun / np.sqrt((sun * sun).sum())).astype(np.float32)
+
+    def light(self, normals: F32) -> F32:
+        """Return the brightness (F,) of surfaces with these unit normals (F, 3)."""
+        sun = self.sun_direction()
+        cosine = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
+        return (self.ambient + self.diffuse * np.maximum(cosine, 0)).astype(np.float32)
+
+    def sky(self) -> F32:
+        """Return the colour of the sky by sine of elevation, float32 (SKY_STEPS, 3), horizon first."""
+        height = (np.arange(SKY_STEPS, dtype=np.float32) / (SKY_STEPS - 1))[:, None]
+        share = np.minimum(height * (3.2 - 2.2 * height), 1.0)
+        horizon, zenith = np.asarray(self.fog_color, np.float32), np.asarray(self.zenith_color, np.float32)
+        return (horizon + (zenith - horizon) * share).astype(np.float32)
+
+    def atlas(self) -> NDArray[np.uint32]:
+        """Return all texture pages with their levels as packed 0x00RRGGBB, uint32 (pages * ATLAS_PAGE,)."""
+        rng = np.random.default_rng(self.texture_seed)
+        pages = np.zeros((CLOUD_PAGE + 1, ATLAS_SIZE, ATLAS_SIZE, 3), np.float32)
+        for look in Look:
+            shade = 1.0 + self.contrast * (_pattern(look, rng) - 1.0)
+            pages[look] = np.asarray(self.colors[look], np.float32) * shade
+        pages[CLOUD_PAGE] = _clouds(rng)[..., None]
+        return np.concatenate([_levels(page) for page in pages])
+
+
+def _grid() -> tuple[F32, F32]:
+    """Return the texel centres in metres along u and v, each (ATLAS_SIZE, ATLAS_SIZE)."""
+    at = (np.arange(ATLAS_SIZE, dtype=np.float32) + 0.5) / ATLAS_TEXELS_PER_M
+    v, u = np.meshgrid(at, at, indexing="ij")
+    return u, v
+
+
+def _noise(rng: np.random.Generator, cells: int) -> F32:
+    """Return smooth noise in [0, 1] that tiles, with ``cells`` bumps along each side."""
+    knots = rng.random((cells, cells), dtype=np.float32)
+    at = np.arange(ATLAS_SIZE, dtype=np.float32) * (cells / ATLAS_SIZE)
+    low = at.astype(np.int64)
+    t = at - low
+    t = t * t * (3 - 2 * t)
+    high = (low + 1) % cells
+    rows = knots[low] * (1 - t)[:, None] + knots[high] * t[:, None]
+    smooth: F32 = rows[:, low] * (1 - t) + rows[:, high] * t
+    return smooth
+
+
+def _checker(size_m: float) -> F32:
+    """Return +1 and -1 squares of ``size_m``."""
+    u, v = _grid()
+    return (1 - 2 * (((u // size_m) + (v // size_m)) % 2)).astype(np.float32)
+
+
+def _seams(period_m: float, width_m: float) -> F32:
+    """Return 1 on lines of ``width_m`` around multiples of ``period_m``, else 0."""
+    u, v = _grid()
+    to_line = np.minimum(np.abs((u + period_m / 2) % period_m - period_m / 2),
+                         np.abs((v + period_m / 2) % period_m - period_m / 2))
+    return (to_line < width_m / 2).astype(np.float32)
+
+
+def _rings(count: float) -> F32:
+    """Return diamonds around the cell centre as a wave in [-1, 1]."""
+    u, v = _grid()
+    away = (np.abs(u - 16) + np.abs(v - 16)) / 32
+    return np.sign(np.sin(away * count * 2 * np.pi)).astype(np.float32)
+
+
+def _pattern(look: Look, rng: np.random.Generator) -> F32:
+    """Return the brightness of a look's page around 1, (S, S, 1) or (S, S, 3) where colour changes too."""
+    grain = _noise(rng, 128) - 0.5
+    patches = _noise(rng, 16) - 0.5
+    white = np.ones(3, np.float32)
+    if look == Look.GRASS:
+        shade = 1 + 0.07 * _checker(16) + 0.22 * grain + 0.16 * patches
+    elif look == Look.ROAD:
+        shade = 1 + 0.14 * grain + 0.10 * patches - 0.22 * _seams(32, 0.5) - 0.08 * _seams(8, 0.25)
+    elif look == Look.PLATFORM:
+        shade = 1 + 0.05 * grain + 0.05 * _checker(8) - 0.30 * _seams(16, 0.5) - 0.14 * _seams(4, 0.25)
+    elif look == Look.DIRT:
+        shade = 1 + 0.30 * grain + 0.30 * patches
+    elif look == Look.KERB:
+        red = np.array([0.22, 0.22, 0.95], np.float32)
+        return np.where(_checker(4)[..., None] > 0, white, red) * (1 + 0.06 * grain[..., None])
+    elif look == Look.FINISH:
+        black = np.array([0.1, 0.1, 0.1], np.float32)
+        bright = np.array([240 / 48, 240 / 44, 240 / 226], np.float32)
+        return np.where(_checker(2)[..., None] > 0, bright, black)
+    elif look == Look.TURBO:
+        red = np.array([1.0, 0.35, 0.95], np.float32)
+        return np.where(_rings(4)[..., None] > 0, white, red)
+    elif look == Look.FREE_WHEELING:
+        return np.where(_rings(4)[..., None] > 0, white, 0.45 * white)
+    elif look in (Look.CHECKPOINT, Look.START):
+        shade = 1 + 0.16 * _checker(4)
+    elif look == Look.WALL:
+        shade = 1 + 0.05 * grain - 0.25 * _seams(8, 0.5) + 0.06 * _checker(8)
+    elif look == Look.WATER:
+        shade = 1 + 0.25 * patches
+    elif look == Look.MARKING:
+        shade = 1 + 0.05 * grain
+    else:
+        shade = 1 + 0.10 * grain - 0.20 * _seams(8, 0.25)
+    return np.asarray(shade, np.float32)[..., None]
+
+
+def _clouds(rng: np.random.Generator) -> F32:
+    """Return cloud cover 0..255."""
+    field_ = 0.55 * _noise(rng, 4) + 0.28 * _noise(rng, 8) + 0.12 * _noise(rng, 16) + 0.05 * _noise(rng, 32)
+    cover: F32 = np.clip((field_ - 0.5) * 4, 0, 1) * 215
+    return cover
+
+
+def _levels(page: F32) -> NDArray[np.uint32]:
+    """Return a page and its halved levels down to one texel, packed and joined, (ATLAS_PAGE,)."""
+    parts = []
+    level = page
+    while True:
+        byte = np.clip(level + 0.5, 0, 255).astype(np.uint32)
+        parts.append((byte[..., 0] | (byte[..., 1] << 8) | (byte[..., 2] << 16)).reshape(-1))
+        if len(level) == 1:
+            break
+        level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2]) / 4
+    joined = np.concatenate(parts)
+    if len(joined) != ATLAS_PAGE:
+        raise AssertionError(f"a page has {len(joined)} texels, the kernel reads {ATLAS_PAGE}")
+    return joined
