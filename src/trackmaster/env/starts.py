@@ -1,0 +1,91 @@
+"""Where an episode begins: the start line, a slightly disturbed one for evaluation, or a kept state on the way.
+
+On the simulator equal starts give equal runs, so "n deterministic episodes" are n starts drawn from one seed;
+attempt 0 is undisturbed and gives the official time.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from trackmaster.game.fleet import CarSnapshot
+from trackmaster.game.start import UNDISTURBED, Start
+from trackmaster.units import TICK_MS
+
+MAX_WAIT_TICKS: Final = 5
+MAX_LATERAL_M: Final = 0.5
+MAX_YAW_RAD: Final = np.pi / 180
+
+KEEP_EVERY_MS: Final = 1_000
+"""Race time between two states that a running episode offers as starts."""
+POOL_SIZE: Final = 256
+"""Kept states; the oldest leaves first."""
+
+
+def evaluation_starts(seed: int, attempts: int) -> tuple[Start, ...]:
+    """Return the starts of an evaluation: number 0 undisturbed, the others drawn; a prefix does not depend on ``attempts``."""
+    return tuple(_drawn_start(seed, attempt) if attempt else UNDISTURBED for attempt in range(attempts))
+
+
+def _drawn_start(seed: int, attempt: int) -> Start:
+    rng = np.random.default_rng((seed, attempt))
+    return Start(
+        wait_ticks=int(rng.integers(0, MAX_WAIT_TICKS + 1)),
+        lateral_m=float(rng.uniform(-MAX_LATERAL_M, MAX_LATERAL_M)),
+        yaw_rad=float(rng.uniform(-MAX_YAW_RAD, MAX_YAW_RAD)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptStart:
+    """The complete state of one car in mid-episode; fits every car on the same track."""
+
+    time_ms: int
+    track_index: int
+    state: CarSnapshot
+    books: dict[str, Any]
+
+
+class StartPool:
+    """Keeps states of running episodes and gives them out as starts, none of them shortly before a failure.
+
+    Episodes that always begin at the start line see the late parts of a long track rarely; half of the episodes from
+    kept states cure that.
+    """
+
+    def __init__(self, n_cars: int, margin_ticks: int) -> None:
+        """Begin empty.
+
+        Args:
+            n_cars: cars that offer states.
+            margin_ticks: how long before a failure a state must lie.
+        """
+        self._margin_ms = margin_ticks * TICK_MS
+        self._offered: list[list[KeptStart]] = [[] for _ in range(n_cars)]
+        self._pool: deque[KeptStart] = deque(maxlen=POOL_SIZE)
+
+    def __len__(self) -> int:
+        """Return how many starts can be drawn."""
+        return len(self._pool)
+
+    def wants(self, car: int, time_ms: int) -> bool:
+        """Return whether ``car`` should offer its state now."""
+        offered = self._offered[car]
+        return time_ms - (offered[-1].time_ms if offered else 0) >= KEEP_EVERY_MS
+
+    def offer(self, car: int, start: KeptStart) -> None:
+        """Take a state of a running episode; it can be drawn once the episode has ended well after it."""
+        self._offered[car].append(start)
+
+    def close_episode(self, car: int, time_ms: int, *, failed: bool) -> None:
+        """Move the states of a finished or failed episode that lie early enough into the pool."""
+        limit_ms = time_ms - self._margin_ms if failed else time_ms
+        self._pool.extend(start for start in self._offered[car] if start.time_ms <= limit_ms)
+        self._offered[car].clear()
+
+    def draw(self, track_index: int, rng: np.random.Generator) -> KeptStart | None:
+        """Return a kept start on one track, None when there is none yet."""
+        fitting = [start for start in self._pool if start.track_index == track_index]
+        return fitting[int(rng.integers(len(fitting)))] if fitting else None

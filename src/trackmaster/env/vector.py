@@ -1,0 +1,245 @@
+"""Many cars at once: one batched physics call and one render call per decision."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from trackmaster.env.actions import N_ACTIONS, controls
+from trackmaster.env.config import EnvConfig
+from trackmaster.env.episode import EndReason, EpisodeBook
+from trackmaster.env.errors import EnvError
+from trackmaster.env.spaces import observation_space
+from trackmaster.env.starts import KeptStart, StartPool
+from trackmaster.env.zones import ZoneTable, zone_map_of
+from trackmaster.game.fleet import SimulatorFleet
+from trackmaster.game.start import Start
+from trackmaster.track import Track
+
+Observation = dict[str, NDArray[Any]]
+Info = dict[str, Any]
+
+
+class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float32]]):
+    """N cars on one or several tracks behind Gymnasium's vector interface.
+
+    Observation: ``{"image": uint8 (N, n_frames, H, W), "floats": float32 (N, 184 + extras)}``; action: (N,) index into
+    the 12-action table. Arrays that are handed out are never written again.
+
+    ``info`` holds one array per key: ``progress_m`` (metres since the episode began), ``race_time_ms`` (-1 before the
+    finish), ``finished``, ``zone_idx``, ``time_ms``, ``potential`` and ``reason`` (``EndReason``).
+
+    Autoreset modes: ``DISABLED`` leaves ended episodes standing (reward 0, flags kept) until
+    ``reset(options={"reset_mask": (N,) bool})``; ``SAME_STEP`` resets at once and puts what was seen last into
+    ``info["final_obs"]`` and ``info["final_info"]``; ``NEXT_STEP`` resets in the following step, ignoring its action.
+
+    ``reset(options={"start": ...})`` takes one ``Start`` for all cars or one per car (``evaluation_starts``).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(
+        self,
+        tracks: Track | Sequence[Track],
+        n_envs: int,
+        config: EnvConfig | None = None,
+        *,
+        autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        seed: int | None = None,
+        device: str = "cpu",
+        track_of_env: Sequence[int] | None = None,
+    ) -> None:
+        """Build physics, camera, renderer and books.
+
+        Args:
+            tracks: places to drive; each needs a reference line.
+            n_envs: number of cars.
+            config: observation, reward and limits.
+            autoreset_mode: what happens when an episode ends.
+            seed: for starts drawn from kept states.
+            device: Warp device of physics and pictures.
+            track_of_env: index into ``tracks`` per car; cars are dealt out in turn without it.
+
+        Raises:
+            EnvError: a track has no reference line, or the numbers do not fit together.
+        """
+        self.config = config if config is not None else EnvConfig()
+        self.tracks = (tracks,) if isinstance(tracks, Track) else tuple(tracks)
+        self.num_envs = n_envs
+        self.track_of_env = _track_of_env(len(self.tracks), n_envs, track_of_env)
+        self.autoreset_mode = autoreset_mode
+        self.metadata = {**type(self).metadata, "autoreset_mode": autoreset_mode}
+        zones = ZoneTable([zone_map_of(track) for track in self.tracks], self.track_of_env)
+        uids = tuple(self.tracks[index].uid for index in self.track_of_env)
+        self._book = EpisodeBook(self.config, zones, uids)
+        self._fleet = SimulatorFleet(self.tracks, n_envs, track_of_car=self.track_of_env, device=device)
+        self._pool = StartPool(n_envs, self.config.snapshot_margin_ticks)
+        self._rng = np.random.default_rng(seed)
+        self.single_observation_space = observation_space(self.config, self._book.builder)
+        self.single_action_space = gym.spaces.Discrete(N_ACTIONS)
+        self.observation_space = batch_space(self.single_observation_space, n_envs)
+        self.action_space = batch_space(self.single_action_space, n_envs)
+        shape = (n_envs, self.config.n_frames, self.config.image_height, self.config.image_width)
+        self._image = np.zeros(shape, dtype=np.uint8)
+        self._started = np.zeros(n_envs, dtype=bool)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Begin episodes.
+
+        Args:
+            seed: new seed for drawn starts; the cars themselves know no chance.
+            options: ``reset_mask`` (N,) bool limits the reset to some cars; ``start`` is a ``Start`` or one per car.
+
+        Raises:
+            EnvError: an option is unknown or has the wrong size.
+        """
+        options = dict(options or {})
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)), dtype=bool)
+        starts = _starts(options.pop("start", None), self.num_envs)
+        if options:
+            raise EnvError(f"reset does not know the option {sorted(options)[0]!r}: there are 'reset_mask' and 'start'.")
+        if mask.shape != (self.num_envs,):
+            raise EnvError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},): one flag per car.")
+        if seed is not None:
+            self._rng = np.random.default_rng(seed if isinstance(seed, int) else [s or 0 for s in seed])
+        if not (mask | self._started).all():
+            raise EnvError("the first reset must include every car: call reset() without a reset_mask once.")
+        self._begin(mask, starts)
+        return self._observation(), self._info()
+
+    def step(
+        self, actions: NDArray[np.integer]
+    ) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """Drive one decision (50 ms by default) with every car.
+
+        Args:
+            actions: (N,) indices 0 to 11.
+
+        Raises:
+            EnvError: ``reset`` was not called, or an action is out of range.
+        """
+        actions = self._checked(actions)
+        was_over = self._book.reason != EndReason.RUNNING
+        steer, gas, brake = controls(actions)
+        self._fleet.step(steer, gas, brake, self.config.ticks_per_action)
+        outcome = self._book.advance(actions, self._fleet.states)
+        over = outcome.terminated | outcome.truncated
+        self._keep_states(over & ~was_over)
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and was_over.any():
+            self._begin(was_over, None, draw_others=True)
+            outcome.reward[was_over] = 0.0
+            outcome.terminated[was_over] = outcome.truncated[was_over] = False
+            return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, self._info()
+        self._draw(np.ones(self.num_envs, dtype=bool), fill=False)
+        info: Info = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
+            info = {"final_obs": self._observation(), "final_info": self._info(), "_final_obs": over, "_final_info": over}
+            self._begin(over, None)
+        info.update(self._info())
+        return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, info
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let go of the simulator."""
+        del kwargs
+        self._fleet.close()
+
+    def _begin(self, mask: NDArray[np.bool_], starts: Sequence[Start] | None, *, draw_others: bool = False) -> None:
+        """Set the cars in ``mask`` down, from kept states where the configuration and chance say so."""
+        self._fleet.reset(mask, starts)
+        self._started |= mask
+        self._book.begin(mask, self._fleet.states)
+        if starts is None and self.config.snapshot_start_fraction > 0:
+            for car in np.flatnonzero(mask):
+                self._maybe_continue(int(car))
+        if draw_others:
+            self._draw(~mask, fill=False)
+            self._fill_history(mask)
+        else:
+            self._draw(mask, fill=True)
+
+    def _maybe_continue(self, car: int) -> None:
+        if self._rng.random() >= self.config.snapshot_start_fraction:
+            return
+        kept = self._pool.draw(int(self.track_of_env[car]), self._rng)
+        if kept is not None:
+            self._fleet.restore(car, kept.state)
+            self._book.put_back(car, kept.books, self._fleet.states)
+
+    def _keep_states(self, ended: NDArray[np.bool_]) -> None:
+        """Offer states of running episodes as starts, and settle those of episodes that just ended."""
+        if self.config.snapshot_start_fraction <= 0:
+            return
+        for car in range(self.num_envs):
+            time_ms = int(self._book.time_ms[car])
+            if ended[car]:
+                failed = self._book.reason[car] != EndReason.FINISHED
+                self._pool.close_episode(car, time_ms, failed=bool(failed))
+            elif self._book.reason[car] == EndReason.RUNNING and self._pool.wants(car, time_ms):
+                track = int(self.track_of_env[car])
+                self._pool.offer(car, KeptStart(time_ms, track, self._fleet.snapshot(car), self._book.keep(car)))
+
+    def _draw(self, mask: NDArray[np.bool_], *, fill: bool) -> None:
+        """Put new pictures of the cars in ``mask`` into the history; ``fill`` sets all of it to the newest."""
+        if not self.config.images:
+            return
+        grey = self._fleet.grey(self.config.image_width, self.config.image_height)
+        if self.config.n_frames > 1 and not fill:
+            self._image[mask, :-1] = self._image[mask, 1:]
+        self._image[mask, -1] = grey[mask]
+        if fill:
+            self._fill_history(mask, grey)
+
+    def _fill_history(self, mask: NDArray[np.bool_], grey: NDArray[np.uint8] | None = None) -> None:
+        if not self.config.images:
+            return
+        newest = self._fleet.grey(self.config.image_width, self.config.image_height) if grey is None else grey
+        self._image[mask] = newest[mask, None]
+
+    def _observation(self) -> Observation:
+        floats = self._book.floats.copy()
+        return {"image": self._image.copy(), "floats": floats} if self.config.images else {"floats": floats}
+
+    def _info(self) -> Info:
+        cars = self._fleet.states
+        return {
+            "progress_m": self._book.distance_m,
+            "race_time_ms": cars.race_time_ms.astype(np.int32),
+            "finished": cars.finished.astype(bool),
+            "zone_idx": self._book.zone_idx.copy(),
+            "time_ms": self._book.time_ms.copy(),
+            "potential": self._book.potential(),
+            "reason": self._book.reason.copy(),
+        }
+
+    def _checked(self, actions: NDArray[np.integer]) -> NDArray[np.int64]:
+        if not self._started.all():
+            raise EnvError("step was called before reset: call reset() once after building the environment.")
+        checked = np.asarray(actions, dtype=np.int64)
+        if checked.shape != (self.num_envs,) or checked.min() < 0 or checked.max() >= N_ACTIONS:
+            raise EnvError(
+                f"actions have shape {checked.shape} and values {checked.min()} to {checked.max()}; expected "
+                f"({self.num_envs},) indices from 0 to {N_ACTIONS - 1}."
+            )
+        return checked
+
+
+def _track_of_env(n_tracks: int, n_envs: int, given: Sequence[int] | None) -> NDArray[np.int64]:
+    if n_envs < 1 or n_tracks < 1:
+        raise EnvError(f"{n_envs} cars on {n_tracks} tracks: there must be at least one of each.")
+    table = np.arange(n_envs) % n_tracks if given is None else np.asarray(given)
+    if table.shape != (n_envs,) or table.min() < 0 or table.max() >= n_tracks:
+        raise EnvError(f"track_of_env must hold {n_envs} indices from 0 to {n_tracks - 1}.")
+    return table.astype(np.int64)
+
+
+def _starts(given: object, n_envs: int) -> tuple[Start, ...] | None:
+    if given is None:
+        return None
+    starts = (given,) * n_envs if isinstance(given, Start) else tuple(given) if isinstance(given, Sequence) else ()
+    if len(starts) != n_envs or not all(isinstance(start, Start) for start in starts):
+        raise EnvError(f"option 'start' must be a Start or {n_envs} of them (see evaluation_starts).")
+    return starts
