@@ -1,0 +1,206 @@
+"""Nodes of a body: chunk lists that refer to each other by number.
+
+A node is read into a plain object of its class; which function reads which chunk is a table per class, so that the
+whole format is a set of small functions. Chunks that announce their size (skippable ones) and are not in the table are
+stepped over; any other unknown chunk ends the reading, because nobody can know where it stops.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from trackmaster.gbx import limits
+from trackmaster.gbx.classes import CLASS_MASK, class_name, modern_id
+from trackmaster.gbx.container import Body
+from trackmaster.gbx.errors import UNSUPPORTED
+from trackmaster.gbx.reader import ByteReader
+
+END_OF_NODE = 0xFACADE01
+SKIPPABLE = 0x534B4950
+LIST_VERSION = 10
+
+ChunkReader = Callable[["BodyReader", Any], None]
+NodeT = TypeVar("NodeT")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeType:
+    """How to read one class of nodes: an empty object to fill and a function per chunk."""
+
+    make: Callable[[int], object]
+    chunks: Mapping[int, ChunkReader]
+
+
+@dataclass(slots=True)
+class SkippedNode:
+    """A node whose contents nothing here needs; only its extent matters."""
+
+    class_id: int
+
+
+@dataclass(slots=True)
+class Trace:
+    """Where ids and node numbers stand in a body, so that parts can be cut out and the rest renumbered.
+
+    Attributes:
+        ids: (offset, end, text, word) of each id in reading order; ``word`` is as stored.
+        nodes: (offset, number, is_definition) of each node reference.
+        spans: offset range of the reference in each field that a reader function marked by name.
+    """
+
+    ids: list[tuple[int, int, str, int]] = field(default_factory=list)
+    nodes: list[tuple[int, int, bool]] = field(default_factory=list)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class BodyReader(ByteReader):
+    """Reads the node tree of one body with its own id dictionary and node numbers."""
+
+    __slots__ = ("chunk_ids", "depth", "external", "node_count", "nodes", "registry", "trace", "unpack_budget")
+
+    def __init__(self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body") -> None:
+        super().__init__(body.data, file, region)
+        self.node_count = body.node_count
+        self.external = body.external_nodes
+        self.registry = registry
+        self.nodes: dict[int, object] = {}
+        self.depth = 0
+        self.chunk_ids: list[int] = []
+        self.trace: Trace | None = None
+        self.unpack_budget = limits.GHOST_BYTES
+
+    def id(self) -> str:
+        """Read an id; note its place if the body is being traced."""
+        trace = self.trace
+        if trace is None:
+            return super().id()
+        if self.ids is None:
+            self.pos += 4
+            start = self.pos
+            self.pos -= 4
+        else:
+            start = self.pos
+        text = super().id()
+        trace.ids.append((start, self.pos, text, int.from_bytes(self.data[start : start + 4], "little")))
+        return text
+
+    def main_node(self, class_id: int) -> object:
+        """Read the file's main node, which has no number, and make sure that it fills the body.
+
+        Raises:
+            GbxError: the class is unknown here, or the bytes contradict the format.
+        """
+        node_type = self.registry.get(class_id)
+        if node_type is None:
+            self.fail(f"the file holds a {class_name(class_id)}, expected a map, replay or ghost", advice=UNSUPPORTED)
+        node = node_type.make(class_id)
+        self._chunks(node_type.chunks, node, class_id)
+        self.finish("the last node")
+        used = len(self.nodes) + len(self.external) + 1
+        if used != self.node_count:
+            self.fail(f"the body holds {used - 1} nodes, announced were {self.node_count - 1}")
+        return node
+
+    def node(self, expected: type[NodeT]) -> NodeT | None:
+        """Read a node reference: nothing, a node seen before, or a new one that follows at once.
+
+        Raises:
+            GbxError: the reference leads to another class than ``expected``, out of range or back into itself.
+        """
+        start = self.pos
+        number = self.i32()
+        if number == -1:
+            self._note(start, number, is_definition=False)
+            return None
+        if number in self.nodes:
+            self._note(start, number, is_definition=False)
+            found = self.nodes[number]
+        elif number in self.external:
+            self.fail(f"node {number} lies in another file, which this reader does not open", at=start)
+        else:
+            self._note(start, number, is_definition=True)
+            found = self._new_node(number, start)
+        if not isinstance(found, expected):
+            self.fail(f"node {number} is a {_describe(found)}, expected a {expected.__name__}", at=start)
+        return found
+
+    def _note(self, start: int, number: int, *, is_definition: bool) -> None:
+        if self.trace is not None:
+            self.trace.nodes.append((start, number, is_definition))
+
+    def _new_node(self, number: int, start: int) -> object:
+        if not 1 <= number < self.node_count:
+            self.fail(f"node {number} is referred to, expected 1 to {self.node_count - 1}", at=start)
+        class_id = modern_id(self.u32())
+        node_type = self.registry.get(class_id)
+        if node_type is None:
+            self.fail(f"node {number} is a {class_name(class_id)}, which is not known here", advice=UNSUPPORTED)
+        if self.depth >= limits.DEPTH:
+            self.fail(f"nodes are nested more than {limits.DEPTH} deep", at=start)
+        self.depth += 1
+        self.nodes[number] = None
+        node = node_type.make(class_id)
+        self._chunks(node_type.chunks, node, class_id)
+        self.nodes[number] = node
+        self.depth -= 1
+        return node
+
+    def nodes_of(self, expected: type[NodeT], what: str) -> list[NodeT]:
+        """Read a list of node references, none of them empty, behind the list's version number."""
+        version = self.u32()
+        if version != LIST_VERSION:
+            self.fail(f"the list of {what} has version {version}, expected {LIST_VERSION}", at=self.pos - 4)
+        found = []
+        for _ in range(self.count(what, 4, limits.NODES)):
+            node = self.node(expected)
+            if node is None:
+                self.fail(f"the list of {what} has an empty entry", at=self.pos - 4)
+            found.append(node)
+        return found
+
+    def _chunks(self, readers: Mapping[int, ChunkReader], node: object, class_id: int) -> None:
+        while True:
+            start = self.pos
+            chunk_id = self.u32()
+            if chunk_id == END_OF_NODE:
+                return
+            chunk_id = modern_id(chunk_id)
+            self.chunk_ids.append(chunk_id)
+            read = readers.get(chunk_id)
+            if self.pos + 8 <= self.end and self.data[self.pos : self.pos + 4] == b"PIKS":
+                self._skippable(read, node, chunk_id)
+            elif read is None:
+                self.fail(
+                    f"chunk {chunk_id:#010x} in a {class_name(class_id)} is not known here and does not say its size",
+                    advice=_advice(chunk_id),
+                    at=start,
+                )
+            else:
+                read(self, node)
+
+    def _skippable(self, read: ChunkReader | None, node: object, chunk_id: int) -> None:
+        self.pos += 4
+        size = self.u32()
+        outer = self.end
+        end = self.pos + size
+        if end > outer:
+            self.fail(f"chunk {chunk_id:#010x} announces {size} bytes, but {outer - self.pos} are left", at=self.pos - 4)
+        if read is None:
+            self.pos = end
+            return
+        self.end = end
+        read(self, node)
+        self.finish(f"chunk {chunk_id:#010x}")
+        self.end = outer
+
+
+def _describe(node: object) -> str:
+    return "node that is still being read" if node is None else type(node).__name__
+
+
+def _advice(chunk_id: int) -> str:
+    """A known class means a later game; anything else is more likely damage."""
+    engine = chunk_id & CLASS_MASK
+    if engine >> 24 in (0x03, 0x24, 0x2E, 0x09, 0x0A):
+        return f"Either the file is damaged, or it was saved by a later game: {UNSUPPORTED}"
+    return "The file is damaged: delete it and download or save it again"

@@ -1,0 +1,251 @@
+"""Chunks of a map (class 0x03043000) and of the small nodes it holds."""
+
+import struct
+from dataclasses import dataclass, field
+
+from trackmaster.gbx import limits
+from trackmaster.gbx.block import Block
+from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAMETERS, UNLIMITER
+from trackmaster.gbx.nodes import BodyReader, NodeType
+from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
+from trackmaster.gbx.reader import FileReference, Ident
+
+HAS_SKIN = 0x8000
+PLACEHOLDER = 0xFFFFFFFF  # a notice in the shape of a block, on maps of the TMUnlimiter mod
+
+
+@dataclass(slots=True)
+class SkinNode:
+    """Appearance of one block."""
+
+    class_id: int
+    text: str = ""
+    files: tuple[FileReference, ...] = ()
+
+
+@dataclass(slots=True)
+class CollectorsNode:
+    """Which blocks a puzzle map offers."""
+
+    class_id: int
+    blocks: tuple[tuple[Ident, int], ...] = ()
+
+
+@dataclass(slots=True)
+class ParametersNode:
+    """Medals, tips and limits of a map."""
+
+    class_id: int
+    tips: tuple[str, ...] = ()
+    medals_ms: tuple[int, int, int, int] = (-1, -1, -1, -1)
+    time_limit_ms: int = 60_000
+    author_score: int = 0
+
+
+@dataclass(slots=True)
+class ChallengeNode:
+    """A map while it is being read."""
+
+    class_id: int
+    vehicle: Ident = field(default_factory=lambda: Ident("", "", ""))
+    collectors: CollectorsNode | None = None
+    parameters: ParametersNode | None = None
+    kind: int = 0
+    cp_cells: tuple[tuple[int, int, int], ...] = ()
+    is_multilap: bool = False
+    laps: int = 1
+    mod: FileReference | None = None
+    mode: int = 0
+    ident: Ident | None = None
+    name: str = ""
+    decoration: Ident = field(default_factory=lambda: Ident("", "", ""))
+    size: tuple[int, int, int] = (32, 32, 32)
+    is_locked: bool = False
+    blocks: tuple[Block, ...] = ()
+    is_unlimiter: bool = False
+    intro: ClipNode | None = None
+    ingame: ClipGroupNode | None = None
+    endrace: ClipGroupNode | None = None
+    ambient: ClipNode | None = None
+    music: FileReference | None = None
+    origin: tuple[float, ...] = (0.0, 0.0)
+    target: tuple[float, ...] = (0.0, 0.0)
+    comments: str = ""
+    password_hash: bytes = b""
+    is_simple_editor: bool = False
+
+
+def _vehicle(r: BodyReader, node: ChallengeNode) -> None:
+    node.vehicle = r.ident()
+
+
+def _contents(r: BodyReader, node: ChallengeNode) -> None:
+    node.collectors = r.node(CollectorsNode)
+    node.parameters = r.node(ParametersNode)
+    node.kind = r.u32()
+
+
+def _checkpoints(r: BodyReader, node: ChallengeNode) -> None:
+    flat = r.ints(3 * r.count("checkpoints", 12, limits.BLOCKS))
+    node.cp_cells = tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+
+
+def _laps(r: BodyReader, node: ChallengeNode) -> None:
+    node.is_multilap, node.laps = r.boolean(), r.i32()
+
+
+def _mod(r: BodyReader, node: ChallengeNode) -> None:
+    node.mod = r.file_reference()
+
+
+def _mode(r: BodyReader, node: ChallengeNode) -> None:
+    node.mode = r.i32()
+
+
+def _blocks(r: BodyReader, node: ChallengeNode) -> None:
+    node.ident = r.ident()
+    node.name = r.string()
+    node.decoration = r.ident()
+    x, y, z = r.ints(3)
+    node.size = (x, y, z)
+    node.is_locked = r.boolean()
+    version = r.u32()
+    if version > 1:
+        r.fail(f"the block list has version {version}, expected 0 or 1", at=r.pos - 4)
+    layout = struct.Struct("<4BI" if version else "<4BH")
+    node.blocks = tuple(_block_list(r, r.count("blocks", 4 + layout.size, limits.BLOCKS), layout))
+
+
+def _block_list(r: BodyReader, count: int, layout: struct.Struct) -> list[Block]:
+    blocks = []
+    unpack, size, read_id, end = layout.unpack_from, layout.size, r.id, r.end
+    for _ in range(count):
+        name = read_id()
+        if r.pos + size > end:
+            r.skip(size)
+        direction, x, y, z, flags = unpack(r.data, r.pos)
+        r.pos += size
+        if direction > 3 and flags != PLACEHOLDER:
+            r.fail(f"block {name} has direction {direction}, expected 0 to 3", at=r.pos - size)
+        if flags & HAS_SKIN:
+            author = read_id()
+            skin = r.node(SkinNode)
+            files = skin.files if skin is not None else ()
+            blocks.append(Block(name, direction, x, y, z, flags, author, tuple(f.path for f in files if f.path)))
+        else:
+            blocks.append(Block(name, direction, x, y, z, flags))
+    return blocks
+
+
+def _unlimiter(r: BodyReader, node: ChallengeNode) -> None:
+    node.is_unlimiter = True
+    r.pos = r.end
+
+
+def _clips(r: BodyReader, node: ChallengeNode) -> None:
+    start = r.pos
+    node.intro = r.node(ClipNode)
+    if r.trace is not None:
+        r.trace.spans["intro"] = (start, r.pos)
+    node.ingame = r.node(ClipGroupNode)
+    node.endrace = r.node(ClipGroupNode)
+
+
+def _number(r: BodyReader, _node: ChallengeNode) -> None:
+    r.i32()
+
+
+def _music(r: BodyReader, node: ChallengeNode) -> None:
+    node.music = r.file_reference()
+
+
+def _picture(r: BodyReader, node: ChallengeNode) -> None:
+    node.origin, node.target = r.floats(2), r.floats(2)
+
+
+def _ambient(r: BodyReader, node: ChallengeNode) -> None:
+    node.ambient = r.node(ClipNode)
+
+
+def _camera(r: BodyReader, node: ChallengeNode) -> None:
+    if r.boolean():
+        r.skip(1 + 36 + 12 + 12)
+    node.comments = r.string()
+
+
+def _password(r: BodyReader, node: ChallengeNode) -> None:
+    node.password_hash = r.take(16)
+    r.u32()
+
+
+def _simple_editor(r: BodyReader, node: ChallengeNode) -> None:
+    node.is_simple_editor = r.boolean()
+
+
+def _collectors(r: BodyReader, node: CollectorsNode) -> None:
+    node.blocks = tuple((r.ident(), r.i32()) for _ in range(r.count("collectors", 16, limits.BLOCKS)))
+
+
+def _skin(r: BodyReader, node: SkinNode) -> None:
+    node.text = r.string()
+    node.files = (r.file_reference(), r.file_reference())
+
+
+def _tips(r: BodyReader, node: ParametersNode) -> None:
+    node.tips = tuple(r.string() for _ in range(4))
+
+
+def _medals(r: BodyReader, node: ParametersNode) -> None:
+    bronze, silver, gold, author = r.ints(4)
+    node.medals_ms = (bronze, silver, gold, author)
+    r.u32()
+
+
+def _limits(r: BodyReader, node: ParametersNode) -> None:
+    node.time_limit_ms, node.author_score = r.i32(), r.i32()
+
+
+def _twelve_bytes(r: BodyReader, _node: ParametersNode) -> None:
+    r.skip(12)
+
+
+def _numbers(r: BodyReader, _node: ParametersNode) -> None:
+    r.skip(4 * r.count("numbers", 4, limits.BLOCKS))
+
+
+CHALLENGE_TYPE = NodeType(
+    ChallengeNode,
+    {
+        CHALLENGE + 0x0D: _vehicle,
+        CHALLENGE + 0x11: _contents,
+        CHALLENGE + 0x17: _checkpoints,
+        CHALLENGE + 0x18: _laps,
+        CHALLENGE + 0x19: _mod,
+        CHALLENGE + 0x1C: _mode,
+        CHALLENGE + 0x1F: _blocks,
+        CHALLENGE + 0x21: _clips,
+        CHALLENGE + 0x22: _number,
+        CHALLENGE + 0x24: _music,
+        CHALLENGE + 0x25: _picture,
+        CHALLENGE + 0x26: _ambient,
+        CHALLENGE + 0x28: _camera,
+        CHALLENGE + 0x29: _password,
+        CHALLENGE + 0x2A: _simple_editor,
+        **{UNLIMITER + version: _unlimiter for version in range(16)},
+    },
+)
+
+CHALLENGE_PART_TYPES = {
+    COLLECTOR_LIST: NodeType(CollectorsNode, {COLLECTOR_LIST: _collectors}),
+    BLOCK_SKIN: NodeType(SkinNode, {BLOCK_SKIN + 2: _skin}),
+    PARAMETERS: NodeType(
+        ParametersNode,
+        {
+            PARAMETERS + 1: _tips,
+            PARAMETERS + 4: _medals,
+            PARAMETERS + 5: _twelve_bytes,
+            PARAMETERS + 6: _numbers,
+            PARAMETERS + 8: _limits,
+        },
+    ),
+}
