@@ -6,15 +6,20 @@ under quarter turns, because a page does not know which way its block is turned.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.sim.kernels_raster import ATLAS_PAGE, ATLAS_SIZE, ATLAS_TEXELS_PER_M, CLOUD_PAGE, SKY_STEPS
+from trackmaster.sim.kernels_raster import ATLAS_PAGE, ATLAS_PAGES, ATLAS_SIZE, ATLAS_TEXELS_PER_M, SKY_SIZE
 from trackmaster.track.surface import Look
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 Color = tuple[float, float, float]
+
+CLOUD_SCALE = 36.0
+"""Texels of the cloud picture per unit of height of the cloud layer."""
 
 
 def _default_colors() -> dict[Look, Color]:
@@ -74,21 +79,30 @@ class Appearance:
         cosine = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
         return (self.ambient + self.diffuse * np.maximum(cosine, 0)).astype(np.float32)
 
-    def sky(self) -> F32:
-        """Return the colour of the sky by sine of elevation, float32 (SKY_STEPS, 3), horizon first."""
-        height = (np.arange(SKY_STEPS, dtype=np.float32) / (SKY_STEPS - 1))[:, None]
-        share = np.minimum(height * (3.2 - 2.2 * height), 1.0)
-        horizon, zenith = np.asarray(self.fog_color, np.float32), np.asarray(self.zenith_color, np.float32)
-        return (horizon + (zenith - horizon) * share).astype(np.float32)
+    def sky(self) -> NDArray[np.uint32]:
+        """Return the upper half of the sky, stereographic, packed 0x00RRGGBB, uint32 (SKY_SIZE * SKY_SIZE,).
+
+        The middle looks straight up, the inscribed circle is the horizon: a gradient with a layer of clouds that
+        thins out towards it.
+        """
+        at = (np.arange(SKY_SIZE) + 0.5) / (SKY_SIZE / 2) - 1
+        z, x = np.meshgrid(at, at, indexing="ij")
+        r2 = np.minimum(x * x + z * z, 1.0)
+        sine = (1 - r2) / (1 + r2)  # of the elevation
+        share = np.minimum(sine * (3.2 - 2.2 * sine), 1.0)[..., None]
+        color = np.asarray(self.fog_color) * (1 - share) + np.asarray(self.zenith_color) * share
+        flat = CLOUD_SCALE * 2 / (1 + r2) / np.maximum(sine, 0.01)
+        cover = _clouds(np.random.default_rng(self.texture_seed + 1), x * flat, z * flat)
+        cover = (self.contrast * cover * np.minimum(sine * 3, 1.0))[..., None]
+        return _pack(color + (255 - color) * np.clip(cover, 0, 1)).reshape(-1)
 
     def atlas(self) -> NDArray[np.uint32]:
-        """Return all texture pages with their levels as packed 0x00RRGGBB, uint32 (pages * ATLAS_PAGE,)."""
+        """Return all texture pages with their levels, packed 0x00RRGGBB, uint32 (ATLAS_PAGES * ATLAS_PAGE,)."""
         rng = np.random.default_rng(self.texture_seed)
-        pages = np.zeros((CLOUD_PAGE + 1, ATLAS_SIZE, ATLAS_SIZE, 3), np.float32)
+        pages = np.zeros((ATLAS_PAGES, ATLAS_SIZE, ATLAS_SIZE, 3), np.float32)
         for look in Look:
             shade = 1.0 + self.contrast * (_pattern(look, rng) - 1.0)
             pages[look] = np.asarray(self.colors[look], np.float32) * shade
-        pages[CLOUD_PAGE] = _clouds(rng)[..., None]
         return np.concatenate([_levels(page) for page in pages])
 
 
@@ -171,11 +185,21 @@ def _pattern(look: Look, rng: np.random.Generator) -> F32:
     return np.asarray(shade, np.float32)[..., None]
 
 
-def _clouds(rng: np.random.Generator) -> F32:
-    """Return cloud cover 0..255."""
-    field_ = 0.55 * _noise(rng, 4) + 0.28 * _noise(rng, 8) + 0.12 * _noise(rng, 16) + 0.05 * _noise(rng, 32)
-    cover: F32 = np.clip((field_ - 0.5) * 4, 0, 1) * 215
-    return cover
+def _clouds(rng: np.random.Generator, u: F64, v: F64) -> F64:
+    """Return cloud cover 0..0.85 at points of the cloud layer; the layer repeats every 256 units."""
+    cover = np.zeros_like(u)
+    for cells, weight in ((4, 0.55), (8, 0.28), (16, 0.12), (32, 0.05)):
+        picture = _noise(rng, cells)
+        cover += weight * picture[v.astype(np.int64) % ATLAS_SIZE, u.astype(np.int64) % ATLAS_SIZE]
+    smooth: F64 = np.clip((cover - 0.5) * 4, 0, 1) * 0.85
+    return smooth
+
+
+def _pack(color: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return colours (..., 3) blue, green, red as 0x00RRGGBB."""
+    byte = np.clip(color + 0.5, 0, 255).astype(np.uint32)
+    packed: NDArray[np.uint32] = byte[..., 0] | (byte[..., 1] << 8) | (byte[..., 2] << 16)
+    return packed
 
 
 def _levels(page: F32) -> NDArray[np.uint32]:
@@ -183,8 +207,7 @@ def _levels(page: F32) -> NDArray[np.uint32]:
     parts = []
     level = page
     while True:
-        byte = np.clip(level + 0.5, 0, 255).astype(np.uint32)
-        parts.append((byte[..., 0] | (byte[..., 1] << 8) | (byte[..., 2] << 16)).reshape(-1))
+        parts.append(_pack(level).reshape(-1))
         if len(level) == 1:
             break
         level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2]) / 4

@@ -9,15 +9,14 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False, "optimization_level": 3})
 
-ATLAS_LEVELS = 9
 ATLAS_SIZE = 256
 ATLAS_TEXELS_PER_M = 8.0
 ATLAS_PAGE = 87381  # 256^2 + 128^2 + ... + 1
-CLOUD_PAGE = 15
+ATLAS_PAGES = 15
 GRASS_PAGE = 2
-SKY_STEPS = 256
-CLOUD_HEIGHT_M = 90.0
+SKY_SIZE = 512
 GROUND_Y_M = 9.0
+HORIZON = -1.0e-5
 
 
 @wp.struct
@@ -41,11 +40,12 @@ class Scene:
     car_color: wp.array(dtype=wp.vec3)
     car_part: wp.array(dtype=wp.int32)
     atlas: wp.array(dtype=wp.uint32)
-    sky: wp.array(dtype=wp.vec3)
+    sky: wp.array(dtype=wp.uint32)
     cell_size: float
     draw_distance: float
     near: float
-    fog_start: float
+    fog_start2: float
+    fog_scale: float
     fog_color: wp.vec3
     sun: wp.vec3
     ambient: float
@@ -341,129 +341,176 @@ def draw_car(
             draw_triangle(depth, ids, tile, cam, scene.near, a, b, c, normal, eye_height, scene.n_triangles + k)
 
 
-@wp.func
-def texel(scene: Scene, page: int, u_m: float, v_m: float, area_m2: float):
-    """Colour of a page at (u, v) metres, from the level whose texels are about as large as the pixel's footprint."""
-    q = area_m2 * (ATLAS_TEXELS_PER_M * ATLAS_TEXELS_PER_M)
-    level = int(0)
-    if q >= 256.0:
-        level = 4
-        q = q * (1.0 / 256.0)
-    if q >= 16.0:
-        level += 2
-        q = q * (1.0 / 16.0)
-    if q >= 4.0:
-        level += 1
-    if q >= 16.0:
-        level = ATLAS_LEVELS - 1
-    iu = (int(u_m * ATLAS_TEXELS_PER_M + 65536.0) & (ATLAS_SIZE - 1)) >> level
-    iv = (int(v_m * ATLAS_TEXELS_PER_M + 65536.0) & (ATLAS_SIZE - 1)) >> level
-    start = (262144 - (262144 >> (2 * level))) // 3
-    bgr = scene.atlas[page * ATLAS_PAGE + start + iv * (ATLAS_SIZE >> level) + iu]
-    return wp.vec3(
-        float(bgr & wp.uint32(255)), float((bgr >> wp.uint32(8)) & wp.uint32(255)),
-        float((bgr >> wp.uint32(16)) & wp.uint32(255)),
-    )
+# The loops over pixels are written in C++ for one reason: Warp addresses arrays through run-time strides and may not promise
+# that they do not overlap, which keeps the compiler from working on eight or sixteen pixels at once (four times slower).
+# Every operation is exact IEEE or integer arithmetic, so pixels do not depend on how the compiler splits the loop.
 
 
-@wp.func
-def sky_color(scene: Scene, ray: wp.vec3, ray2: float):
-    """Gradient by elevation with a layer of clouds that fades into the haze."""
-    sine = ray[1] / wp.sqrt(ray2)
-    step = wp.clamp(int(sine * float(SKY_STEPS)), 0, SKY_STEPS - 1)
-    color = scene.sky[step]
-    if ray[1] > 0.02:
-        t = CLOUD_HEIGHT_M / ray[1] * 0.05
-        cloud = texel(scene, CLOUD_PAGE, ray[0] * t, ray[2] * t, 0.0003 * t * t)
-        cover = cloud[0] * (1.0 / 255.0) * wp.min(sine * 3.0, 1.0)
-        color = color + (wp.vec3(255.0, 255.0, 255.0) - color) * cover
-    return color
-
-
-@wp.func
-def shadow(offset: wp.vec3, rotation: wp.mat33):
-    """Light left under the car; ``offset`` is the point relative to the car, the blob fades with height."""
-    drop = -offset[1]
-    if drop < -0.8 or drop > 12.0:
-        return 1.0
-    forward_x = rotation[0, 2]
-    forward_z = rotation[2, 2]
-    across = offset[0] * forward_z - offset[2] * forward_x
-    along = offset[0] * forward_x + offset[2] * forward_z - 0.3
-    r2 = across * across * (1.0 / (1.3 * 1.3)) + along * along * (1.0 / (2.5 * 2.5))
-    if r2 >= 1.0:
-        return 1.0
-    return 1.0 - 0.75 * wp.min((1.0 - r2) * 1.6, 1.0) * (1.0 - wp.max(drop, 0.0) * (1.0 / 12.0))
-
-
-@wp.func
-def shade(
-    scene: Scene, cam: Camera, ray: wp.vec3, number: int, w: float,
-    car_position: wp.vec3, car_rotation: wp.mat33, car_steer: wp.vec2, car_mode: int,
+@wp.func_native("""
+    int* __restrict__ out = pixels.data + at;
+    const unsigned* __restrict__ texels = atlas.data + page_start;
+#ifndef __CUDACC__
+    #pragma clang loop vectorize(assume_safety)
+#endif
+    for (int column = first; column < last; ++column) {
+        const float x = (float)column + 0.5f;
+        // How much of the eye's height one unit of the ray covers; its inverse stretches the pixel's footprint.
+        float approach = approach_row + approach_step * x;
+        approach = approach < 1.0e-6f ? 1.0e-6f : approach;
+        const float stretch = 1.0f / approach;
+        const float z = eye_height * stretch;
+        const float px = (ray_row[0] + ray_step[0] * x) * z;
+        const float py = (ray_row[1] + ray_step[1] * x) * z;
+        const float pz = (ray_row[2] + ray_step[2] * x) * z;
+        const float distance2 = px * px + py * py + pz * pz;
+        float fog = (distance2 - fog_start2) * fog_scale;
+        fog = fog < 0.0f ? 0.0f : fog;
+        fog = fog > 1.0f ? 1.0f : fog;
+        // Texture level: half the binary exponent of the footprint's area in texels.
+        union { float value; int bits; } area;
+        area.value = z * z * area_scale * (1.0f + 0.5f * stretch);
+        int level = (area.bits >> 24) - 63;
+        level = level < 0 ? 0 : level;
+        level = level > 8 ? 8 : level;
+        const float u = axis == 1 ? pz + eye[2] : px + eye[0];
+        const float v = axis == 0 ? pz + eye[2] : py + eye[1];
+        const int iu = ((int)(u * 8.0f + 65536.0f) & 255) >> level;
+        const int iv = ((int)(v * 8.0f + 65536.0f) & 255) >> level;
+        const unsigned bgr = texels[87381 - (87381 >> (2 * level)) + iv * (256 >> level) + iu];
+        float keep = (1.0f - fog) * light;
+        if (has_shadow) {
+            // A blob under the car that fades with the height of the car above the surface.
+            const float dx = px + to_car[0];
+            const float drop = -(py + to_car[1]);
+            const float dz = pz + to_car[2];
+            const float across = (dx * forward_z - dz * forward_x) * (1.0f / 1.3f);
+            const float along = (dx * forward_x + dz * forward_z - 0.3f) * (1.0f / 2.5f);
+            float blob = (1.0f - across * across - along * along) * 1.6f;
+            blob = blob < 0.0f ? 0.0f : blob;
+            blob = blob > 1.0f ? 1.0f : blob;
+            float fade = drop < 0.0f ? 1.0f : 1.0f - drop * (1.0f / 12.0f);
+            fade = fade < 0.0f ? 0.0f : fade;
+            fade = drop < -0.8f ? 0.0f : fade;
+            keep = keep * (1.0f - 0.75f * blob * fade);
+        }
+        float b = (float)(int)(bgr & 255u) * keep + (fog_color[0] * fog + 0.5f);
+        float g = (float)(int)((bgr >> 8) & 255u) * keep + (fog_color[1] * fog + 0.5f);
+        float r = (float)(int)((bgr >> 16) & 255u) * keep + (fog_color[2] * fog + 0.5f);
+        b = b > 255.0f ? 255.0f : b;
+        g = g > 255.0f ? 255.0f : g;
+        r = r > 255.0f ? 255.0f : r;
+        out[column] = (int)b | ((int)g << 8) | ((int)r << 16);
+    }
+""")
+def shade_surface(
+    pixels: wp.array(dtype=wp.int32), atlas: wp.array(dtype=wp.uint32), page_start: int, at: int, first: int, last: int,
+    ray_row: wp.vec3, ray_step: wp.vec3, eye: wp.vec3, eye_height: float, approach_row: float, approach_step: float,
+    area_scale: float, axis: int, light: float, fog_start2: float, fog_scale: float, fog_color: wp.vec3,
+    has_shadow: int, to_car: wp.vec3, forward_x: float, forward_z: float,
 ):
-    """Colour (blue, green, red; 0..255) of a pixel that shows triangle ``number`` (-1: ground or sky)."""
-    ray2 = wp.dot(ray, ray)
-    z = float(0.0)
-    page = int(GRASS_PAGE)
-    axis = int(0)
-    light = scene.ground_light
-    eye_height = float(0.0)
-    if number < 0:
-        eye_height = cam.eye[1] - GROUND_Y_M
-        if ray[1] > -1.0e-5 or eye_height <= 0.0:
-            return sky_color(scene, ray, ray2)
-        z = eye_height / -ray[1]
-    elif number >= scene.n_triangles:
-        k = number - scene.n_triangles
-        normal = scene.car_normal[k]
-        if scene.car_part[k] != 0:
-            normal = wp.vec3(car_steer[0] * normal[0] + car_steer[1] * normal[2], normal[1],
-                             car_steer[0] * normal[2] - car_steer[1] * normal[0])
-        return scene.car_color[k] * (
-            scene.ambient + scene.diffuse * wp.max(wp.dot(car_rotation * normal, scene.sun), 0.0)
-        )
-    else:
-        z = 1.0 / w
-        packed = scene.surface[number]
-        page = packed >> 2
-        axis = packed & 3
-        light = scene.light[number]
-    distance2 = z * z * ray2
-    limit = scene.draw_distance
-    start = scene.fog_start
-    fog = wp.clamp((distance2 - start * start) / (limit * limit - start * start), 0.0, 1.0)
-    if fog >= 1.0:
-        return scene.fog_color
-    if number >= 0:
-        p = scene.plane[number]
-        eye_height = p[0] * cam.eye[0] + p[1] * cam.eye[1] + p[2] * cam.eye[2] + p[3]
-    point = cam.eye + ray * z
-    u = point[0]
-    v = point[2]
-    if axis == 1:
-        u = point[2]
-        v = point[1]
-    if axis == 2:
-        v = point[1]
-    footprint = z / cam.focal
-    # The footprint grows by 1 / cos(incidence) along the view; cos = eye_height / distance.
-    color = texel(scene, page, u, v, footprint * footprint * (1.0 + 0.5 * z / eye_height))
-    if car_mode != 0 and distance2 < 900.0:
-        light = light * shadow(point - car_position, car_rotation)
-    color = color * light
-    return color + (scene.fog_color - color) * fog
+    """Colour a run of pixels on one plane; nothing is accumulated, so a run may be cut anywhere."""
+    ...
+
+
+@wp.func_native("""
+    int* __restrict__ out = pixels.data + at;
+    const unsigned* __restrict__ texels = sky.data;
+#ifndef __CUDACC__
+    #pragma clang loop vectorize(assume_safety)
+#endif
+    for (int column = first; column < last; ++column) {
+        const float x = (float)column + 0.5f;
+        const float rx = ray_row[0] + ray_step[0] * x;
+        const float ry = ray_row[1] + ray_step[1] * x;
+        const float rz = ray_row[2] + ray_step[2] * x;
+        // Stereographic: the horizon is the circle that touches the borders of the picture.
+        const float up = ry < 0.0f ? 0.0f : ry;
+        const float scale = 256.0f / (up + sqrtf(rx * rx + up * up + rz * rz));
+        int iu = (int)(rx * scale + 256.0f);
+        int iv = (int)(rz * scale + 256.0f);
+        iu = iu > 511 ? 511 : iu;
+        iv = iv > 511 ? 511 : iv;
+        out[column] = (int)texels[iv * 512 + iu];
+    }
+""")
+def shade_sky(
+    pixels: wp.array(dtype=wp.int32), sky: wp.array(dtype=wp.uint32), at: int, first: int, last: int,
+    ray_row: wp.vec3, ray_step: wp.vec3,
+):
+    """Colour a run of pixels that look into the sky; below the horizon (no ground there) the haze goes on."""
+    ...
+
+
+@wp.func_native("""
+    const int* __restrict__ in = pixels.data + at;
+    unsigned char* __restrict__ out = gray.data + to;
+#ifndef __CUDACC__
+    #pragma clang loop vectorize(assume_safety)
+#endif
+    for (int k = 0; k < count; ++k) {
+        const int p = in[k];
+        out[k] = (unsigned char)(((p & 255) * 3735 + ((p >> 8) & 255) * 19235 + ((p >> 16) & 255) * 9798 + 16384) >> 15);
+    }
+""")
+def store_gray(pixels: wp.array(dtype=wp.int32), gray: wp.array(dtype=wp.uint8), at: int, to: int, count: int):
+    """Write 0.114 B + 0.587 G + 0.299 R in the 15-bit fixed point of OpenCV, so that both give the same byte."""
+    ...
+
+
+@wp.func_native("""
+    const int* __restrict__ in = pixels.data + at;
+    unsigned* __restrict__ out = bgra.data + to;
+#ifndef __CUDACC__
+    #pragma clang loop vectorize(assume_safety)
+#endif
+    for (int k = 0; k < count; ++k) {
+        out[k] = (unsigned)in[k] | 0xff000000u;
+    }
+""")
+def store_bgra(pixels: wp.array(dtype=wp.int32), bgra: wp.array(dtype=wp.uint32), at: int, to: int, count: int):
+    """Write packed pixels with full opacity."""
+    ...
+
+
+@wp.func_native("""
+    float* __restrict__ w = depth.data + at;
+    int* __restrict__ n = pixels.data + at;
+#ifndef __CUDACC__
+    #pragma clang loop vectorize(assume_safety)
+#endif
+    for (int k = 0; k < count; ++k) {
+        w[k] = 0.0f;
+        n[k] = -1;
+    }
+""")
+def clear(depth: wp.array(dtype=wp.float32), pixels: wp.array(dtype=wp.int32), at: int, count: int):
+    """Empty a tile: infinitely far, no triangle."""
+    ...
 
 
 @wp.func
-def to_byte(x: float):
-    return int(wp.clamp(x + 0.5, 0.0, 255.0))
+def pack(color: wp.vec3):
+    """Colour (blue, green, red) as 0x00RRGGBB."""
+    b = int(wp.clamp(color[0] + 0.5, 0.0, 255.0))
+    g = int(wp.clamp(color[1] + 0.5, 0.0, 255.0))
+    r = int(wp.clamp(color[2] + 0.5, 0.0, 255.0))
+    return b | (g << 8) | (r << 16)
+
+
+@wp.func
+def car_light(scene: Scene, k: int, rotation: wp.mat33, steer: wp.vec2):
+    normal = scene.car_normal[k]
+    if scene.car_part[k] != 0:
+        normal = wp.vec3(steer[0] * normal[0] + steer[1] * normal[2], normal[1],
+                         steer[0] * normal[2] - steer[1] * normal[0])
+    return scene.ambient + scene.diffuse * wp.max(wp.dot(rotation * normal, scene.sun), 0.0)
 
 
 @wp.kernel
 def render_views(
     scene: Scene, views: Views, width: int, height: int, tile_size: int, tiles_x: int, slots: int,
     depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), is_gray: int,
-    gray: wp.array3d(dtype=wp.uint8), bgra: wp.array3d(dtype=wp.uint32),
+    gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
 ):
     view, tile_number = wp.tid()
     tile = Tile()
@@ -487,9 +534,7 @@ def render_views(
     cam.half_w = 0.5 * float(width)
     cam.half_h = 0.5 * float(height)
 
-    for k in range(tile.stride * (tile.y1 - tile.y0)):
-        depth[tile.base + k] = 0.0
-        ids[tile.base + k] = -1
+    clear(depth, ids, tile.base, tile.stride * (tile.y1 - tile.y0))
 
     car_mode = views.car_mode[view]
     car_position = views.car_position[view]
@@ -500,28 +545,58 @@ def render_views(
     draw_map(scene, depth, ids, tile, cam, views.track[view])
 
     inv_f = 1.0 / cam.focal
+    ray_step = cam.left * -inv_f
+    area_scale = inv_f * inv_f * (ATLAS_TEXELS_PER_M * ATLAS_TEXELS_PER_M)
     for row in range(tile.y0, tile.y1):
-        ray_row = cam.forward + cam.up * ((cam.half_h - (float(row) + 0.5)) * inv_f)
-        for column in range(tile.x0, tile.x1):
-            at = tile.base + (row - tile.y0) * tile.stride + column - tile.x0
-            ray = ray_row + cam.left * ((cam.half_w - (float(column) + 0.5)) * inv_f)
-            color = shade(scene, cam, ray, ids[at], depth[at], car_position, car_rotation, car_steer, car_mode)
-            b = to_byte(color[0])
-            g = to_byte(color[1])
-            r = to_byte(color[2])
-            if is_gray != 0:
-                gray[view, row, column] = wp.uint8((b * 3735 + g * 19235 + r * 9798 + 16384) >> 15)
-            else:
-                bgra[view, row, column] = (
-                    wp.uint32(b) | (wp.uint32(g) << wp.uint32(8)) | (wp.uint32(r) << wp.uint32(16))
-                    | wp.uint32(0xFF000000)
+        ray_row = cam.forward + cam.left * (cam.half_w * inv_f) + cam.up * ((cam.half_h - (float(row) + 0.5)) * inv_f)
+        offset = tile.base + (row - tile.y0) * tile.stride - tile.x0
+        first = tile.x0
+        while first < tile.x1:
+            number = ids[offset + first]
+            above = ray_row[1] + ray_step[1] * (float(first) + 0.5) > HORIZON
+            last = tile.x1
+            for column in range(first + 1, tile.x1):
+                if ids[offset + column] != number:
+                    last = column
+                    break
+                if number < 0 and (ray_row[1] + ray_step[1] * (float(column) + 0.5) > HORIZON) != above:
+                    last = column
+                    break
+            if number >= scene.n_triangles:
+                k = number - scene.n_triangles
+                color = scene.car_color[k] * car_light(scene, k, car_rotation, car_steer)
+                packed_color = pack(color)
+                for column in range(first, last):
+                    ids[offset + column] = packed_color
+            elif number >= 0 or (not above and cam.eye[1] > GROUND_Y_M):
+                plane = wp.vec4(0.0, 1.0, 0.0, -GROUND_Y_M)
+                surface = int(GRASS_PAGE * 4)
+                light = scene.ground_light
+                if number >= 0:
+                    plane = scene.plane[number]
+                    surface = scene.surface[number]
+                    light = scene.light[number]
+                normal = wp.vec3(plane[0], plane[1], plane[2])
+                shade_surface(
+                    ids, scene.atlas, (surface >> 2) * ATLAS_PAGE, offset, first, last, ray_row, ray_step, cam.eye,
+                    wp.dot(normal, cam.eye) + plane[3], -wp.dot(normal, ray_row), -wp.dot(normal, ray_step),
+                    area_scale, surface & 3, light, scene.fog_start2, scene.fog_scale, scene.fog_color,
+                    car_mode, cam.eye - car_position, car_rotation[0, 2], car_rotation[2, 2],
                 )
+            else:
+                shade_sky(ids, scene.sky, offset, first, last, ray_row, ray_step)
+            first = last
+        out = (view * height + row) * width + tile.x0
+        if is_gray != 0:
+            store_gray(ids, gray, offset + tile.x0, out, tile.x1 - tile.x0)
+        else:
+            store_bgra(ids, bgra, offset + tile.x0, out, tile.x1 - tile.x0)
 
 
 @wp.kernel
 def average_blocks(
-    fine: wp.array3d(dtype=wp.uint32), factor: int, is_gray: int,
-    gray: wp.array3d(dtype=wp.uint8), bgra: wp.array3d(dtype=wp.uint32),
+    fine: wp.array(dtype=wp.uint32), width: int, height: int, factor: int, is_gray: int,
+    gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
 ):
     """Every pixel is the rounded mean of factor x factor finer ones."""
     view, row, column = wp.tid()
@@ -530,7 +605,7 @@ def average_blocks(
     r = int(0)
     for i in range(factor):
         for j in range(factor):
-            p = fine[view, row * factor + i, column * factor + j]
+            p = fine[((view * height + row) * factor + i) * width * factor + column * factor + j]
             b += int(p & wp.uint32(255))
             g += int((p >> wp.uint32(8)) & wp.uint32(255))
             r += int((p >> wp.uint32(16)) & wp.uint32(255))
@@ -538,9 +613,10 @@ def average_blocks(
     b = (b + n // 2) // n
     g = (g + n // 2) // n
     r = (r + n // 2) // n
+    at = (view * height + row) * width + column
     if is_gray != 0:
-        gray[view, row, column] = wp.uint8((b * 3735 + g * 19235 + r * 9798 + 16384) >> 15)
+        gray[at] = wp.uint8((b * 3735 + g * 19235 + r * 9798 + 16384) >> 15)
     else:
-        bgra[view, row, column] = (
-            wp.uint32(b) | (wp.uint32(g) << wp.uint32(8)) | (wp.uint32(r) << wp.uint32(16)) | wp.uint32(0xFF000000)
+        bgra[at] = wp.uint32(b) | (wp.uint32(g) << wp.uint32(8)) | (wp.uint32(r) << wp.uint32(16)) | (
+            wp.uint32(255) << wp.uint32(24)
         )

@@ -7,11 +7,11 @@ import numpy as np
 import warp as wp
 from numpy.typing import ArrayLike, NDArray
 
-from trackmaster.errors import TrackmasterError
 from trackmaster.sim import kernels_raster
 from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.car_model import FRONT_HUB_M, CarModel, build_car
-from trackmaster.sim.scene import CELL_M, MeshLike, SceneArrays, build_scene
+from trackmaster.sim.draw_cells import CELL_M, MeshLike, SceneArrays, build_scene
+from trackmaster.sim.errors import SimError
 
 Mode = Literal["gray", "bgra"]
 
@@ -27,7 +27,7 @@ CUDA_TILE_PX = 16
 MAX_SIZE_PX = 8192
 
 
-class RenderError(TrackmasterError):
+class RenderError(SimError):
     """A picture cannot be drawn as asked."""
 
 
@@ -75,7 +75,6 @@ class Renderer:
             raise RenderError(f"a frame of {width} x {height} pixels was asked for: each side must be 1..{MAX_SIZE_PX}")
         if n_views < 1 or not 1 <= supersample <= 8:
             raise RenderError(f"n_views is {n_views} and supersample {supersample}: expected at least 1, and 1..8")
-        wp.init()
         self.width, self.height, self.n_views = width, height, n_views
         self.appearance = appearance or Appearance()
         self._supersample = supersample
@@ -92,11 +91,11 @@ class Renderer:
         self._ids = wp.empty(pixels, dtype=wp.int32, device=self._device)
         self._scene = self._upload(build_scene(_meshes(tracks)), build_car(), draw_distance_m)
         self._views = _ViewBuffers(n_views, self._device, n_tracks=len(_meshes(tracks)))
-        self._no_gray = wp.empty((1, 1, 1), dtype=wp.uint8, device=self._device)
-        self._no_bgra = wp.empty((1, 1, 1), dtype=wp.uint32, device=self._device)
+        self._no_gray = wp.empty(1, dtype=wp.uint8, device=self._device)
+        self._no_bgra = wp.empty(1, dtype=wp.uint32, device=self._device)
         self._fine = self._no_bgra
         if supersample > 1:
-            self._fine = wp.empty((n_views, fine_h, fine_w), dtype=wp.uint32, device=self._device)
+            self._fine = wp.empty(n_views * fine_h * fine_w, dtype=wp.uint32, device=self._device)
 
     def render(
         self,
@@ -153,7 +152,7 @@ class Renderer:
             wp.launch(
                 kernels_raster.average_blocks,
                 dim=(n, self.height, self.width),
-                inputs=[self._fine, self._supersample, is_gray, gray, bgra],
+                inputs=[self._fine, self.width, self.height, self._supersample, is_gray, gray, bgra],
                 device=self._device,
             )
         return frames
@@ -184,7 +183,7 @@ class Renderer:
             raise RenderError(f"out must lie on {self._device} at an address that is a multiple of 4")
         dtype = wp.uint8 if mode == "gray" else wp.uint32
         # Over the bare memory: a view of uint8 quadruples as packed pixels, and no per-call conversion.
-        target = wp.array(ptr=pointer, shape=(n, self.height, self.width), dtype=dtype, device=self._device)
+        target = wp.array(ptr=pointer, shape=(n * self.height * self.width,), dtype=dtype, device=self._device)
         return out, target
 
     def _new_frames(self, shape: tuple[int, ...]) -> Any:
@@ -216,9 +215,10 @@ class Renderer:
         scene.car_normal, scene.car_color = vectors(car.normals), vectors(car.colors)
         scene.car_part = flat(car.part, wp.int32)
         scene.atlas = flat(look.atlas(), wp.uint32)
-        scene.sky = vectors(look.sky())
+        scene.sky = flat(look.sky(), wp.uint32)
         scene.cell_size, scene.draw_distance, scene.near = CELL_M, float(draw_distance_m), NEAR_M
-        scene.fog_start = look.fog_start * float(draw_distance_m)
+        scene.fog_start2 = (look.fog_start * float(draw_distance_m)) ** 2
+        scene.fog_scale = 1.0 / max(float(draw_distance_m) ** 2 - scene.fog_start2, 1e-6)
         scene.fog_color = wp.vec3(*look.fog_color)
         scene.sun = wp.vec3(*look.sun_direction().tolist())
         scene.ambient, scene.diffuse = look.ambient, look.diffuse
