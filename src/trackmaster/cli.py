@@ -29,8 +29,8 @@ VERBS: dict[str, Verb] = {
     ),
     "gbx show": Verb(
         "say what is in .Gbx files: map, times, ghosts, inputs",
-        "trackmaster.gbx.command:ShowConfig",
-        "trackmaster.gbx.command:show",
+        "trackmaster.gbx.show:ShowConfig",
+        "trackmaster.gbx.show:show",
     ),
     "track coverage": Verb(
         "list which blocks of maps have geometry and which do not",

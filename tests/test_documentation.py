@@ -1,0 +1,78 @@
+"""Every command that README and docs print is one the program takes."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trackmaster import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> Iterator[str]:
+    """The lines of every ``sh`` block, continued lines joined, comments and variable assignments dropped."""
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            text = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split(" #")[0].strip())
+            if text and not text.startswith("#"):
+                yield text
+
+
+COMMANDS = [(page.name, command) for page in PAGES for command in commands(page)]
+
+
+def verb_of_script(path: str) -> str:
+    """The verb that a script of ``scripts/`` hands its flags to."""
+    found = re.search(r'run_verb\(\s*"([^"]+)"', (ROOT / path).read_text(encoding="utf-8"))
+    assert found is not None, f"{path} calls no verb"
+    return found.group(1)
+
+
+def check_flags(verb: str, flags: list[str]) -> None:
+    if "--help" in flags:
+        return
+    module = cli._load(cli.VERBS[verb].config)
+    module.load(flags, prog=verb)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{page}: {command}" for page, command in COMMANDS])
+def test_documented_commands_are_accepted(page: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)
+    tasks = set(re.findall(r'"(\w+)": \w+', (ROOT / "tasks.py").read_text(encoding="utf-8").split("TASKS =")[1]))
+    if words[0] == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+        assert words[1] in targets
+    elif words[:2] == ["python", "tasks.py"]:
+        assert words[2] in tasks
+    elif words[:2] == ["python", "-m"] and words[2] in {"pip", "pytest"}:
+        return
+    elif words[0] == "trackmaster" or words[:3] == ["python", "-m", "trackmaster"]:
+        rest = words[1:] if words[0] == "trackmaster" else words[3:]
+        verb = cli._verb_of(rest)
+        if rest[0] in {"--help", "--version"} or (verb is None and rest[1:] == ["--help"]):
+            return
+        assert verb is not None, f"{page}: '{command}' names no verb"
+        check_flags(verb, rest[len(verb.split()) :])
+    elif words[0] == "python" and words[1].startswith("scripts/"):
+        check_flags(verb_of_script(words[1]), words[2:])
+    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+        assert (ROOT / words[1]).is_file()
+    elif words[0] == "tensorboard":
+        return
+    else:
+        pytest.fail(f"{page}: nobody checks '{command}'")
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) >= 10
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
