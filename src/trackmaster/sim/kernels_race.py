@@ -1,0 +1,119 @@
+"""Checkpoints, finish, laps and respawn poses (``car_physics.md`` 2.6)."""
+
+import warp as wp
+
+from trackmaster.sim import constants as C
+from trackmaster.sim import layout
+from trackmaster.sim.kernels_math import rotation_of
+from trackmaster.sim.kernels_types import Car, Gate, Scene, Wheel, words
+
+CP_TIMES = layout.INT_ROWS["cp_times"].start
+
+
+@wp.func
+def is_inside(gate: Gate, position: wp.vec3):
+    offset = position - gate.centre
+    if wp.dot(offset, offset) > gate.reach_squared:
+        return False
+    local = gate.to_box * offset
+    return wp.abs(local[0]) <= gate.half[0] and wp.abs(local[1]) <= gate.half[1] and wp.abs(local[2]) <= gate.half[2]
+
+
+@wp.func
+def taken_count(taken: words, n_gates: int):
+    count = wp.int32(0)
+    for g in range(n_gates):
+        count += (taken[g >> 5] >> (g & 31)) & 1
+    return count
+
+
+@wp.func
+def stamp(cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
+    """Record the time of a passage: the tick's own time, before the pose moved on by 10 ms."""
+    if cars[0].cp_count < layout.MAX_CP_TIMES:
+        state_i[CP_TIMES + cars[0].cp_count, slot] = cars[0].time
+    cars[0].cp_count += 1
+
+
+@wp.func
+def pass_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
+    """Count gates whose box the car origin has just entered."""
+    first = scene.tracks[track].first_gate
+    n_gates = scene.tracks[track].n_gates
+    for g in range(n_gates):
+        word = g >> 5
+        bit = 1 << (g & 31)
+        if is_inside(scene.gates[first + g], cars[0].position):
+            if (cars[0].inside[word] & bit) == 0 and cars[0].finished == 0:
+                if scene.gates[first + g].is_finish != 0:
+                    if taken_count(cars[0].taken, n_gates) >= scene.tracks[track].n_checkpoints:
+                        stamp(cars, state_i, slot)
+                        cars[0].free_wheel = 0
+                        cars[0].taken = words(0)
+                        cars[0].lap += 1
+                        cars[0].respawn_trigger = -1
+                        if cars[0].lap >= scene.tracks[track].laps:
+                            cars[0].finished = 1
+                            cars[0].race_time = cars[0].time
+                elif (cars[0].taken[word] & bit) == 0:
+                    stamp(cars, state_i, slot)
+                    cars[0].free_wheel = 0
+                    cars[0].taken[word] = cars[0].taken[word] | bit
+                    cars[0].respawn_trigger = g
+            cars[0].inside[word] = cars[0].inside[word] | bit
+        else:
+            cars[0].inside[word] = cars[0].inside[word] & ~bit
+
+
+@wp.func
+def stand_still(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), position: wp.vec3, quaternion: wp.vec4):
+    """The reset state of 1.9 at a pose; race progress and clock are left alone."""
+    zero = wp.vec3(0.0, 0.0, 0.0)
+    cars[0].position = position
+    cars[0].quaternion = quaternion
+    cars[0].rotation = rotation_of(quaternion)
+    cars[0].velocity = zero
+    cars[0].spin = zero
+    cars[0].steer = 0.0
+    cars[0].rpm = 0.0
+    cars[0].rpm_target = 0.0
+    cars[0].clutch = 1.0
+    cars[0].shift_timer = 0.0
+    cars[0].force = zero
+    cars[0].local_velocity = zero
+    cars[0].air_spin_x = 0.0
+    cars[0].air_spin_y = 0.0
+    cars[0].turbo_factor = 0.0
+    cars[0].gravity = C.GRAVITY_SCALE_GROUND
+    cars[0].drag = 0.0
+    cars[0].donut_centre = zero
+    cars[0].donut_axis = zero
+    cars[0].donut_radius = 0.0
+    cars[0].donut_sign = 0.0
+    cars[0].gear = 1
+    cars[0].engine_mode = C.ENGINE_STEADY
+    cars[0].burn_mode = C.BURN_NONE
+    cars[0].burn_start = C.NEVER
+    cars[0].burn_exit = C.NEVER
+    cars[0].last_slip = C.NEVER
+    cars[0].side_tick = C.NEVER
+    cars[0].air_tick = 0
+    cars[0].turbo_type = 0
+    cars[0].turbo_start = 0
+    cars[0].turbo_end = 0
+    cars[0].reverse = 0
+    cars[0].slip_memory = 0
+    cars[0].side_hit = 0
+    cars[0].body_hit = 0
+    cars[0].any_contact = 0
+    cars[0].free_wheel = 0
+    for i in range(4):
+        wheels[i].absorb = C.SPRING_REST
+        wheels[i].absorb_rate = 0.0
+        wheels[i].push = 0.0
+        wheels[i].contact = 0
+        wheels[i].sliding = 0
+        wheels[i].material = 0
+        wheels[i].normal = zero
+        wheels[i].point = zero
+        wheels[i].axis = zero

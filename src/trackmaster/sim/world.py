@@ -1,0 +1,243 @@
+"""Many cars on one or more tracks, stepped together in 10 ms ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trackmaster.sim import layout
+from trackmaster.sim.collision_scene import Drivable, build_scene
+from trackmaster.sim.errors import SimError
+from trackmaster.sim.kernels_copy import gather_columns, scatter_columns
+from trackmaster.sim.kernels_tick import advance, place_cars, reset_cars, respawn_cars
+from trackmaster.sim.rotation import quaternion_from_matrix
+from trackmaster.sim.state import CarView, WorldState, view_of
+from trackmaster.sim.warp_start import wp
+
+Ids = Sequence[int] | NDArray[np.integer[Any]]
+
+
+def _checked_device(device: str) -> str:
+    try:
+        return str(wp.get_device(device))
+    except Exception as error:
+        names = ", ".join(str(d) for d in wp.get_devices())
+        raise SimError(f"There is no device '{device}' here; choose one of: {names}.") from error
+
+
+class World:
+    """Cars of one physics world; they do not touch each other.
+
+    Equal inputs from an equal state give equal bits, whatever the batch size, the number of threads or the other cars.
+
+    Attributes:
+        tracks: the tracks.
+        n_cars: how many cars there are.
+        device: Warp device name.
+        track_of_car: int32 (N,).
+    """
+
+    def __init__(
+        self,
+        tracks: Drivable | Sequence[Drivable],
+        n_cars: int,
+        *,
+        device: str = "cpu",
+        track_of_car: ArrayLike | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Build the collision grid, compile or load the kernels and reset all cars.
+
+        Args:
+            tracks: one track or several.
+            n_cars: batch size, at least 1.
+            device: ``"cpu"`` or ``"cuda:0"``.
+            track_of_car: (N,) number of the track of each car; all on the first one by default.
+            threads: Python threads that share the batch (CPU only; the kernels release the interpreter lock).
+
+        Raises:
+            SimError: no cars, an unknown device, a wrong track number or a track that cannot be simulated.
+        """
+        self.tracks: tuple[Drivable, ...] = tuple(tracks) if isinstance(tracks, Sequence) else (tracks,)
+        self.n_cars = int(n_cars)
+        self.device = _checked_device(device)
+        if self.n_cars < 1 or not self.tracks:
+            raise SimError(f"A world needs at least one track and one car; got {len(self.tracks)} and {n_cars}.")
+        self.track_of_car = self._checked_tracks(track_of_car)
+        self._scene = build_scene(self.tracks, self.track_of_car, self.device)
+        self._floats = self._table(layout.N_FLOATS, wp.float32)
+        self._ints = self._table(layout.N_INTS, wp.int32)
+        self._bytes = self._table(layout.N_BYTES, wp.uint8)
+        self._inputs = tuple(wp.zeros(self.n_cars, dtype=wp.float32, device=self.device) for _ in range(3))
+        self._view: CarView | None = None
+        self._launches = self._record(1 if self._on_gpu else max(1, min(int(threads), self.n_cars)))
+        self._pool = ThreadPoolExecutor(len(self._launches)) if len(self._launches) > 1 else None
+        self.reset()
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device != "cpu"
+
+    def _checked_tracks(self, track_of_car: ArrayLike | None) -> NDArray[np.int32]:
+        numbers = np.zeros(self.n_cars, np.int32) if track_of_car is None else np.asarray(track_of_car, np.int32)
+        if numbers.shape != (self.n_cars,) or numbers.min() < 0 or numbers.max() >= len(self.tracks):
+            raise SimError(
+                f"track_of_car must give {self.n_cars} track numbers from 0 to {len(self.tracks) - 1}; "
+                f"got shape {numbers.shape} with values from {numbers.min()} to {numbers.max()}."
+            )
+        return numbers
+
+    def _table(self, rows: int, dtype: type) -> Any:
+        """Return a zeroed table; rows are an odd multiple of 64 bytes, so that they fall into all cache sets."""
+        per_line = 64 if dtype is wp.uint8 else 16
+        lines = -(-self.n_cars // per_line)
+        return wp.zeros((rows, (lines | 1) * per_line), dtype=dtype, device=self.device)
+
+    def _record(self, parts: int) -> list[Any]:
+        bounds = np.linspace(0, self.n_cars, parts + 1).astype(int)
+        return [
+            wp.launch(
+                advance,
+                int(stop - start),
+                [self._scene, self._floats, self._ints, self._bytes, *self._inputs, 1, int(start)],
+                device=self.device,
+                record_cmd=True,
+            )
+            for start, stop in pairwise(bounds)
+        ]
+
+    def reset(self, mask: ArrayLike | None = None) -> None:
+        """Put cars on their start with race time 0; nothing has been simulated then.
+
+        Args:
+            mask: bool (N,), which cars; all by default.
+        """
+        self._launch_masked(reset_cars, mask)
+
+    def respawn(self, mask: ArrayLike | None = None) -> None:
+        """Put cars at rest where their last checkpoint (or the start) says; race time and progress go on.
+
+        Args:
+            mask: bool (N,), which cars; all by default.
+        """
+        self._launch_masked(respawn_cars, mask)
+
+    def _launch_masked(self, kernel: Any, mask: ArrayLike | None) -> None:
+        chosen = np.ones(self.n_cars, np.bool_) if mask is None else np.asarray(mask, np.bool_)
+        if chosen.shape != (self.n_cars,):
+            raise SimError(f"The mask must have shape ({self.n_cars},), one entry per car; got {chosen.shape}.")
+        flags = wp.array(chosen.view(np.uint8), dtype=wp.uint8, device=self.device)
+        wp.launch(kernel, self.n_cars, [self._scene, self._floats, self._ints, self._bytes, flags], device=self.device)
+
+    def step(self, steer: ArrayLike, gas: ArrayLike, brake: ArrayLike, ticks: int = 1) -> None:
+        """Advance every car by some ticks of 10 ms under constant inputs.
+
+        After the finish line the game takes over: such cars brake whatever is asked.
+
+        Args:
+            steer: float32 (N,) or a number, -1 (left) to 1 (right); a torch or Warp array
+                on the world's device is fine.
+            gas: (N,) or a number, 0 to 1.
+            brake: (N,) or a number, 0 to 1.
+            ticks: how many ticks.
+        """
+        for buffer, values in zip(self._inputs, (steer, gas, brake), strict=True):
+            self._fill(buffer, values)
+        if self._pool is None:
+            self._run(self._launches[0], int(ticks))
+        else:
+            list(self._pool.map(self._run, self._launches, [int(ticks)] * len(self._launches)))
+
+    @staticmethod
+    def _run(launch: Any, ticks: int) -> None:
+        launch.set_param_by_name("ticks", ticks)
+        launch.launch()
+
+    def _fill(self, buffer: Any, values: ArrayLike) -> None:
+        if not self._on_gpu:
+            buffer.numpy()[:] = np.asarray(values, np.float32)
+        elif hasattr(values, "__cuda_array_interface__"):
+            wp.copy(buffer, wp.array(values, dtype=wp.float32, device=self.device, copy=False))
+        else:
+            buffer.assign(np.broadcast_to(np.asarray(values, np.float32), (self.n_cars,)))
+
+    def snapshot(self, ids: Ids | None = None) -> WorldState:
+        """Return a complete copy of the state of chosen cars (all by default), in the order of ``ids``."""
+        slots = self._slots(ids)
+        parts = []
+        for table in (self._floats, self._ints, self._bytes):
+            out = wp.empty((table.shape[0], len(slots)), dtype=table.dtype, device=self.device)
+            wp.launch(gather_columns, out.shape, [table, slots, out], device=self.device)
+            parts.append(out.numpy())
+        return WorldState(*parts)
+
+    def restore(self, state: WorldState, ids: Ids | None = None) -> None:
+        """Put states back, column k into car ``ids[k]`` (all cars in order by default).
+
+        A state belongs to a track: restoring it into a car on another track is meaningless.
+
+        Raises:
+            SimError: the number of states is not the number of cars.
+        """
+        slots = self._slots(ids)
+        if len(slots) != state.n_cars:
+            raise SimError(
+                f"{state.n_cars} states cannot go into {len(slots)} cars; give as many ids as there are states."
+            )
+        tables = (self._floats, self._ints, self._bytes)
+        for table, part in zip(tables, (state.floats, state.ints, state.bytes), strict=True):
+            source = wp.array(part, dtype=table.dtype, device=self.device)
+            wp.launch(scatter_columns, part.shape, [source, slots, table], device=self.device)
+
+    def place(
+        self,
+        ids: Ids | None,
+        position_m: ArrayLike,
+        rotation: ArrayLike,
+        velocity_mps: ArrayLike = (0.0, 0.0, 0.0),
+        angular_velocity_radps: ArrayLike = (0.0, 0.0, 0.0),
+    ) -> None:
+        """Put cars somewhere in an otherwise fresh state; race time, checkpoints and laps stay.
+
+        Args:
+            ids: which cars (K of them); all by default.
+            position_m: (K, 3) or (3,) car origin, world.
+            rotation: (K, 3, 3) or (3, 3) car to world.
+            velocity_mps: (K, 3) or (3,) world.
+            angular_velocity_radps: (K, 3) or (3,) world.
+        """
+        slots = self._slots(ids)
+        n = len(slots)
+        vectors = [
+            wp.array(np.broadcast_to(np.asarray(v, np.float32), (n, 3)).copy(), dtype=wp.vec3, device=self.device)
+            for v in (position_m, velocity_mps, angular_velocity_radps)
+        ]
+        turns = np.broadcast_to(quaternion_from_matrix(rotation).astype(np.float32), (n, 4)).copy()
+        quaternions = wp.array(turns, dtype=wp.vec4, device=self.device)
+        inputs = [self._floats, self._ints, self._bytes, slots, vectors[0], quaternions, *vectors[1:]]
+        wp.launch(place_cars, n, inputs, device=self.device)
+
+    def _slots(self, ids: Ids | None) -> Any:
+        numbers = np.arange(self.n_cars, dtype=np.int32) if ids is None else np.asarray(ids, np.int32).reshape(-1)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= self.n_cars):
+            raise SimError(f"Car numbers go from 0 to {self.n_cars - 1}; got {numbers.min()} to {numbers.max()}.")
+        return wp.array(numbers, dtype=wp.int32, device=self.device)
+
+    @property
+    def view(self) -> CarView:
+        """The state as named arrays (see :class:`CarView` for when they change)."""
+        if self._view is None or self._on_gpu:
+            n = self.n_cars
+            self._view = view_of(self._floats.numpy()[:, :n], self._ints.numpy()[:, :n], self._bytes.numpy()[:, :n])
+        return self._view
+
+    def close(self) -> None:
+        """End the helper threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
