@@ -92,7 +92,8 @@ class TriangleMesh:
         """Return the outward unit normal of every triangle, float32 (F, 3)."""
         a, b, c = (self.vertices[self.triangles[:, k]].astype(np.float64) for k in range(3))
         cross = np.cross(b - a, c - a)
-        return (cross / np.linalg.norm(cross, axis=1, keepdims=True)).astype(np.float32)
+        unit: NDArray[np.float32] = (cross / np.linalg.norm(cross, axis=1, keepdims=True)).astype(np.float32)
+        return unit
 
     def bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the lowest and the highest corner of the box around all vertices."""

@@ -102,7 +102,7 @@ def _check_on_grid(item: PlacedBlock) -> None:
     if fits and 0 <= block.y < GRID_LEVELS and 0 <= block.direction < 4:
         return
     raise TrackError(
-        f"Block {item.index} ({block.name}) stands at ({block.x}, {block.y}, {block.z}) with direction {block.direction}, "
+        f"Block {item.index} ({block.name}) stands at ({block.x}, {block.y}, {block.z}), direction {block.direction}: "
         f"outside of the {GRID_COLUMNS} x {GRID_LEVELS} x {GRID_COLUMNS} grid of a Stadium map. "
         "Maps with freely moved blocks (TMUnlimiter) cannot be driven here: leave this one out.")
 

@@ -82,4 +82,5 @@ def block_offset_m(direction: int, cell: tuple[int, int, int], size: tuple[int, 
     corner = np.array([cell[0] * cx, cell[1] * cy, cell[2] * cz])
     sx, sz = size[0] * cx, size[1] * cz
     shift = ((0.0, 0.0), (sz, 0.0), (sx, sz), (0.0, sx))[direction % 4]
-    return corner + np.array([shift[0], 0.0, shift[1]])
+    offset: F64 = corner + np.array([shift[0], 0.0, shift[1]])
+    return offset

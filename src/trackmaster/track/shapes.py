@@ -4,6 +4,7 @@ Block frame of direction 0: x grows to the left of a car that drives forward, z 
 low corner of the footprint. Every function returns closed or half-open skins whose normals point outwards.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -83,6 +84,20 @@ def arc_path(center: tuple[float, float], radius_m: float, start_rad: float, end
     return Path(np.array(center) + radius_m * radial, side * radial)
 
 
+def s_path(start: tuple[float, float], end: tuple[float, float], steps: int) -> Path:
+    """Return an S of two equal arcs between two points; it begins and ends along z."""
+    (x0, z0), (x1, z1) = start, end
+    across, along = x1 - x0, z1 - z0
+    turn = 2 * math.atan(across / along)  # heading in the middle, to the left
+    radius = along / (2 * math.sin(abs(turn)))
+    half = np.linspace(0, abs(turn), steps // 2 + 1)
+    side = math.copysign(1.0, across)
+    first = np.stack([x0 + side * radius * (1 - np.cos(half)), z0 + radius * np.sin(half)], axis=1)
+    points = np.vstack([first, (np.array([x0 + x1, z0 + z1]) - first[::-1])[1:]])
+    heading = side * np.concatenate([half, half[::-1][1:]])
+    return Path(points, np.stack([np.cos(heading), -np.sin(heading)], axis=1))
+
+
 def polyline_path(points: Sequence[tuple[float, float]] | F64, *, closed: bool = False) -> Path:
     """Return a line through ``points`` with mitred corners."""
     p = np.asarray(points, np.float64)
@@ -121,14 +136,14 @@ def sweep(path: Path, profile: Profile, *, lift: Height | None = None) -> list[P
     return patches
 
 
-def fan(center: tuple[float, float], outline: F64, height_m: float, finish: Finish) -> Patch:
-    """Return a flat area that is star-shaped around ``center``; ``outline`` (n, 2) runs from +x towards +z."""
+def fan(center: tuple[float, float], outline: F64, height_m: float, finish: Finish, *, closed: bool = True) -> Patch:
+    """Return a flat area that is star-shaped around ``center``; ``outline`` (n, 2) turns from +x towards +z."""
     count = len(outline)
     vertices = np.empty((count + 1, 3))
     vertices[0] = (center[0], height_m, center[1])
     vertices[1:, 0], vertices[1:, 1], vertices[1:, 2] = outline[:, 0], height_m, outline[:, 1]
-    ring = np.arange(count)
-    triangles = np.stack([np.zeros(count, int), np.roll(ring, -1) + 1, ring + 1], axis=1)
+    ring = np.arange(count if closed else count - 1)
+    triangles = np.stack([np.zeros_like(ring), (ring + 1) % count + 1, ring + 1], axis=1)
     return Patch(vertices, triangles.astype(np.int32), finish.material, finish.look)
 
 
@@ -145,6 +160,11 @@ def quad(corners: F64, finish: Finish, *, collidable: bool = True) -> Patch:
     return Patch(np.asarray(corners, np.float64), triangles, finish.material, finish.look, collidable)
 
 
+def flipped(patch: Patch) -> Patch:
+    """Return the patch facing the other way."""
+    return Patch(patch.vertices, patch.triangles[:, ::-1].copy(), patch.material, patch.look, patch.collidable)
+
+
 def wall(start: tuple[float, float], end: tuple[float, float], bottom_m: float, top_m: float, finish: Finish) -> Patch:
     """Return an upright rectangle that faces the left of somebody who walks from ``start`` to ``end``."""
     (x0, z0), (x1, z1) = start, end
@@ -159,15 +179,6 @@ def box(low: tuple[float, float, float], high: tuple[float, float, float], finis
     v = np.array([[x, y, z] for x in (x0, x1) for y in (y0, y1) for z in (z0, z1)], np.float64)
     faces = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
     return [quad(v[list(face)], finish, collidable=collidable) for face in faces]
-
-
-def lifted(patches: Sequence[Patch], lift: Height) -> list[Patch]:
-    """Return the patches raised by ``lift`` at each vertex."""
-    return [
-        Patch(p.vertices + np.stack([z := np.zeros(len(p.vertices)), lift(p.vertices[:, 0], p.vertices[:, 2]), z], 1),
-              p.triangles, p.material, p.look, p.collidable)
-        for p in patches
-    ]
 
 
 def _runs(finishes: Sequence[Finish]) -> list[tuple[Finish, list[int]]]:

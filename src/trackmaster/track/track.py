@@ -11,9 +11,10 @@ import numpy as np
 from trackmaster.track.coverage import Coverage
 from trackmaster.track.errors import TrackError
 from trackmaster.track.ground import grass_patches
-from trackmaster.track.mesh import TriangleMesh
+from trackmaster.track.mesh import F64, TriangleMesh
 from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks
 from trackmaster.track.pose import Pose, Trigger, TriggerKind
+from trackmaster.track.route import RouteSearch
 
 if TYPE_CHECKING:
     from trackmaster.gbx import Challenge, Ghost
@@ -92,6 +93,16 @@ class Track:
             blocks=tuple(placed),
         )
 
+    def centre_line(self) -> F64:
+        """Return points (N, 3) along the middle of the road from the start through all checkpoints to the finish.
+
+        The shortest way over the blocks' exits; nobody has to have driven it. Heights are those of the surface.
+
+        Raises:
+            TrackError: the way has a jump, or leads over blocks whose exits are unknown.
+        """
+        return RouteSearch(self.blocks).centre_line(self.laps)
+
 
 def _mesh(placed: Sequence[PlacedBlock]) -> TriangleMesh:
     joined = joined_sides(placed)
@@ -106,7 +117,8 @@ def _start_pose(placed: Sequence[PlacedBlock], name: str) -> Pose:
     starts = [item for item in placed if item.spec.spawn is not None]
     if len(starts) != 1:
         found = f"{len(starts)} start blocks" if starts else "no start block"
-        raise TrackError(f"The map {name!r} has {found}, expected exactly one. Such a map cannot be raced: leave it out.")
+        raise TrackError(f"The map {name!r} has {found}, expected exactly one. "
+                         "Such a map cannot be raced: leave it out.")
     item = starts[0]
     spawn = item.spec.spawn
     assert spawn is not None

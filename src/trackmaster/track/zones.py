@@ -131,7 +131,7 @@ class ZoneMap:
 
     def _released(self, i: NDArray[np.int64], p: F64) -> NDArray[np.bool_]:
         gate = self._tie[i]
-        far = np.linalg.norm(gate - p, axis=1) > TIE_DISTANCE_M  # untied centres hold NaN: never far
+        far: NDArray[np.bool_] = np.linalg.norm(gate - p, axis=1) > TIE_DISTANCE_M  # untied centres hold NaN: never far
         return ~far
 
 

@@ -1,12 +1,13 @@
 """The block catalogue: name and variant to surfaces, exits, gates and starts."""
 
-from trackmaster.track.catalogue.roads import ROAD_MAIN, ROADS
+from trackmaster.track.catalogue.platforms import PLATFORMS
+from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
 
 __all__ = ["SCENERY", "BlockSpec", "Clip", "Evidence", "Exit", "Site", "Spawn", "Waypoint", "is_scenery", "lookup"]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {"StadiumRoadMain": ROAD_MAIN}
 
 

@@ -1,4 +1,4 @@
-"""Flat RoadMain blocks: straights, junctions, curves, gates and boosters."""
+"""RoadMain blocks: straights, slopes, junctions, curves, diagonals, gates and boosters."""
 
 import math
 from functools import partial
@@ -6,77 +6,71 @@ from functools import partial
 import numpy as np
 
 from trackmaster.track.catalogue import measured as m
-from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Exit, Site, Spawn, Surfaces, Waypoint, exits_of
+from trackmaster.track.catalogue.profile import (
+    ASPHALT,
+    BARRIER,
+    METAL,
+    UNDERSIDE,
+    border_profile,
+    road_profile,
+    underside_profile,
+)
+from trackmaster.track.catalogue.spec import Site, Surfaces
 from trackmaster.track.mesh import F64, Patch
-from trackmaster.track.pose import TriggerKind
 from trackmaster.track.shapes import (
     Finish,
     Path,
     Profile,
     arc_path,
     fan,
+    flipped,
     polyline_path,
+    quad,
     rectangle,
+    s_path,
     straight_path,
     sweep,
+    wall,
 )
 from trackmaster.track.surface import Look, Material
 
-ASPHALT = Finish(Material.ASPHALT, Look.ROAD)
-KERB = Finish(Material.RUBBER, Look.KERB)
-SIDE = Finish(Material.CONCRETE, Look.WALL)
-UNDERSIDE = Finish(Material.CONCRETE, Look.UNDERSIDE)
 TURBO = Finish(Material.TURBO, Look.TURBO)
 ROULETTE = Finish(Material.TURBO_ROULETTE, Look.TURBO)
 FREE_WHEELING = Finish(Material.FREE_WHEELING, Look.FREE_WHEELING)
 PAD = Finish(Material.ASPHALT, Look.START)
+FINISH = Finish(Material.METAL, Look.FINISH)
 
 CURVE_STEP_M = 8.0
 """Length of one step along the outer edge of a curve: the edge is then less than 0.1 m off its circle."""
 
-_BORDER = (
-    (0.0, m.ROAD_SURFACE_M),
-    (m.KERB_TOP_OFFSET_M - m.ASPHALT_HALF_WIDTH_M, m.ROAD_SURFACE_M + m.KERB_HEIGHT_M),
-    (m.ROAD_OUTER_OFFSET_M - m.ASPHALT_HALF_WIDTH_M, m.ROAD_SURFACE_M + m.KERB_HEIGHT_M),
-    (m.ROAD_OUTER_OFFSET_M - m.ASPHALT_HALF_WIDTH_M, m.ROAD_BODY_BOTTOM_M),
-)
-"""Cross-section of one border, from the edge of the asphalt outwards and down to the bottom of the body."""
-
-_BORDER_FINISHES = (KERB, KERB, SIDE)
+_MIDDLE = 16.0
+Rise = tuple[tuple[float, float], ...]
+"""Height over the beginning of a block as (distance, height) knots along z."""
 
 
-def road_profile(surface: Finish = ASPHALT) -> Profile:
-    """Return the cross-section of a flat road, from the bottom of its left side to the bottom of its right side."""
-    half = m.ASPHALT_HALF_WIDTH_M
-    left = tuple((half + offset, height) for offset, height in reversed(_BORDER))
-    right = tuple((-half - offset, height) for offset, height in _BORDER)
-    return Profile(left + right, (*reversed(_BORDER_FINISHES), surface, *_BORDER_FINISHES))
-
-
-def border_profile() -> Profile:
-    """Return the border on the right of a line that follows the edge of the asphalt."""
-    return Profile(tuple((-offset, height) for offset, height in _BORDER), _BORDER_FINISHES)
-
-
-def straight(surface: Finish = ASPHALT) -> Surfaces:
+def straight(surface: Finish = ASPHALT, *, begin_m: float = 0.0, end_m: float = 32.0) -> Surfaces:
     """Return the surfaces of a straight that runs along z."""
-    return partial(_swept, path=straight_path((16, 0), (16, 32)), profile=road_profile(surface))
+    return partial(_swept, path=straight_path((_MIDDLE, begin_m), (_MIDDLE, end_m)), profile=road_profile(surface))
+
+
+def slope(rise: Rise, surface: Finish = ASPHALT, *, base_m: float = 0.0) -> Surfaces:
+    """Return the surfaces of a straight that climbs along z from ``base_m``."""
+    return partial(_sloped, rise=rise, surface=surface, base_m=base_m)
 
 
 def curve(cells: int) -> Surfaces:
     """Return the surfaces of a quarter circle over ``cells`` x ``cells`` from the side -x to the side +z."""
     radius = 32.0 * cells - 16.0
-    steps = max(4, math.ceil((32.0 * cells) * math.pi / 2 / CURVE_STEP_M))
-    return partial(_swept, path=arc_path((0, 32.0 * cells), radius, -math.pi / 2, 0.0, steps), profile=road_profile())
+    steps = max(6, math.ceil((32.0 * cells) * math.pi / 2 / CURVE_STEP_M))
+    path = arc_path((0, 32.0 * cells), radius, -math.pi / 2, 0.0, steps)
+    return partial(_swept, path=path, profile=road_profile())
 
 
-def _swept(site: Site, *, path: Path, profile: Profile) -> list[Patch]:
-    patches = sweep(path, profile)
-    if not site.on_ground:
-        (left, _), (right, _) = profile.points[0], profile.points[-1]
-        bottom = Profile(((right, m.ROAD_BODY_BOTTOM_M), (left, m.ROAD_BODY_BOTTOM_M)), (UNDERSIDE,))
-        patches += sweep(path, bottom)
-    return patches
+def diagonal(length_cells: int, across_cells: int, *, mirrored: bool = False) -> Surfaces:
+    """Return an S of two arcs that leaves the first column on one side and arrives columns further (assumed form)."""
+    near, far = _MIDDLE, _MIDDLE + 32.0 * (across_cells - 1)
+    begin, end = (far, near) if mirrored else (near, far)
+    return partial(_swept, path=s_path((begin, 0.0), (end, 32.0 * length_cells), 24), profile=road_profile())
 
 
 def junction(open_sides: frozenset[int]) -> Surfaces:
@@ -84,15 +78,104 @@ def junction(open_sides: frozenset[int]) -> Surfaces:
     return partial(_junction, open_sides=open_sides)
 
 
+def start_line(site: Site) -> list[Patch]:
+    """Return the start block: a road that begins inside the block and the pad that the car rolls off."""
+    patches = straight(begin_m=m.START_ROAD_BEGINS_M)(site)
+    patches += _end_cap(m.START_ROAD_BEGINS_M, faces_forward=False)
+    return patches + _start_pad()
+
+
+def finish_line(site: Site) -> list[Patch]:
+    """Return the finish block: asphalt, a strip of metal, and the end of the road before the end of the block."""
+    patches = straight(end_m=m.FINISH_METAL_M)(site)
+    metal = road_profile(FINISH, gutter=METAL)
+    path = straight_path((_MIDDLE, m.FINISH_METAL_M), (_MIDDLE, m.FINISH_ROAD_ENDS_M))
+    patches += _swept(site, path=path, profile=metal)
+    return patches + _end_cap(m.FINISH_ROAD_ENDS_M, faces_forward=True)
+
+
+def dead_end(site: Site) -> list[Patch]:
+    """Return the end of a road with its exit towards +z: a ramp up from the ground."""
+    ramp = tuple((z, height - m.ROAD_SURFACE_M) for z, height in m.DEAD_END_RAMP[1:])
+    begin = ramp[0][0]
+    path = knots_path((*ramp, (32.0, 0.0)), begin_m=begin)
+    patches = sweep(path, road_profile(), lift=lift_of((*ramp, (32.0, 0.0))))
+    if not site.on_ground:
+        patches += sweep(path, underside_profile())
+        patches += _end_cap(begin, faces_forward=False, top_m=m.DEAD_END_RAMP[1][1])
+    return patches
+
+
+def knots_path(rise: Rise, *, begin_m: float = 0.0) -> Path:
+    """Return a straight along z with a point at every knot of ``rise`` from ``begin_m`` on."""
+    z = np.array([knot for knot, _ in rise if knot >= begin_m], np.float64)
+    points = np.stack([np.full(len(z), _MIDDLE), z], axis=1)
+    return Path(points, np.tile([1.0, 0.0], (len(z), 1)))
+
+
+def lift_of(rise: Rise, base_m: float = 0.0) -> "LiftAlongZ":
+    """Return the height over the block's floor that belongs to ``rise``."""
+    return LiftAlongZ(rise, base_m)
+
+
+class LiftAlongZ:
+    """Height as a function of z alone, straight between its knots."""
+
+    def __init__(self, rise: Rise, base_m: float) -> None:
+        self._z, self._height = np.array(rise, np.float64).T
+        self._base = base_m
+
+    def __call__(self, _x: F64, z: F64) -> F64:
+        """Return the height at z."""
+        height: F64 = np.interp(z, self._z, self._height) + self._base
+        return height
+
+
+def _swept(site: Site, *, path: Path, profile: Profile) -> list[Patch]:
+    patches = sweep(path, profile)
+    return patches if site.on_ground else patches + sweep(path, underside_profile())
+
+
+def _sloped(_site: Site, *, rise: Rise, surface: Finish, base_m: float) -> list[Patch]:
+    path, lift = knots_path(rise), lift_of(rise, base_m)
+    return sweep(path, road_profile(surface), lift=lift) + sweep(path, underside_profile(), lift=lift)
+
+
+def _end_cap(z: float, *, faces_forward: bool, top_m: float = m.ROAD_SURFACE_M) -> list[Patch]:
+    """Close a road body that ends inside its block, together with the ends of its barriers."""
+    half, outer = m.WALL_OFFSET_M, m.ROAD_OUTER_OFFSET_M
+    faces = [(_MIDDLE - outer, _MIDDLE + outer, m.ROAD_BODY_BOTTOM_M, top_m)]
+    faces += [(_MIDDLE + side * half, _MIDDLE + side * outer, top_m, top_m + m.WALL_HEIGHT_M) for side in (-1, 1)]
+    patches = []
+    for x0, x1, bottom, top in faces:
+        low, high = sorted((x0, x1))
+        ends = ((high, z), (low, z)) if faces_forward else ((low, z), (high, z))
+        patches.append(wall(*ends, bottom, top, BARRIER))
+    return patches
+
+
+def _start_pad() -> list[Patch]:
+    left, right = _MIDDLE + m.START_PAD_HALF_WIDTH_M, _MIDDLE - m.START_PAD_HALF_WIDTH_M
+    begin, fall, end = m.START_PAD_BEGIN_M, m.START_PAD_FALL_M, m.START_PAD_END_M
+    top, road = m.START_PAD_M, m.ROAD_SURFACE_M
+    flank_left = np.array([[left, road, begin], [left, road, end], [left, top, fall], [left, top, begin]])
+    flank_right = (flank_left * [-1, 1, 1] + [2 * _MIDDLE, 0, 0])[::-1]
+    return [
+        rectangle((right, begin), (left, fall), top, PAD),
+        quad(np.array([[right, top, fall], [right, road, end], [left, road, end], [left, top, fall]]), PAD),
+        wall((right, begin), (left, begin), road, top, BARRIER),
+        quad(flank_left[::-1], BARRIER),
+        quad(flank_right[::-1], BARRIER),
+    ]
+
+
 def _junction(site: Site, *, open_sides: frozenset[int]) -> list[Patch]:
     outline, borders = _junction_outline(open_sides)
-    patches = [fan((16, 16), outline, m.ROAD_SURFACE_M, ASPHALT)]
+    patches = [fan((_MIDDLE, _MIDDLE), outline, m.ROAD_SURFACE_M, ASPHALT)]
     for border in borders:
         patches += sweep(border, border_profile())
     if not site.on_ground:
-        inset = 16 - m.ROAD_OUTER_OFFSET_M
-        plate = rectangle((inset, inset), (32 - inset, 32 - inset), m.ROAD_BODY_BOTTOM_M, UNDERSIDE)
-        patches.append(Patch(plate.vertices, plate.triangles[:, ::-1].copy(), plate.material, plate.look))
+        patches.append(flipped(rectangle((0, 0), (32, 32), m.ROAD_BODY_BOTTOM_M, UNDERSIDE)))
     return patches
 
 
@@ -108,7 +191,7 @@ def _junction_outline(open_sides: frozenset[int]) -> tuple[F64, list[Path]]:
         if before and after:
             fillet = _fillet(sx, sz)
             paths.append(fillet)
-            outline += [(x, z) for x, z in fillet.points[::-1]]
+            outline += [(float(x), float(z)) for x, z in fillet.points[::-1]]
             continue
         corner = _corner(sx, sz, x_open=before if sx * sz > 0 else after, z_open=after if sx * sz > 0 else before)
         outline.append(corner)
@@ -126,66 +209,11 @@ def _junction_outline(open_sides: frozenset[int]) -> tuple[F64, list[Path]]:
 def _fillet(sx: int, sz: int) -> Path:
     """Return the rounded edge between two open sides, around the corner of the cell."""
     toward_center = math.atan2(-sz, -sx)
-    return arc_path((16 + 16 * sx, 16 + 16 * sz), 16 - m.ASPHALT_HALF_WIDTH_M,
-                    toward_center - math.pi / 4, toward_center + math.pi / 4, 4)
+    return arc_path((_MIDDLE + 16 * sx, _MIDDLE + 16 * sz), 16 - m.ASPHALT_HALF_WIDTH_M,
+                    toward_center - math.pi / 4, toward_center + math.pi / 4, 6)
 
 
 def _corner(sx: int, sz: int, *, x_open: bool, z_open: bool) -> tuple[float, float]:
     """Return where the asphalt's edge ends at an open side, or turns where both sides are closed."""
     half = m.ASPHALT_HALF_WIDTH_M
-    return 16 + sx * (16.0 if x_open else half), 16 + sz * (16.0 if z_open else half)
-
-
-def _variant(text: str, surfaces: Surfaces) -> BlockSpec:
-    return BlockSpec("road", surfaces, exits=exits_of(text), evidence=Evidence.ASSUMED)
-
-
-def _sides(exits: tuple[Exit, ...]) -> frozenset[int]:
-    return frozenset(e.side for e in exits)
-
-
-_ISOLATED, _DEAD_END, _CORNER, _STRAIGHT, _T, _CROSS = (
-    "",
-    "+z@0,0,0:R",
-    "+z@0,0,0:R -x@0,0,0:R",
-    "+z@0,0,0:R -z@0,0,0:R",
-    "+z@0,0,0:R -x@0,0,0:R -z@0,0,0:R",
-    "+z@0,0,0:R -x@0,0,0:R -z@0,0,0:R +x@0,0,0:R",
-)
-
-ROAD_MAIN: dict[int, BlockSpec] = {
-    0: _variant(_ISOLATED, junction(_sides(exits_of(_ISOLATED)))),
-    1: _variant(_DEAD_END, junction(_sides(exits_of(_DEAD_END)))),
-    2: _variant(_CORNER, curve(1)),
-    3: _variant(_STRAIGHT, straight()),
-    4: _variant(_T, junction(_sides(exits_of(_T)))),
-    5: _variant(_CROSS, junction(_sides(exits_of(_CROSS)))),
-}
-"""``StadiumRoadMain`` by variant number."""
-
-_CHECKPOINT = Waypoint(
-    TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.ROAD_SURFACE_M, m.ROAD_SURFACE_M + m.ROAD_RESPAWN_OVER_SURFACE_M)
-_FINISH = Waypoint(
-    TriggerKind.FINISH, m.FINISH_PLANE_M, m.ROAD_SURFACE_M, m.ROAD_SURFACE_M + m.ROAD_RESPAWN_OVER_SURFACE_M)
-_THROUGH = exits_of(_STRAIGHT)
-
-ROADS: dict[str, BlockSpec] = {
-    "StadiumRoadMainStartLine": BlockSpec(
-        "road", straight(), exits=exits_of("+z@0,0,0:R"), spawn=Spawn(m.START_BEHIND_M, m.START_HEIGHT_M)),
-    "StadiumRoadMainFinishLine": BlockSpec(
-        "road", straight(), exits=exits_of("-z@0,0,0:R"), waypoint=_FINISH),
-    "StadiumRoadMainStartFinishLine": BlockSpec(
-        "road", straight(), exits=_THROUGH, waypoint=_FINISH,
-        spawn=Spawn(m.START_FINISH_BEHIND_M, m.START_FINISH_HEIGHT_M)),
-    "StadiumRoadMainCheckpoint": BlockSpec("road", straight(), exits=_THROUGH, waypoint=_CHECKPOINT),
-    "StadiumRoadMainTurbo": BlockSpec("road", straight(TURBO), exits=_THROUGH),
-    "StadiumRoadMainTurboRoulette": BlockSpec("road", straight(ROULETTE), exits=_THROUGH),
-    "StadiumRoadMainFW": BlockSpec("road", straight(FREE_WHEELING), exits=_THROUGH),
-    "StadiumRoadStretch": BlockSpec("road", straight(), exits=_THROUGH),
-    **{
-        f"StadiumRoadMainGTCurve{n}": BlockSpec(
-            "road", curve(n), size=(n, n), exits=exits_of(f"-x@0,0,0:R +z@{n - 1},0,{n - 1}:R"))
-        for n in (2, 3, 4, 5)
-    },
-}
-"""Flat roads that have one form only."""
+    return _MIDDLE + sx * (16.0 if x_open else half), _MIDDLE + sz * (16.0 if z_open else half)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from trackmaster.track.catalogue import measured as m
 from trackmaster.track.mesh import Patch
 from trackmaster.track.pose import TriggerKind
 
@@ -30,6 +31,15 @@ class Clip(Enum):
         """Tell whether a road can go on from an exit of this kind to one of the other."""
         tilts = {Clip.TILT_LEFT, Clip.TILT_RIGHT}
         return {self, other} == tilts if self in tilts else self is other
+
+
+    @property
+    def surface_m(self) -> float:
+        """Height of the driving surface over the floor of the exit's cell."""
+        return _SURFACE_M.get(self, m.ROAD_SURFACE_M)
+
+
+_SURFACE_M = {Clip.PLATFORM: 0.0, Clip.DIRT: m.DIRT_SURFACE_M}
 
 
 @dataclass(frozen=True)

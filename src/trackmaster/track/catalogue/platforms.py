@@ -1,0 +1,130 @@
+"""Platform ("circuit") blocks: flat tops one level over the block's floor, their borders, slopes and gates."""
+
+import math
+from functools import partial
+
+from trackmaster.track.catalogue import measured as m
+from trackmaster.track.catalogue.roads import Rise, knots_path, lift_of
+from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Surfaces, Waypoint, exits_of
+from trackmaster.track.mesh import Patch
+from trackmaster.track.pose import TriggerKind
+from trackmaster.track.shapes import (
+    Finish,
+    Path,
+    Profile,
+    arc_path,
+    fan,
+    flipped,
+    rectangle,
+    straight_path,
+    sweep,
+    wall,
+)
+from trackmaster.track.surface import Look, Material
+
+TOP = Finish(Material.ASPHALT, Look.PLATFORM)
+TURBO = Finish(Material.TURBO, Look.TURBO)
+RUBBER = Finish(Material.RUBBER, Look.KERB)
+SIDE = Finish(Material.CONCRETE, Look.WALL)
+UNDERSIDE = Finish(Material.CONCRETE, Look.UNDERSIDE)
+
+UP = (0, 1, 0)
+"""The cell above the block: a platform's surface is that cell's floor."""
+
+EDGES = (((32.0, 32.0), (0.0, 32.0)), ((0.0, 32.0), (0.0, 0.0)), ((0.0, 0.0), (32.0, 0.0)), ((32.0, 0.0), (32.0, 32.0)))
+"""Start and end of each side (0..3 = +z, -x, -z, +x)."""
+
+_UNDER_M = m.PLATFORM_TOP_M - m.PLATFORM_THICKNESS_M
+_BARRIER_M = 32.0 - m.BORDER_RUBBER_M
+"""Distance of a border's barrier from the side with the platform."""
+
+
+def tile(top: Finish = TOP) -> Surfaces:
+    """Return the surfaces of a flat platform: top, underside and the sides that no neighbour continues."""
+    return partial(_tile, top=top)
+
+
+def slope(rise: Rise, top: Finish = TOP) -> Surfaces:
+    """Return the surfaces of a platform as wide as its cell that climbs along z."""
+    return partial(_slope, rise=rise, top=top)
+
+
+def border_straight(site: Site) -> list[Patch]:
+    """Return the strip of rubber and the barrier along the side +z, where the platform goes on."""
+    return _border(site, straight_path((32, _BARRIER_M), (0, _BARRIER_M)))
+
+
+def border_corner_out(site: Site) -> list[Patch]:
+    """Return the border around an outward corner of the platform, which lies towards -x and +z."""
+    return _border(site, arc_path((0, 32), m.BORDER_RUBBER_M, 0.0, -math.pi / 2, 6))
+
+
+def border_corner_in(site: Site) -> list[Patch]:
+    """Return the border around an inward corner: the platform goes on towards +x and +z."""
+    around = arc_path((0, 0), _BARRIER_M, 0.0, math.pi / 2, 12)
+    patches = _border(site, around)
+    outline = around.points * (32.0 / _BARRIER_M)
+    patches.append(fan((32, 32), outline[::-1], m.PLATFORM_TOP_M, TOP, closed=False))
+    return patches + _sides(site, (0, 3))
+
+
+def _tile(site: Site, *, top: Finish) -> list[Patch]:
+    patches = [rectangle((0, 0), (32, 32), m.PLATFORM_TOP_M, top), *_sides(site, (0, 1, 2, 3))]
+    return patches if site.on_ground else [*patches, _underside()]
+
+
+def _sides(site: Site, sides: tuple[int, ...]) -> list[Patch]:
+    bottom = 0.0 if site.on_ground else _UNDER_M
+    return [wall(*EDGES[side], bottom, m.PLATFORM_TOP_M, SIDE) for side in sides if (side, UP) not in site.joined]
+
+
+def _underside() -> Patch:
+    return flipped(rectangle((0, 0), (32, 32), _UNDER_M, UNDERSIDE))
+
+
+def _border(site: Site, path: Path) -> list[Patch]:
+    """Return rubber, barrier and outer face along ``path``, which follows the barrier with the platform on its left."""
+    top, high = m.PLATFORM_TOP_M, m.PLATFORM_TOP_M + m.WALL_HEIGHT_M
+    foot = 0.0 if site.on_ground else _UNDER_M
+    outer = -m.BORDER_WALL_THICKNESS_M
+    points = ((m.BORDER_RUBBER_M, top), (0.0, top), (0.0, high), (outer, high), (outer, foot))
+    patches = sweep(path, Profile(points, (RUBBER, SIDE, SIDE, SIDE)))
+    if not site.on_ground:
+        patches += sweep(path, Profile(((outer, foot), (m.BORDER_RUBBER_M, foot)), (UNDERSIDE,)))
+    return patches
+
+
+def _slope(_site: Site, *, rise: Rise, top: Finish) -> list[Patch]:
+    high, low = m.PLATFORM_TOP_M, _UNDER_M
+    points = ((16.0, low), (16.0, high), (-16.0, high), (-16.0, low), (16.0, low))
+    return sweep(knots_path(rise), Profile(points, (SIDE, top, SIDE, UNDERSIDE)), lift=lift_of(rise))
+
+
+_FOUR_WAYS = tuple(Exit(side, UP, Clip.PLATFORM) for side in range(4))
+_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.PLATFORM_TOP_M, m.PLATFORM_TOP_M)
+_SLOPE_UP = "-z@0,1,0:P +z@0,2,0:P"
+_END_RISE = tuple((32.0 - z, 8.0 - h) for z, h in reversed(m.CIRCUIT_SLOPE_RISE))
+
+
+def _flat(surfaces: Surfaces, exits: tuple[Exit, ...] = _FOUR_WAYS, evidence: Evidence = Evidence.MEASURED,
+          waypoint: Waypoint | None = None) -> BlockSpec:
+    return BlockSpec("platform", surfaces, exits=exits, evidence=evidence, waypoint=waypoint)
+
+
+def _slope_block(rise: Rise, exits: str) -> BlockSpec:
+    return BlockSpec("platform slope", slope(rise), exits=exits_of(exits), evidence=Evidence.MEASURED)
+
+
+PLATFORMS: dict[str, BlockSpec] = {
+    "StadiumCircuitBase": _flat(tile()),
+    "StadiumPlatformCheckpoint": _flat(tile(), waypoint=_GATE),
+    "StadiumPlatformTurbo": _flat(tile(TURBO)),
+    "StadiumCircuitTurbo": _flat(tile(TURBO)),
+    "StadiumCircuitBorderStraight": _flat(border_straight, exits_of("+z@0,1,0:P")),
+    "StadiumCircuitBorderCornerIn": _flat(border_corner_in, exits_of("+z@0,1,0:P +x@0,1,0:P")),
+    "StadiumCircuitBorderCornerOut": _flat(border_corner_out, (), Evidence.ASSUMED),
+    "StadiumCircuitSlopeStart": _slope_block(m.CIRCUIT_SLOPE_RISE, _SLOPE_UP),
+    "StadiumCircuitSlopeStraight": _slope_block(m.CIRCUIT_SLOPE_STRAIGHT_RISE, "-z@0,1,0:P +z@0,3,0:P"),
+    "StadiumCircuitSlopeEnd": _slope_block(_END_RISE, _SLOPE_UP),
+}
+"""Platforms by name."""

@@ -1,0 +1,100 @@
+"""The declared roads: every RoadMain block by name and variant."""
+
+from trackmaster.track.catalogue import measured as m
+from trackmaster.track.catalogue.profile import ASPHALT
+from trackmaster.track.catalogue.roads import (
+    FREE_WHEELING,
+    ROULETTE,
+    TURBO,
+    curve,
+    dead_end,
+    diagonal,
+    finish_line,
+    junction,
+    slope,
+    start_line,
+    straight,
+)
+from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Spawn, Surfaces, Waypoint, exits_of
+from trackmaster.track.pose import TriggerKind
+
+MEASURED, ASSUMED = Evidence.MEASURED, Evidence.ASSUMED
+
+_RESPAWN_M = m.ROAD_SURFACE_M + m.ROAD_RESPAWN_OVER_SURFACE_M
+CHECKPOINT = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.ROAD_SURFACE_M, _RESPAWN_M)
+SLOPE_CHECKPOINT = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.ROAD_SURFACE_M + 4, _RESPAWN_M + 4)
+FINISH = Waypoint(TriggerKind.FINISH, m.FINISH_PLANE_M, m.ROAD_SURFACE_M, _RESPAWN_M)
+
+_THROUGH = "+z@0,0,0:R -z@0,0,0:R"
+_UP = "-z@0,0,0:R +z@0,1,0:R"
+_DOWN = "+z@0,0,0:R -z@0,1,0:R"
+_DOWNWARDS = tuple((32.0 - z, rise) for z, rise in reversed(m.SLOPE_STRAIGHT_RISE))
+
+
+def _road(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size: tuple[int, int] = (1, 1),
+          waypoint: Waypoint | None = None, spawn: Spawn | None = None) -> BlockSpec:
+    return BlockSpec("road", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint,
+                     spawn=spawn)
+
+
+def _slope(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size: tuple[int, int] = (1, 1),
+           waypoint: Waypoint | None = None) -> BlockSpec:
+    return BlockSpec("road slope", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint)
+
+
+ROAD_MAIN: dict[int, BlockSpec] = {
+    0: _road(junction(frozenset()), "", ASSUMED),
+    1: _road(dead_end, "+z@0,0,0:R"),
+    2: _road(curve(1), "+z@0,0,0:R -x@0,0,0:R"),
+    3: _road(straight(), _THROUGH),
+    4: _road(junction(frozenset({0, 1, 2})), "+z@0,0,0:R -x@0,0,0:R -z@0,0,0:R", ASSUMED),
+    5: _road(junction(frozenset({0, 1, 2, 3})), "+z@0,0,0:R -x@0,0,0:R -z@0,0,0:R +x@0,0,0:R", ASSUMED),
+}
+"""``StadiumRoadMain`` by variant number: isolated, dead end, corner, straight, T, cross."""
+
+_DIAGONALS = {
+    f"StadiumRoadMainGTDiag{length}x{across}{'Mirror' if mirrored else ''}": _road(
+        diagonal(length, across, mirrored=mirrored),
+        f"+z@0,0,{length - 1}:R -z@{across - 1},0,0:R" if mirrored else f"-z@0,0,0:R +z@{across - 1},0,{length - 1}:R",
+        ASSUMED, size=(across, length))
+    for length, across in ((2, 2), (3, 2), (4, 3))
+    for mirrored in (False, True)
+}
+
+ROADS: dict[str, BlockSpec] = {
+    "StadiumRoadMainStartLine": _road(
+        start_line, "+z@0,0,0:R", spawn=Spawn(m.START_BEHIND_M, m.START_HEIGHT_M)),
+    "StadiumRoadMainFinishLine": _road(finish_line, "-z@0,0,0:R", waypoint=FINISH),
+    "StadiumRoadMainStartFinishLine": _road(
+        straight(), _THROUGH, waypoint=FINISH, spawn=Spawn(m.START_FINISH_BEHIND_M, m.START_FINISH_HEIGHT_M)),
+    "StadiumRoadMainCheckpoint": _road(straight(), _THROUGH, waypoint=CHECKPOINT),
+    "StadiumRoadMainTurbo": _road(straight(TURBO), _THROUGH),
+    "StadiumRoadMainTurboRoulette": _road(straight(ROULETTE), _THROUGH),
+    "StadiumRoadMainFW": _road(straight(FREE_WHEELING), _THROUGH),
+    "StadiumRoadStretch": _road(straight(), _THROUGH),
+    **{
+        f"StadiumRoadMainGTCurve{n}": _road(curve(n), f"-x@0,0,0:R +z@{n - 1},0,{n - 1}:R", size=(n, n))
+        for n in (2, 3, 4, 5)
+    },
+    **_DIAGONALS,
+    "StadiumRoadMainSlopeBase": _slope(slope(m.SLOPE_BASE_RISE), _UP, ASSUMED),
+    "StadiumRoadMainSlopeBase2": _slope(slope(m.SLOPE_2_RISE), "-z@0,0,0:R +z@0,2,0:R"),
+    "StadiumRoadMainSlopeStraight": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP),
+    "StadiumRoadStretchSlope": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP, ASSUMED),
+    "StadiumRoadMainSlopeUTop": _slope(slope(m.SLOPE_U_RISE), _THROUGH),
+    "StadiumRoadMainSlopeUBottom": _slope(
+        slope(tuple((z, -h) for z, h in m.SLOPE_U_RISE), base_m=8.0), "+z@0,1,0:R -z@0,1,0:R"),
+    "StadiumRoadMainBiSlopeStart": _slope(slope(m.BI_SLOPE_RISE), "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
+    "StadiumRoadMainBiSlopeEnd": _slope(
+        slope(tuple((64.0 - z, 8.0 - h) for z, h in reversed(m.BI_SLOPE_RISE))), "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
+    "StadiumRoadMainCheckpointUp": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP, waypoint=SLOPE_CHECKPOINT),
+    "StadiumRoadMainCheckpointDown": _slope(slope(_DOWNWARDS), _DOWN, waypoint=SLOPE_CHECKPOINT),
+    "StadiumRoadMainTurboUp": _slope(slope(m.SLOPE_STRAIGHT_RISE, TURBO), _UP),
+    "StadiumRoadMainTurboDown": _slope(slope(_DOWNWARDS, TURBO), _DOWN),
+    "StadiumRoadMainTurboRouletteUp": _slope(slope(m.SLOPE_STRAIGHT_RISE, ROULETTE), _UP),
+    "StadiumRoadMainTurboRouletteDown": _slope(slope(_DOWNWARDS, ROULETTE), _DOWN),
+    "StadiumPlatformToRoadMain": BlockSpec(
+        "platform", slope(tuple((z, h + 8.0 - m.ROAD_SURFACE_M) for z, h in m.PLATFORM_TO_ROAD_RISE), ASPHALT),
+        exits=exits_of("+z@0,1,0:R -z@0,1,0:P"), evidence=MEASURED),
+}
+"""Roads that have one form only."""

@@ -1,0 +1,249 @@
+"""The centre line of a track that nobody drove: shortest way over connected blocks through every gate.
+
+Blocks are joined at their exits; a way through a block is a straight, an arc or an S-bend between two of its exits.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from trackmaster.track.catalogue import Clip, Exit
+from trackmaster.track.errors import TrackError
+from trackmaster.track.mesh import F64
+from trackmaster.track.placement import Joint, PlacedBlock, exits_by_joint, local_joint
+from trackmaster.track.pose import TriggerKind
+
+POINT_SPACING_M = 1.0
+"""Spacing of the points along a way through a block."""
+
+MAX_STATES = 200_000
+"""States after which the search gives up: a hostile map must end in a sentence, not in a hang."""
+
+_AHEAD = ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))
+_MIDDLE = np.array([16.0, 16.0])
+
+
+@dataclass(frozen=True)
+class Doorway:
+    """A place between two blocks, passed in a direction: leaving towards ``heading`` on a surface of kind ``clip``."""
+
+    joint: Joint
+    heading: int
+    clip: Clip
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One way through a block: where it comes out, its points in the world, its length and the gate it passes."""
+
+    out: Doorway | None
+    points_m: F64
+    length_m: float
+    gate: int | None
+
+
+@dataclass(order=True)
+class _Entry:
+    cost_m: float
+    order: int
+    doorway: Doorway = field(compare=False)
+    taken: int = field(compare=False)
+
+
+_State = tuple[Doorway, int]
+
+
+class RouteSearch:
+    """Shortest ways over the blocks of one map."""
+
+    def __init__(self, placed: Sequence[PlacedBlock]) -> None:
+        """Index the exits of all blocks."""
+        self._doors = exits_by_joint(placed)
+        gates = [b for b in placed if b.spec.waypoint and b.spec.waypoint.kind is TriggerKind.CHECKPOINT]
+        self._gate_number = {block.index: number for number, block in enumerate(gates)}
+        self._gates = gates
+        self._start = next(block for block in placed if block.spec.spawn is not None)
+
+    def centre_line(self, laps: int) -> F64:
+        """Return points (N, 3) from the start over all checkpoints to the finish, ``laps`` times.
+
+        Raises:
+            TrackError: no connected road leads there.
+        """
+        pieces = []
+        ways, doorway = self._lap(self._first_ways())
+        pieces += ways
+        for _ in range(laps - 1):
+            half_way = pieces[-1]
+            ways, doorway = self._lap([_beyond(way, half_way) for way in self._through(doorway)])
+            pieces += ways
+        line = np.concatenate([way.points_m for way in pieces])
+        keep = np.concatenate([[True], np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6])
+        points: F64 = line[keep]
+        return points
+
+    def _first_ways(self) -> list[_Way]:
+        spawn = self._start.spec.spawn
+        assert spawn is not None
+        origin = np.array([16.0, 16.0 - spawn.behind_m])
+        ways = []
+        for way_out in self._start.spec.exits:
+            if way_out.side == 0:
+                end = local_joint(way_out.side, way_out.unit)
+                xz = _line(origin, end[[0, 2]])
+                heights = np.full(len(xz), way_out.clip.surface_m)
+                points = self._start.to_world(np.stack([xz[:, 0], heights, xz[:, 1]], axis=1))
+                ways.append(_Way(self._leave(self._start, way_out), points, _length(points), None))
+        return ways
+
+    def _lap(self, first: list[_Way]) -> tuple[list[_Way], Doorway]:
+        """Return the ways of one lap and the doorway behind the finish (of the finish block itself)."""
+        everything = (1 << len(self._gates)) - 1
+        came_from: dict[_State, tuple[_State | None, _Way]] = {}
+        best: dict[_State, float] = {}
+        queue: list[_Entry] = []
+        numbers = count()
+
+        def offer(way: _Way, cost_m: float, taken: int, previous: _State | None) -> None:
+            taken |= 0 if way.gate is None else 1 << way.gate
+            if way.out is None:
+                return
+            state = (way.out, taken)
+            if cost_m + way.length_m < best.get(state, np.inf):
+                best[state] = cost_m + way.length_m
+                came_from[state] = (previous, way)
+                heapq.heappush(queue, _Entry(best[state], next(numbers), way.out, taken))
+
+        for way in first:
+            offer(way, 0.0, 0, None)
+        while queue and len(best) <= MAX_STATES:
+            entry = heapq.heappop(queue)
+            state = (entry.doorway, entry.taken)
+            if entry.cost_m > best[state]:
+                continue
+            if entry.taken == everything and (final := self._finish(entry.doorway)):
+                return [*self._trace(state, came_from), final[0]], final[1]
+            for way in self._through(entry.doorway):
+                offer(way, entry.cost_m, entry.taken, state)
+        raise TrackError(self._why_not(best))
+
+    @staticmethod
+    def _trace(state: _State, came_from: dict[_State, tuple[_State | None, _Way]]) -> list[_Way]:
+        ways: list[_Way] = []
+        at: _State | None = state
+        while at is not None:
+            at, way = came_from[at]
+            ways.append(way)
+        return ways[::-1]
+
+    def _why_not(self, best: dict[_State, float]) -> str:
+        seen = 0
+        for _, taken in best:
+            seen |= taken
+        missing = [f"{b.block.name} at ({b.block.x}, {b.block.y}, {b.block.z})" for n, b in enumerate(self._gates)
+                   if not seen >> n & 1]
+        goal = f"checkpoint {missing[0]}" if missing else "a finish after all checkpoints"
+        return (f"No connected road leads from the start to {goal} (searched {len(best)} places). "
+                "The track has jumps or blocks whose exits are unknown: give the path of a ghost as reference line.")
+
+    def _through(self, doorway: Doorway) -> Iterator[_Way]:
+        for block, entry in self._entered(doorway):
+            for way_out in block.spec.exits:
+                if way_out is entry:
+                    continue
+                local = way_between(entry, way_out)
+                if local is not None:
+                    points = block.to_world(local)
+                    gate = self._gate_number.get(block.index) if entry.side % 2 == 0 else None
+                    yield _Way(self._leave(block, way_out), points, _length(points), gate)
+
+    def _entered(self, doorway: Doorway) -> Iterator[tuple[PlacedBlock, Exit]]:
+        for block, entry in self._doors.get(doorway.joint, ()):
+            if block.world_side(entry.side) == (doorway.heading + 2) % 4 and entry.clip.joins(doorway.clip):
+                yield block, entry
+
+    def _finish(self, doorway: Doorway) -> tuple[_Way, Doorway] | None:
+        for block, entry in self._entered(doorway):
+            gate = block.spec.waypoint
+            if gate is None or gate.kind is not TriggerKind.FINISH or entry.side != 2:
+                continue
+            begin = local_joint(entry.side, entry.unit)
+            xz = _line(begin[[0, 2]], np.array([16.0, 16.0 - gate.plane_m]))
+            points = block.to_world(np.stack([xz[:, 0], np.full(len(xz), gate.surface_m), xz[:, 1]], axis=1))
+            return _Way(None, points, _length(points), None), doorway
+        return None
+
+    @staticmethod
+    def _leave(block: PlacedBlock, way_out: Exit) -> Doorway:
+        return Doorway(block.joint(way_out.side, way_out.unit), block.world_side(way_out.side), way_out.clip)
+
+
+def way_between(entry: Exit, way_out: Exit) -> F64 | None:
+    """Return points (k, 3) in the block's frame from one exit to another, None where one cannot drive through."""
+    begin, end = local_joint(entry.side, entry.unit), local_joint(way_out.side, way_out.unit)
+    ahead_in, ahead_out = -np.array(_AHEAD[entry.side]), np.array(_AHEAD[way_out.side])
+    xz = _plan(begin[[0, 2]], ahead_in, end[[0, 2]], ahead_out)
+    if xz is None:
+        return None
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(xz, axis=0), axis=1))])
+    share = along / along[-1]
+    low, high = begin[1] + entry.clip.surface_m, end[1] + way_out.clip.surface_m
+    return np.stack([xz[:, 0], low + (high - low) * share, xz[:, 1]], axis=1)
+
+
+def _plan(begin: F64, ahead_in: F64, end: F64, ahead_out: F64) -> F64 | None:
+    """Return the way on the ground plan; both directions are of travel."""
+    turn = float(ahead_in @ ahead_out)
+    if turn < -0.5:
+        return None
+    offset = end - begin
+    if turn > 0.5:
+        across = offset - (offset @ ahead_in) * ahead_in
+        if offset @ ahead_in <= 0:
+            return None
+        if np.linalg.norm(across) < 1e-6:
+            return _line(begin, end)
+        return _s_bend(begin, offset @ ahead_in * ahead_in, across)
+    along_in, along_out = float(offset @ ahead_in), float(offset @ ahead_out)
+    if along_in <= 0 or along_out <= 0:
+        return None
+    radius = min(along_in, along_out)
+    angles = np.linspace(0, np.pi / 2, max(4, int(radius * np.pi / 2 / POINT_SPACING_M)))[:, None]
+    corner = begin + (along_in - radius) * ahead_in
+    arc = corner + radius * (np.sin(angles) * ahead_in + (1 - np.cos(angles)) * ahead_out)
+    return np.vstack([begin, arc, end])[_distinct(np.vstack([begin, arc, end]))]
+
+
+def _s_bend(begin: F64, forward: F64, across: F64) -> F64:
+    """Return an S whose ends run parallel: smooth in slope at both ends."""
+    steps = np.linspace(0, 1, max(4, int(np.linalg.norm(forward) / POINT_SPACING_M)))[:, None]
+    points: F64 = begin + steps * forward + steps**2 * (3 - 2 * steps) * across
+    return points
+
+
+def _line(begin: F64, end: F64) -> F64:
+    steps = max(2, int(np.linalg.norm(end - begin) / POINT_SPACING_M) + 1)
+    points: F64 = begin + np.linspace(0, 1, steps)[:, None] * (end - begin)
+    return points
+
+
+def _distinct(points: F64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    gaps = np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-6
+    return np.concatenate([[True], gaps])
+
+
+def _beyond(way: _Way, done: _Way) -> _Way:
+    """Return what is left of a straight way after the part of it that ``done`` covers already."""
+    begin = way.points_m[0]
+    rest = way.points_m[np.linalg.norm(way.points_m - begin, axis=1) > done.length_m]
+    points = np.vstack([done.points_m[-1:], rest])
+    return _Way(way.out, points, _length(points), way.gate)
+
+
+def _length(points: F64) -> float:
+    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
