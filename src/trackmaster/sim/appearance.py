@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.sim.kernels_raster import ATLAS_PAGE, ATLAS_PAGES, ATLAS_SIZE, ATLAS_TEXELS_PER_M, SKY_SIZE
+from trackmaster.sim.kernels_shade import ATLAS_PAGE, ATLAS_PAGES, ATLAS_SIZE, ATLAS_TEXELS_PER_M, SKY_SIZE
 from trackmaster.track.surface import Look
 
 F32 = NDArray[np.float32]
@@ -71,13 +71,15 @@ class Appearance:
     def sun_direction(self) -> F32:
         """Return the unit vector towards the sun, float32 (3,)."""
         sun = np.asarray(self.sun, np.float64)
-        return (sun / np.sqrt((sun * sun).sum())).astype(np.float32)
+        unit: F32 = (sun / np.sqrt((sun * sun).sum())).astype(np.float32)
+        return unit
 
     def light(self, normals: F32) -> F32:
         """Return the brightness (F,) of surfaces with these unit normals (F, 3)."""
         sun = self.sun_direction()
         cosine = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
-        return (self.ambient + self.diffuse * np.maximum(cosine, 0)).astype(np.float32)
+        light: F32 = (self.ambient + self.diffuse * np.maximum(cosine, 0)).astype(np.float32)
+        return light
 
     def sky(self) -> NDArray[np.uint32]:
         """Return the upper half of the sky, stereographic, packed 0x00RRGGBB, uint32 (SKY_SIZE * SKY_SIZE,).
@@ -135,9 +137,11 @@ def _checker(size_m: float) -> F32:
 def _seams(period_m: float, width_m: float) -> F32:
     """Return 1 on lines of ``width_m`` around multiples of ``period_m``, else 0."""
     u, v = _grid()
-    to_line = np.minimum(np.abs((u + period_m / 2) % period_m - period_m / 2),
-                         np.abs((v + period_m / 2) % period_m - period_m / 2))
-    return (to_line < width_m / 2).astype(np.float32)
+    to_line = np.minimum(
+        np.abs((u + period_m / 2) % period_m - period_m / 2), np.abs((v + period_m / 2) % period_m - period_m / 2)
+    )
+    lines: F32 = (to_line < width_m / 2).astype(np.float32)
+    return lines
 
 
 def _rings(count: float) -> F32:
@@ -152,6 +156,7 @@ def _pattern(look: Look, rng: np.random.Generator) -> F32:
     grain = _noise(rng, 128) - 0.5
     patches = _noise(rng, 16) - 0.5
     white = np.ones(3, np.float32)
+    shade: NDArray[Any]
     if look == Look.GRASS:
         shade = 1 + 0.07 * _checker(16) + 0.22 * grain + 0.16 * patches
     elif look == Look.ROAD:
@@ -162,16 +167,16 @@ def _pattern(look: Look, rng: np.random.Generator) -> F32:
         shade = 1 + 0.30 * grain + 0.30 * patches
     elif look == Look.KERB:
         red = np.array([0.22, 0.22, 0.95], np.float32)
-        return np.where(_checker(4)[..., None] > 0, white, red) * (1 + 0.06 * grain[..., None])
+        shade = np.where(_checker(4)[..., None] > 0, white, red) * (1 + 0.06 * grain[..., None])
     elif look == Look.FINISH:
         black = np.array([0.1, 0.1, 0.1], np.float32)
         bright = np.array([240 / 48, 240 / 44, 240 / 226], np.float32)
-        return np.where(_checker(2)[..., None] > 0, bright, black)
+        shade = np.where(_checker(2)[..., None] > 0, bright, black)
     elif look == Look.TURBO:
         red = np.array([1.0, 0.35, 0.95], np.float32)
-        return np.where(_rings(4)[..., None] > 0, white, red)
+        shade = np.where(_rings(4)[..., None] > 0, white, red)
     elif look == Look.FREE_WHEELING:
-        return np.where(_rings(4)[..., None] > 0, white, 0.45 * white)
+        shade = np.where(_rings(4)[..., None] > 0, white, 0.45 * white)
     elif look in (Look.CHECKPOINT, Look.START):
         shade = 1 + 0.16 * _checker(4)
     elif look == Look.WALL:
@@ -182,7 +187,7 @@ def _pattern(look: Look, rng: np.random.Generator) -> F32:
         shade = 1 + 0.05 * grain
     else:
         shade = 1 + 0.10 * grain - 0.20 * _seams(8, 0.25)
-    return np.asarray(shade, np.float32)[..., None]
+    return np.asarray(shade, np.float32).reshape(ATLAS_SIZE, ATLAS_SIZE, -1)
 
 
 def _clouds(rng: np.random.Generator, u: F64, v: F64) -> F64:
@@ -198,19 +203,19 @@ def _clouds(rng: np.random.Generator, u: F64, v: F64) -> F64:
 def _pack(color: NDArray[Any]) -> NDArray[np.uint32]:
     """Return colours (..., 3) blue, green, red as 0x00RRGGBB."""
     byte = np.clip(color + 0.5, 0, 255).astype(np.uint32)
-    packed: NDArray[np.uint32] = byte[..., 0] | (byte[..., 1] << 8) | (byte[..., 2] << 16)
+    packed: NDArray[np.uint32] = byte @ np.array([1, 1 << 8, 1 << 16], np.uint32)
     return packed
 
 
 def _levels(page: F32) -> NDArray[np.uint32]:
     """Return a page and its halved levels down to one texel, packed and joined, (ATLAS_PAGE,)."""
     parts = []
-    level = page
+    level: F32 = page
     while True:
         parts.append(_pack(level).reshape(-1))
         if len(level) == 1:
             break
-        level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2]) / 4
+        level = (level[0::2, 0::2] + level[1::2, 0::2] + level[0::2, 1::2] + level[1::2, 1::2]) * np.float32(0.25)
     joined = np.concatenate(parts)
     if len(joined) != ATLAS_PAGE:
         raise AssertionError(f"a page has {len(joined)} texels, the kernel reads {ATLAS_PAGE}")

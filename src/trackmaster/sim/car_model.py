@@ -54,9 +54,9 @@ def _hexahedron(bottom: list[Point], top: list[Point]) -> list[tuple[Point, Poin
     return triangles
 
 
-def _slab(rear: tuple[float, float, float], front: tuple[float, float, float], z: tuple[float, float]) -> list[
-    tuple[Point, Point, Point]
-]:
+def _slab(
+    rear: tuple[float, float, float], front: tuple[float, float, float], z: tuple[float, float]
+) -> list[tuple[Point, Point, Point]]:
     """Return a symmetric tapered box: ``rear`` and ``front`` are (half width, y low, y high) at the two z."""
 
     def ring(y: int) -> list[Point]:

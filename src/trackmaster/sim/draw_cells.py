@@ -78,7 +78,12 @@ def build_scene(meshes: Sequence[MeshLike]) -> SceneArrays:
     cell_first = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
     low, high = _cell_boxes(all_corners, cell_first)
     return SceneArrays(
-        np.ascontiguousarray(all_corners), np.concatenate(planes), np.concatenate(surface), cell_first, low, high,
+        np.ascontiguousarray(all_corners),
+        np.concatenate(planes),
+        np.concatenate(surface),
+        cell_first,
+        low,
+        high,
         np.asarray(grids, np.int32),
     )
 
@@ -106,7 +111,7 @@ def _sort_track(mesh: MeshLike) -> tuple[tuple[int, int, int, int], F32, F32, I3
     order = np.argsort(cell, kind="stable")
     counts = np.bincount(cell, minlength=columns * rows + 1)
 
-    axis = np.array([1, 0, 2], np.int32)[np.argmax(np.abs(normal) + [0, 0.3, 0], axis=1)]
+    axis = np.array([1, 0, 2], np.int32)[np.argmax(np.abs(normal) + np.array([0, 0.3, 0]), axis=1)]
     planes = np.concatenate([normal, offset[:, None]], axis=1).astype(np.float32)
     grid = (columns, rows, int(low[0] * CELL_M), int(low[1] * CELL_M))
     return grid, corners[order], planes[order], (look * 4 + axis)[order].astype(np.int32), counts

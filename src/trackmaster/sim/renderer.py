@@ -1,7 +1,7 @@
 """Pictures of the simulated world: a batched z-buffer renderer that writes into the caller's frames."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import warp as wp
@@ -132,8 +132,16 @@ class Renderer:
         Raises:
             RenderError: shapes or types do not fit.
         """
-        n = self._views.fill(eye_m, rotation, self._focal_px(fov_deg), car_position_m, car_rotation, car_steer_rad,
-                             track, draw_car=draw_car)
+        n = self._views.fill(
+            eye_m,
+            rotation,
+            self._focal_px(fov_deg),
+            car_position_m,
+            car_rotation,
+            car_steer_rad,
+            track,
+            draw_car=draw_car,
+        )
         frames, target = self._target(n, mode, out)
         is_gray = int(mode == "gray")
         gray, bgra = (target, self._no_bgra) if is_gray else (self._no_gray, target)
@@ -142,9 +150,18 @@ class Renderer:
             kernels_raster.render_views,
             dim=(n, self._tiles),
             inputs=[
-                self._scene, self._views.struct, self.width * self._supersample, self.height * self._supersample,
-                self._tile, self._tiles_x, self._slots, self._depth, self._ids, 0 if fine else is_gray,
-                self._no_gray if fine else gray, self._fine if fine else bgra,
+                self._scene,
+                self._views.struct,
+                self.width * self._supersample,
+                self.height * self._supersample,
+                self._tile,
+                self._tiles_x,
+                self._slots,
+                self._depth,
+                self._ids,
+                0 if fine else is_gray,
+                self._no_gray if fine else gray,
+                self._fine if fine else bgra,
             ],
             device=self._device,
         )
@@ -183,7 +200,7 @@ class Renderer:
             raise RenderError(f"out must lie on {self._device} at an address that is a multiple of 4")
         dtype = wp.uint8 if mode == "gray" else wp.uint32
         # Over the bare memory: a view of uint8 quadruples as packed pixels, and no per-call conversion.
-        target = wp.array(ptr=pointer, shape=(n * self.height * self.width,), dtype=dtype, device=self._device)
+        target: Any = wp.array(ptr=pointer, shape=(n * self.height * self.width,), dtype=dtype, device=self._device)
         return out, target
 
     def _new_frames(self, shape: tuple[int, ...]) -> Any:
@@ -243,19 +260,35 @@ class _ViewBuffers:
             "car_steer": np.zeros((n_views, 2), np.float32),
             "car_mode": np.zeros(n_views, np.int32),
         }
-        types = {"track": wp.int32, "eye": wp.vec3, "rotation": wp.mat33, "focal_px": wp.float32,
-                 "car_position": wp.vec3, "car_rotation": wp.mat33, "car_steer": wp.vec2, "car_mode": wp.int32}
+        types = {
+            "track": wp.int32,
+            "eye": wp.vec3,
+            "rotation": wp.mat33,
+            "focal_px": wp.float32,
+            "car_position": wp.vec3,
+            "car_rotation": wp.mat33,
+            "car_steer": wp.vec2,
+            "car_mode": wp.int32,
+        }
         self.struct = kernels_raster.Views()
-        self._arrays = {}
+        self._arrays: dict[str, Any] = {}
         for name, host in self._host.items():
             # On the CPU the Warp array is the numpy array: filling it is all there is to do.
-            array = wp.array(host, dtype=types[name], device=device, copy=device.is_cuda)
+            array: Any = wp.array(host, dtype=types[name], device=device, copy=device.is_cuda)
             self._arrays[name] = array
             setattr(self.struct, name, array)
 
     def fill(
-        self, eye_m: ArrayLike, rotation: ArrayLike, focal_px: NDArray[np.float32], car_position_m: ArrayLike | None,
-        car_rotation: ArrayLike | None, car_steer_rad: ArrayLike | None, track: ArrayLike | None, *, draw_car: bool,
+        self,
+        eye_m: ArrayLike,
+        rotation: ArrayLike,
+        focal_px: NDArray[np.float32],
+        car_position_m: ArrayLike | None,
+        car_rotation: ArrayLike | None,
+        car_steer_rad: ArrayLike | None,
+        track: ArrayLike | None,
+        *,
+        draw_car: bool,
     ) -> int:
         eye = np.asarray(eye_m)
         n = len(eye) if eye.ndim == 2 else 0
@@ -290,4 +323,4 @@ def _meshes(tracks: TrackLike | MeshLike | Sequence[TrackLike | MeshLike]) -> li
     items = list(tracks) if isinstance(tracks, Sequence) else [tracks]
     if not items:
         raise RenderError("no track was given to draw: pass at least one")
-    return [getattr(item, "mesh", item) for item in items]
+    return [cast(MeshLike, getattr(item, "mesh", item)) for item in items]
