@@ -2,9 +2,19 @@
 
 from typing import NamedTuple
 
+from trackmaster.gbx.reader import FileReference
+
 GROUND_FLAG = 0x1000
 SECONDARY_FLAG = 0x10000
 SKIN_FLAG = 0x8000
+
+
+class BlockSkin(NamedTuple):
+    """Appearance that an author gave to one block."""
+
+    text: str
+    main: FileReference
+    extra: FileReference
 
 
 class Block(NamedTuple):
@@ -16,7 +26,7 @@ class Block(NamedTuple):
         x, y, z: cell; its corner lies at (32 x, 8 y, 32 z) metres.
         flags: as stored; see the properties.
         author: login of whoever skinned it, "" if not skinned.
-        skins: paths of the skin files.
+        skin: its appearance, None if not skinned.
     """
 
     name: str
@@ -26,7 +36,7 @@ class Block(NamedTuple):
     z: int
     flags: int = 0
     author: str = ""
-    skins: tuple[str, ...] = ()
+    skin: BlockSkin | None = None
 
     @property
     def variant(self) -> int:

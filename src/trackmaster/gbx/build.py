@@ -7,12 +7,12 @@ from trackmaster.gbx.models import (
     Challenge,
     ChallengeHeader,
     Ghost,
+    Medals,
     MediaBlock,
     MediaClip,
     MediaClipGroup,
     MediaTrack,
     MediaTrigger,
-    Medals,
     Replay,
     ReplayHeader,
 )

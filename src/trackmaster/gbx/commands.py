@@ -85,6 +85,7 @@ def commands_from_events(events: ControlEvents, *, offset_ms: int = 0) -> list[C
     Args:
         events: of a run.
         offset_ms: added to every script time; a multiple of 10, for diagnosis only.
+
     Raises:
         ValueError: ``offset_ms`` is no multiple of 10.
     """
@@ -107,9 +108,7 @@ def commands_from_events(events: ControlEvents, *, offset_ms: int = 0) -> list[C
             commands.append(Command(time, control, -sign * axis))
         elif control is Control.GAS:
             commands.append(Command(time, control, sign * axis))
-        elif names[index] not in _REAL:
-            commands.append(Command(time, control, int(value != 0)))
-        elif value == 0 or value >> 16 == _FULL_REAL:  # anything between is a pedal not fully pressed: no key
+        elif names[index] not in _REAL or value == 0 or value >> 16 == _FULL_REAL:
             commands.append(Command(time, control, int(value != 0)))
     return _stretch_respawns(_start_at_zero(commands))
 

@@ -4,7 +4,8 @@ from trackmaster.errors import TrackmasterError
 
 DAMAGED = "The file is damaged or cut short: delete it and download or save it again"
 UNSUPPORTED = (
-    "trackmaster reads the files of TrackMania United, United Forever and Nations Forever: save the map or replay with one of them"
+    "trackmaster reads the files of TrackMania United, United Forever and Nations Forever: "
+    "save the map or replay with one of them"
 )
 
 
@@ -41,3 +42,7 @@ def _rebuild(file: str, found: str, advice: str, offset: int | None, region: str
 
 class ScriptError(TrackmasterError):
     """A line of a TMInterface script, or a timeline to be written as one, cannot be expressed."""
+
+
+class WriteError(TrackmasterError):
+    """Something cannot be written into a .Gbx file as it is."""

@@ -83,6 +83,19 @@ class ControlEvents:
     def __len__(self) -> int:
         return len(self.time_ms)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ControlEvents):
+            return NotImplemented
+        return (
+            self.names == other.names
+            and self.shift_ms == other.shift_ms
+            and np.array_equal(self.time_ms, other.time_ms)
+            and np.array_equal(self.control, other.control)
+            and np.array_equal(self.value, other.value)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def is_tminterface(self) -> bool:
         """Whether the run was made under TMInterface."""
@@ -98,7 +111,8 @@ class ControlEvents:
         """Return a (m,) mask of the events of one control."""
         if name not in self.names:
             return np.zeros(len(self), dtype=bool)
-        return self.control == self.names.index(name)
+        mask: npt.NDArray[np.bool_] = self.control == self.names.index(name)
+        return mask
 
     def respawn_presses(self, race_time_ms: int | None = None) -> int:
         """Return how often Respawn was pressed after the start and up to ``race_time_ms``."""

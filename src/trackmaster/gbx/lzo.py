@@ -21,6 +21,7 @@ def unpacked_size(packed: bytes, limit: int) -> int:
     Args:
         packed: an LZO1X stream.
         limit: counting stops above this many bytes.
+
     Returns:
         The size, or -1 if the stream breaks off or does not end with its end mark.
     """

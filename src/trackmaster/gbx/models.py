@@ -11,6 +11,9 @@ from trackmaster.gbx.samples import GhostSamples
 MODES = ("race", "platform", "puzzle", "crazy", "shortcut", "stunts")
 """Names of ``Challenge.mode``."""
 
+STADIUM_CAR = Ident("StadiumCar", "Vehicles", "Nadeo")
+NO_IDENT = Ident("", "", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Medals:
@@ -60,7 +63,7 @@ class Ghost:
     cp_stunt_scores: tuple[int, ...] = ()
     stunt_score: int = 0
     light_trail_colour: tuple[float, ...] = (1.0, 0.0, 0.0)
-    vehicle: Ident = Ident("StadiumCar", "Vehicles", "Nadeo")
+    vehicle: Ident = STADIUM_CAR
     skin_files: tuple[FileReference, ...] = ()
     avatar: str = ""
     inputs_duration_ms: int = 0
@@ -248,7 +251,7 @@ class Challenge:
     is_unlimiter: bool = False
     has_password: bool = False
     cp_cells: tuple[tuple[int, int, int], ...] = ()
-    vehicle: Ident = Ident("", "", "")
+    vehicle: Ident = NO_IDENT
     time_limit_ms: int = 60_000
     author_score: int = 0
     mod: FileReference | None = None

@@ -45,12 +45,14 @@ class Trace:
     Attributes:
         ids: (offset, end, text, word) of each id in reading order; ``word`` is as stored.
         nodes: (offset, number, is_definition) of each node reference.
-        spans: offset range of the reference in each field that a reader function marked by name.
+        spans: offset range of the references that a reader function marked by name.
+        is_nested: whether ids or nodes stand inside a chunk that says its size, which would then be wrong.
     """
 
     ids: list[tuple[int, int, str, int]] = field(default_factory=list)
     nodes: list[tuple[int, int, bool]] = field(default_factory=list)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    is_nested: bool = False
 
 
 class BodyReader(ByteReader):
@@ -58,7 +60,9 @@ class BodyReader(ByteReader):
 
     __slots__ = ("chunk_ids", "depth", "external", "node_count", "nodes", "registry", "trace", "unpack_budget")
 
-    def __init__(self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body") -> None:
+    def __init__(
+        self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body"
+    ) -> None:
         super().__init__(body.data, file, region)
         self.node_count = body.node_count
         self.external = body.external_nodes
@@ -184,12 +188,18 @@ class BodyReader(ByteReader):
         outer = self.end
         end = self.pos + size
         if end > outer:
-            self.fail(f"chunk {chunk_id:#010x} announces {size} bytes, but {outer - self.pos} are left", at=self.pos - 4)
+            self.fail(
+                f"chunk {chunk_id:#010x} announces {size} bytes, but {outer - self.pos} are left", at=self.pos - 4
+            )
         if read is None:
             self.pos = end
             return
         self.end = end
+        trace = self.trace
+        seen = 0 if trace is None else len(trace.ids) + len(trace.nodes)
         read(self, node)
+        if trace is not None and len(trace.ids) + len(trace.nodes) > seen:
+            trace.is_nested = True
         self.finish(f"chunk {chunk_id:#010x}")
         self.end = outer
 

@@ -4,13 +4,12 @@ import struct
 from dataclasses import dataclass, field
 
 from trackmaster.gbx import limits
-from trackmaster.gbx.block import Block
+from trackmaster.gbx.block import SKIN_FLAG, Block, BlockSkin
 from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAMETERS, UNLIMITER
 from trackmaster.gbx.nodes import BodyReader, NodeType
 from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
 from trackmaster.gbx.reader import FileReference, Ident
 
-HAS_SKIN = 0x8000
 PLACEHOLDER = 0xFFFFFFFF  # a notice in the shape of a block, on maps of the TMUnlimiter mod
 
 
@@ -19,8 +18,7 @@ class SkinNode:
     """Appearance of one block."""
 
     class_id: int
-    text: str = ""
-    files: tuple[FileReference, ...] = ()
+    skin: BlockSkin | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +93,8 @@ def _laps(r: BodyReader, node: ChallengeNode) -> None:
 
 
 def _mod(r: BodyReader, node: ChallengeNode) -> None:
-    node.mod = r.file_reference()
+    mod = r.file_reference()
+    node.mod = mod if mod.path else None
 
 
 def _mode(r: BodyReader, node: ChallengeNode) -> None:
@@ -127,11 +126,10 @@ def _block_list(r: BodyReader, count: int, layout: struct.Struct) -> list[Block]
         r.pos += size
         if direction > 3 and flags != PLACEHOLDER:
             r.fail(f"block {name} has direction {direction}, expected 0 to 3", at=r.pos - size)
-        if flags & HAS_SKIN:
+        if flags & SKIN_FLAG:
             author = read_id()
-            skin = r.node(SkinNode)
-            files = skin.files if skin is not None else ()
-            blocks.append(Block(name, direction, x, y, z, flags, author, tuple(f.path for f in files if f.path)))
+            node = r.node(SkinNode)
+            blocks.append(Block(name, direction, x, y, z, flags, author, None if node is None else node.skin))
         else:
             blocks.append(Block(name, direction, x, y, z, flags))
     return blocks
@@ -149,6 +147,8 @@ def _clips(r: BodyReader, node: ChallengeNode) -> None:
         r.trace.spans["intro"] = (start, r.pos)
     node.ingame = r.node(ClipGroupNode)
     node.endrace = r.node(ClipGroupNode)
+    if r.trace is not None:
+        r.trace.spans["clips"] = (start, r.pos)
 
 
 def _number(r: BodyReader, _node: ChallengeNode) -> None:
@@ -156,7 +156,8 @@ def _number(r: BodyReader, _node: ChallengeNode) -> None:
 
 
 def _music(r: BodyReader, node: ChallengeNode) -> None:
-    node.music = r.file_reference()
+    music = r.file_reference()
+    node.music = music if music.path else None
 
 
 def _picture(r: BodyReader, node: ChallengeNode) -> None:
@@ -187,8 +188,7 @@ def _collectors(r: BodyReader, node: CollectorsNode) -> None:
 
 
 def _skin(r: BodyReader, node: SkinNode) -> None:
-    node.text = r.string()
-    node.files = (r.file_reference(), r.file_reference())
+    node.skin = BlockSkin(r.string(), r.file_reference(), r.file_reference())
 
 
 def _tips(r: BodyReader, node: ParametersNode) -> None:

@@ -158,7 +158,7 @@ class ByteReader:
             self.fail(f"a text of {size} bytes is not UTF-8 ({error.reason})", at=pos)
 
     def count(self, what: str, least_bytes: int, limit: int) -> int:
-        """Read how many of ``what`` follow, each of at least ``least_bytes``; refuse more than fit or than ``limit``."""
+        """Read how many of ``what`` follow, each of ``least_bytes`` or more; refuse more than fit or than ``limit``."""
         number = self.u32()
         if number > limit:
             self.fail(f"{number} {what} are announced, the limit is {limit}", at=self.pos - 4)
@@ -194,7 +194,7 @@ class ByteReader:
             return ""
         if kind == 0:
             return str(word)
-        self.fail(f"{word:#010x} is no id", at=self.pos - 4)
+        return self.fail(f"{word:#010x} is no id", at=self.pos - 4)
 
     def ident(self) -> Ident:
         """Read the three ids that name a thing."""

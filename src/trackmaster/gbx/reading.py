@@ -26,6 +26,7 @@ def read(source: GbxSource, *, name: str | None = None) -> Replay | Challenge | 
     Args:
         source: path of the file, or its bytes.
         name: what error messages call the file; its file name if not given.
+
     Raises:
         GbxError: the file cannot be opened, is damaged, cut short, oversized or of another game.
     """
@@ -39,6 +40,7 @@ def read_header(source: GbxSource, *, name: str | None = None) -> ReplayHeader |
     Args:
         source: path of the file (only its first bytes are read), or its bytes.
         name: what error messages call the file; its file name if not given.
+
     Raises:
         GbxError: the file cannot be opened, its header is damaged, or it is no map or replay of TMU or TMF.
     """

@@ -58,7 +58,8 @@ U8 = npt.NDArray[np.uint8]
 class GhostSamples:
     """The n samples of one run; sample k is the state at race time ``time_ms[k]``. All arrays are read-only.
 
-    The first tick's convention: the sample at s shows the inputs of events with race time <= s - 10.
+    The sample at s shows the inputs of events with race time <= s - 10: the state after the tick that starts at s - 10.
+    A respawn pressed at race time t shows in the first sample at or after t, with released inputs.
 
     Attributes:
         time_ms: (n,) int32, 100 ms apart, from 0.
@@ -111,12 +112,26 @@ class GhostSamples:
     def __len__(self) -> int:
         return len(self.time_ms)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal if stored equally: every field follows from ``raw`` and the period."""
+        if not isinstance(other, GhostSamples):
+            return NotImplemented
+        return np.array_equal(self.raw, other.raw) and np.array_equal(self.time_ms, other.time_ms)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def period_ms(self) -> int:
+        """Time between two samples."""
+        return int(self.time_ms[1] - self.time_ms[0]) if len(self) > 1 else PERIOD_MS
+
 
 def read_samples(reader: ByteReader) -> GhostSamples | None:
     """Read the unpacked ghost data (the inner blob) to its last byte.
 
     Returns:
         The samples, or None if the ghost holds no data.
+
     Raises:
         GbxError: another sample layout than the TMF era's, or sizes that contradict each other.
     """
@@ -232,7 +247,11 @@ def _decode_vector(magnitude: npt.NDArray[np.int16], direction: npt.NDArray[np.i
     heading, pitch = index[:, 0], index[:, 1]
     flat = length * _PITCH_COS[pitch]
     out = np.empty((len(length), 3), np.float32)
-    out[:, 0], out[:, 1], out[:, 2] = flat * _HEADING_COS[heading], flat * _HEADING_SIN[heading], length * _PITCH_SIN[pitch]
+    out[:, 0], out[:, 1], out[:, 2] = (
+        flat * _HEADING_COS[heading],
+        flat * _HEADING_SIN[heading],
+        length * _PITCH_SIN[pitch],
+    )
     return out
 
 

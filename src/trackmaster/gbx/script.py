@@ -147,12 +147,16 @@ def _statement(words: list[str], number: int) -> list[Command]:
 def _action(verb: str, argument: str, number: int) -> tuple[Control | None, int]:
     if verb in ("steer", "gas"):
         if not re.fullmatch(r"-?\d{1,6}", argument) or abs(int(argument)) > FULL_AXIS:
-            raise ScriptError(f"line {number}: {verb} is {argument!r}, expected a number from -{FULL_AXIS} to {FULL_AXIS}")
+            raise ScriptError(
+                f"line {number}: {verb} is {argument!r}, expected a number from -{FULL_AXIS} to {FULL_AXIS}"
+            )
         return (Control.STEER, int(argument)) if verb == "steer" else (Control.GAS, -int(argument))
     if argument == "horn":
         return None, 0
     if argument == "delete":
-        raise ScriptError(f"line {number}: the run is restarted here, which has no place in one timeline; split the script")
+        raise ScriptError(
+            f"line {number}: the run is restarted here, which has no place in one timeline; split the script"
+        )
     if argument not in KEYS:
         raise ScriptError(f"line {number}: {argument!r} is no key, expected one of {', '.join(KEYS)}")
     return KEYS[argument], int(verb == "press")

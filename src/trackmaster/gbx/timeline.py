@@ -47,7 +47,7 @@ Bool = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class InputTimeline:
-    """What is set in the callback of race time 10 k ms, for k = 0 ... n - 1; it acts in the tick that starts 10 ms later.
+    """What is set in the callback of race time 10 k ms (k = 0 ... n - 1); it acts in the tick that starts 10 ms later.
 
     Attributes:
         keys_u8: (n,) bits 1 accelerate, 2 brake, 4 left, 8 right, 16 respawn.
@@ -83,6 +83,7 @@ class InputTimeline:
             events: of the run.
             duration_ms: race time of the last callback; the race time of a finished run.
             offset_ms: shifts every event, a multiple of 10; for diagnosis only.
+
         Raises:
             ValueError: ``duration_ms`` is negative or ``offset_ms`` no multiple of 10.
         """
@@ -159,7 +160,8 @@ class InputTimeline:
         key_right = ~self.steer_is_axis & (self.keys_u8 & RIGHT != 0) & ~key_left
         gas, brake = self._pedals()
         bits = gas * ACCELERATE + brake * BRAKE + (axis_left | key_left) * LEFT + (axis_right | key_right) * RIGHT
-        return _ACTION_OF[bits]
+        actions: npt.NDArray[np.uint8] = _ACTION_OF[bits]
+        return actions
 
     def _pedals(self) -> tuple[Bool, Bool]:
         gas = np.where(self.gas_is_axis, self.gas_i32 >= GAS_THRESHOLD, self.keys_u8 & ACCELERATE != 0)
@@ -235,9 +237,7 @@ class _State:
         """Return commands of one callback that lead from this state to ``wanted``."""
         keys, axes, is_axis = wanted[0], wanted[1:3], wanted[3:5]
         group = [Command(time_ms, Control.RESPAWN, value) for value in self._respawn_strokes(keys, presses)]
-        group += [
-            Command(time_ms, Control(bit), keys >> bit & 1) for bit in range(4) if (keys ^ self.keys) >> bit & 1
-        ]
+        group += [Command(time_ms, Control(bit), keys >> bit & 1) for bit in range(4) if (keys ^ self.keys) >> bit & 1]
         for axis, control in ((0, Control.STEER), (1, Control.GAS)):
             pair = (Control.LEFT, Control.RIGHT) if axis == 0 else (Control.ACCELERATE, Control.BRAKE)
             by_key = any(command.control in pair for command in group)

@@ -1,0 +1,153 @@
+"""The mirror image of the reader: values, ids and the outer shell of a file."""
+
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lzallright import LZOCompressor
+
+from trackmaster.gbx.container import HEAVY, MAGIC
+from trackmaster.gbx.nodes import END_OF_NODE, LIST_VERSION, SKIPPABLE
+from trackmaster.gbx.reader import EMPTY_ID, ID_VERSION, NEW_ID, UID_ID, FileReference, Ident
+
+CONTAINER_VERSION = 6
+
+
+class ByteWriter:
+    """Collects little-endian values, with one id dictionary and one count of nodes."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.nodes = 0
+        self._ids: dict[str, int] | None = None
+
+    def u8(self, value: int) -> None:
+        """Write an unsigned byte."""
+        self.out.append(value)
+
+    def u32(self, *values: int) -> None:
+        """Write unsigned 32-bit numbers."""
+        self.out += struct.pack(f"<{len(values)}I", *values)
+
+    def i32(self, *values: int) -> None:
+        """Write signed 32-bit numbers."""
+        self.out += struct.pack(f"<{len(values)}i", *values)
+
+    def f32(self, *values: float) -> None:
+        """Write 32-bit floats."""
+        self.out += struct.pack(f"<{len(values)}f", *values)
+
+    def raw(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self.out += data
+
+    def blob(self, data: bytes) -> None:
+        """Write bytes behind their length."""
+        self.u32(len(data))
+        self.out += data
+
+    def string(self, text: str) -> None:
+        """Write text behind its length in bytes."""
+        self.blob(text.encode("utf-8"))
+
+    def id(self, text: str, kind: int = NEW_ID) -> None:
+        """Write an id; ``kind`` is ``NEW_ID``, or ``UID_ID`` for uids and logins."""
+        if self._ids is None:
+            self._ids = {}
+            self.u32(ID_VERSION)
+        if not text:
+            self.u32(EMPTY_ID)
+        elif text in self._ids:
+            self.u32(NEW_ID | self._ids[text])
+        else:
+            self._ids[text] = len(self._ids) + 1
+            self.u32(kind)
+            self.string(text)
+
+    def ident(self, ident: Ident, *, is_own: bool = False) -> None:
+        """Write three ids; ``is_own`` marks a uid and a login rather than names the game ships with."""
+        kind = UID_ID if is_own else NEW_ID
+        self.id(ident.id, kind)
+        self.id(ident.collection)
+        self.id(ident.author, kind)
+
+    def file_reference(self, reference: FileReference) -> None:
+        """Write a reference to a file."""
+        self.u8(reference.version)
+        if reference.version >= 3:
+            self.raw(reference.checksum)
+        self.string(reference.path)
+        if reference.version >= 3 or (reference.path and reference.version >= 1):
+            self.string(reference.url)
+
+    def chunk(self, chunk_id: int) -> None:
+        """Begin a chunk that does not say its size."""
+        self.u32(chunk_id)
+
+    def skippable(self, chunk_id: int, body: "ByteWriter") -> None:
+        """Write a chunk that says its size; ``body`` must hold no ids and no nodes."""
+        self.u32(chunk_id, SKIPPABLE)
+        self.blob(bytes(body.out))
+
+    def skippable_i32(self, chunk_id: int, *values: int) -> None:
+        """Write a chunk of signed numbers that says its size."""
+        body = ByteWriter()
+        body.i32(*values)
+        self.skippable(chunk_id, body)
+
+    def begin_node(self, class_id: int) -> None:
+        """Begin a node that is written in place."""
+        self.nodes += 1
+        self.u32(self.nodes, class_id)
+
+    def end_node(self) -> None:
+        """End a node."""
+        self.u32(END_OF_NODE)
+
+    def no_node(self, count: int = 1) -> None:
+        """Write ``count`` empty node references."""
+        self.i32(*[-1] * count)
+
+    def list_head(self, count: int) -> None:
+        """Begin a list of nodes."""
+        self.u32(LIST_VERSION, count)
+
+
+class HeaderPart(NamedTuple):
+    """One header chunk to be written."""
+
+    chunk_id: int
+    data: bytes
+    is_heavy: bool = False
+
+
+def pack_body(node_count: int, body: bytes, *, compress: bool) -> bytes:
+    """Return everything behind the header chunks: node count, no external references, body.
+
+    Args:
+        node_count: nodes used plus one.
+        body: the main node's chunks with their end mark.
+        compress: LZO as the game does, or stored.
+    """
+    head = struct.pack("<II", node_count, 0)
+    if not compress:
+        return head + body
+    packed = bytes(LZOCompressor().compress(body))
+    return head + struct.pack("<II", len(body), len(packed)) + packed
+
+
+def pack_file(class_id: int, header: Iterable[HeaderPart], body: ByteWriter, *, compress: bool) -> bytes:
+    """Return a complete .Gbx file.
+
+    Args:
+        class_id: of the main node.
+        header: header chunks in order.
+        body: the main node's chunks with their end mark.
+        compress: LZO as the game does, or stored.
+    """
+    parts = list(header)
+    table = b"".join(struct.pack("<II", p.chunk_id, len(p.data) | (HEAVY if p.is_heavy else 0)) for p in parts)
+    user = struct.pack("<I", len(parts)) + table + b"".join(p.data for p in parts) if parts else b""
+    head = MAGIC + struct.pack("<H", CONTAINER_VERSION) + (b"BUCR" if compress else b"BUUR")
+    shell = head + struct.pack("<II", class_id, len(user)) + user
+    return shell + pack_body(body.nodes + 1, bytes(body.out), compress=compress)
