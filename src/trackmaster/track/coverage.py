@@ -1,8 +1,14 @@
 """Which share of a map's drivable blocks has known geometry."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trackmaster.gbx import Challenge
 
 
 @dataclass(frozen=True)
@@ -41,3 +47,39 @@ class Coverage:
         ranked = Counter(self.unknown).most_common()
         named = ", ".join(f"{name} ({count}x)" for name, count in ranked[:limit])
         return named + (f" and {len(ranked) - limit} more" if len(ranked) > limit else "")
+
+
+@dataclass(frozen=True)
+class CoverageRow:
+    """One map of a coverage table."""
+
+    name: str
+    uid: str
+    coverage: Coverage
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text: name, drivable and supported instances, share, unknown blocks."""
+        c = self.coverage
+        return (self.name, str(c.drivable), str(c.supported), f"{100 * c.share:.1f} %", c.describe_unknown(4))
+
+
+def coverage(challenges: Iterable[Challenge]) -> list[CoverageRow]:
+    """Return one row per map: which share of its drivable blocks has known geometry.
+
+    Blocks outside of the grid count like the others here; only building a track refuses them.
+    """
+    from trackmaster.track.placement import count_blocks
+
+    return [CoverageRow(c.name, c.uid, count_blocks(c.blocks)) for c in challenges]
+
+
+def total(rows: Iterable[CoverageRow]) -> Coverage:
+    """Return the sum over several maps."""
+    supported = scenery = assumed = 0
+    unknown: Counter[str] = Counter()
+    for row in rows:
+        supported += row.coverage.supported
+        scenery += row.coverage.scenery
+        assumed += row.coverage.assumed
+        unknown.update(row.coverage.unknown)
+    return Coverage(supported, scenery, dict(unknown), assumed)

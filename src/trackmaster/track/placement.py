@@ -79,21 +79,30 @@ def place_blocks(blocks: Sequence[Block]) -> tuple[list[PlacedBlock], Coverage]:
     Raises:
         TrackError: a block with known geometry lies outside of the map's grid.
     """
-    placed: list[PlacedBlock] = []
-    unknown: dict[str, int] = {}
-    scenery = assumed = 0
+    placed = []
     for index, block in enumerate(blocks):
         spec = lookup(block.name, block.variant)
         if spec is not None:
             item = PlacedBlock(index, block, spec)
             _check_on_grid(item)
             placed.append(item)
+    return placed, count_blocks(blocks)
+
+
+def count_blocks(blocks: Sequence[Block]) -> Coverage:
+    """Count a map's blocks by what the catalogue knows about them."""
+    unknown: dict[str, int] = {}
+    supported = scenery = assumed = 0
+    for block in blocks:
+        spec = lookup(block.name, block.variant)
+        if spec is not None:
+            supported += 1
             assumed += spec.is_assumed
         elif is_scenery(block.name):
             scenery += 1
         else:
             unknown[block.name] = unknown.get(block.name, 0) + 1
-    return placed, Coverage(len(placed), scenery, unknown, assumed)
+    return Coverage(supported, scenery, unknown, assumed)
 
 
 def _check_on_grid(item: PlacedBlock) -> None:

@@ -27,6 +27,7 @@ TURBO = Finish(Material.TURBO, Look.TURBO)
 RUBBER = Finish(Material.RUBBER, Look.KERB)
 SIDE = Finish(Material.CONCRETE, Look.WALL)
 UNDERSIDE = Finish(Material.CONCRETE, Look.UNDERSIDE)
+CONTROL = Finish(Material.CONCRETE, Look.PLATFORM)
 
 UP = (0, 1, 0)
 """The cell above the block: a platform's surface is that cell's floor."""
@@ -102,6 +103,7 @@ def _slope(_site: Site, *, rise: Rise, top: Finish) -> list[Patch]:
 
 _FOUR_WAYS = tuple(Exit(side, UP, Clip.PLATFORM) for side in range(4))
 _GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.PLATFORM_TOP_M, m.PLATFORM_TOP_M)
+_GRASS_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 1.0, 1.0 + m.ROAD_RESPAWN_OVER_SURFACE_M)
 _SLOPE_UP = "-z@0,1,0:P +z@0,2,0:P"
 _END_RISE = tuple((32.0 - z, 8.0 - h) for z, h in reversed(m.CIRCUIT_SLOPE_RISE))
 
@@ -109,6 +111,11 @@ _END_RISE = tuple((32.0 - z, 8.0 - h) for z, h in reversed(m.CIRCUIT_SLOPE_RISE)
 def _flat(surfaces: Surfaces, exits: tuple[Exit, ...] = _FOUR_WAYS, evidence: Evidence = Evidence.MEASURED,
           waypoint: Waypoint | None = None) -> BlockSpec:
     return BlockSpec("platform", surfaces, exits=exits, evidence=evidence, waypoint=waypoint)
+
+
+def _nothing(_site: Site) -> list[Patch]:
+    """A gate that stands on the ground has no surface of its own."""
+    return []
 
 
 def _slope_block(rise: Rise, exits: str) -> BlockSpec:
@@ -120,11 +127,16 @@ PLATFORMS: dict[str, BlockSpec] = {
     "StadiumPlatformCheckpoint": _flat(tile(), waypoint=_GATE),
     "StadiumPlatformTurbo": _flat(tile(TURBO)),
     "StadiumCircuitTurbo": _flat(tile(TURBO)),
+    **{f"StadiumCircuitPillar{n}": _flat(tile()) for n in (1, 2, 3, 6)},
+    **{f"StadiumCircuitPillar{n}": _flat(tile(), evidence=Evidence.ASSUMED) for n in (4, 5, 7)},
+    **{f"StadiumControlRoad{kind}": _flat(tile(CONTROL)) for kind in ("Camera", "Glass", "Pub")},
     "StadiumCircuitBorderStraight": _flat(border_straight, exits_of("+z@0,1,0:P")),
     "StadiumCircuitBorderCornerIn": _flat(border_corner_in, exits_of("+z@0,1,0:P +x@0,1,0:P")),
     "StadiumCircuitBorderCornerOut": _flat(border_corner_out, (), Evidence.ASSUMED),
     "StadiumCircuitSlopeStart": _slope_block(m.CIRCUIT_SLOPE_RISE, _SLOPE_UP),
     "StadiumCircuitSlopeStraight": _slope_block(m.CIRCUIT_SLOPE_STRAIGHT_RISE, "-z@0,1,0:P +z@0,3,0:P"),
     "StadiumCircuitSlopeEnd": _slope_block(_END_RISE, _SLOPE_UP),
+    "StadiumGrassCheckpoint": BlockSpec("ground", _nothing, waypoint=_GRASS_GATE),
+    "StadiumGrass": BlockSpec("ground", _nothing),
 }
 """Platforms by name."""
