@@ -47,10 +47,20 @@ VERBS: dict[str, Verb] = {
         "trackmaster.capture:CaptureConfig",
         "trackmaster.capture:run_capture",
     ),
+    "data prepare": Verb(
+        "decode captured frames once into a cache for pre-training",
+        "trackmaster.data.command:PrepareConfig",
+        "trackmaster.data.command:run_prepare",
+    ),
     "pretrain": Verb(
         "train a visual encoder on captured frames",
         "trackmaster.pretrain:PretrainConfig",
         "trackmaster.pretrain:run_pretrain",
+    ),
+    "inject": Verb(
+        "start an agent from a pre-trained encoder",
+        "trackmaster.pretrain.inject_command:InjectConfig",
+        "trackmaster.pretrain.inject_command:run_inject",
     ),
     "train": Verb(
         "train a driving agent",

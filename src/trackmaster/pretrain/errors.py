@@ -1,0 +1,7 @@
+"""What can go wrong in pre-training."""
+
+from trackmaster.errors import TrackmasterError
+
+
+class PretrainError(TrackmasterError):
+    """A pre-training run, or what one left on disk, cannot be used."""
