@@ -196,7 +196,7 @@ def _clouds(rng: np.random.Generator, u: F64, v: F64) -> F64:
     for cells, weight in ((4, 0.55), (8, 0.28), (16, 0.12), (32, 0.05)):
         picture = _noise(rng, cells)
         cover += weight * picture[v.astype(np.int64) % ATLAS_SIZE, u.astype(np.int64) % ATLAS_SIZE]
-    smooth: F64 = np.clip((cover - 0.5) * 4, 0, 1) * 0.85
+    smooth: F64 = np.clip((cover - 0.54) * 4, 0, 1) * 0.8
     return smooth
 
 
