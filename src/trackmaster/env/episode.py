@@ -89,7 +89,8 @@ class EpisodeBook:
     @property
     def distance_m(self) -> NDArray[np.float64]:
         """(N,) metres along the line since the episode began, never beyond the line's true finish."""
-        return np.minimum(self.progress_m, self.zones.true_finish_m) - self.start_progress_m
+        metres: NDArray[np.float64] = np.minimum(self.progress_m, self.zones.true_finish_m) - self.start_progress_m
+        return metres
 
     def begin(self, mask: NDArray[np.bool_], cars: CarStates) -> None:
         """Open new episodes for the cars in ``mask``, at the beginning of the line.

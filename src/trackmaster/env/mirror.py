@@ -30,7 +30,7 @@ _SOURCE, _SIGN = _mirror_tables()
 
 
 def mirror_floats(floats: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (..., 184) floats mirrored left to right; pictures mirror by flipping their columns, actions by ``MIRROR_ACTION``.
+    """Return (..., 184) floats mirrored left to right; pictures flip their columns, actions go by ``MIRROR_ACTION``.
 
     Angular velocity is an axial vector: its part along the mirrored axis keeps its sign, the two others change theirs.
 

@@ -48,7 +48,9 @@ def to_car_frame(rotation: Floats, vectors: Floats) -> Floats:
         float32 shaped like ``vectors``.
     """
     m = rotation if vectors.ndim == 2 else rotation[:, None]
-    turned: Floats = vectors[..., 0:1] * m[..., 0, :] + vectors[..., 1:2] * m[..., 1, :] + vectors[..., 2:3] * m[..., 2, :]
+    turned: Floats = (
+        vectors[..., 0:1] * m[..., 0, :] + vectors[..., 1:2] * m[..., 1, :] + vectors[..., 2:3] * m[..., 2, :]
+    )
     return turned
 
 
@@ -113,7 +115,10 @@ def gear_and_wheels(cars: CarStates, shift_count: NDArray[np.integer]) -> Floats
 
 
 def parts_from_cars(
-    cars: CarStates, points_m: NDArray[np.floating], distance_to_finish_m: NDArray[np.floating], shift_count: NDArray[np.integer]
+    cars: CarStates,
+    points_m: NDArray[np.floating],
+    distance_to_finish_m: NDArray[np.floating],
+    shift_count: NDArray[np.integer],
 ) -> FloatParts:
     """Return the parts of N observations from cars and from what lies ahead of them.
 
@@ -200,8 +205,9 @@ def _extra(cars: CarStates, name: ExtraFloats) -> Floats:
     if name == "lateral_contact":
         return cars.lateral_contact.astype(np.float32)
     if name == "turbo":
-        return cars.turbo
-    return cars.wheel_contact.sum(axis=1).astype(np.float32)
+        return (cars.turbo > 0).astype(np.float32)
+    count: Floats = cars.wheel_contact.sum(axis=1).astype(np.float32)
+    return count
 
 
 def floats_from_snapshots(
@@ -215,7 +221,7 @@ def floats_from_snapshots(
     is_freewheeling: Floats,
     previous_actions: NDArray[np.integer],
 ) -> Floats:
-    """Return the (N, 184) floats of captured snapshots (``meta`` of a manifest); the result is what ``build`` gave live.
+    """Return the (N, 184) floats of captured snapshots (``meta`` of a manifest): what ``build`` gave live.
 
     Args:
         gear_and_wheels: (N, 32).

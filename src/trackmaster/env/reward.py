@@ -91,7 +91,9 @@ def _distance_to_line(floats: Floats) -> Reals:
 
 
 def potential(config: RewardConfig, floats: Floats) -> Floats:
-    """Return the (N,) potential of observations; shaping adds gamma * potential(next) - potential when a batch is drawn.
+    """Return the (N,) potentials of observations.
+
+    Shaping adds gamma times the next potential minus the present one, when a batch is drawn.
 
     Args:
         config: coefficients.

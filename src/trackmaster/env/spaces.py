@@ -8,7 +8,7 @@ from trackmaster.env.observation import ObservationBuilder
 
 
 def observation_space(config: EnvConfig, builder: ObservationBuilder) -> gym.spaces.Dict:
-    """Return ``{"image": uint8 (n_frames, H, W), "floats": float32 (184 + extras,)}``, without pictures if so configured."""
+    """Return ``{"image": uint8 (n_frames, H, W), "floats": float32 (184 + extras,)}``; no image if so configured."""
     floats = gym.spaces.Box(-np.inf, np.inf, (builder.n_floats,), np.float32)
     if not config.images:
         return gym.spaces.Dict({"floats": floats})

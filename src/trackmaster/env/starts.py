@@ -25,7 +25,7 @@ POOL_SIZE: Final = 256
 
 
 def evaluation_starts(seed: int, attempts: int) -> tuple[Start, ...]:
-    """Return the starts of an evaluation: number 0 undisturbed, the others drawn; a prefix does not depend on ``attempts``."""
+    """Return the starts of an evaluation: number 0 undisturbed, each other drawn from ``seed`` and its number."""
     return tuple(_drawn_start(seed, attempt) if attempt else UNDISTURBED for attempt in range(attempts))
 
 

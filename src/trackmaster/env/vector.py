@@ -20,11 +20,11 @@ from trackmaster.game.fleet import SimulatorFleet
 from trackmaster.game.start import Start
 from trackmaster.track import Track
 
-Observation = dict[str, NDArray[Any]]
+Observation = dict[str, Any]
 Info = dict[str, Any]
 
 
-class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float32]]):
+class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]]):
     """N cars on one or several tracks behind Gymnasium's vector interface.
 
     Observation: ``{"image": uint8 (N, n_frames, H, W), "floats": float32 (N, 184 + extras)}``; action: (N,) index into
@@ -40,7 +40,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
     ``reset(options={"start": ...})`` takes one ``Start`` for all cars or one per car (``evaluation_starts``).
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
 
     def __init__(
         self,
@@ -87,7 +87,9 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
         self._image = np.zeros(shape, dtype=np.uint8)
         self._started = np.zeros(n_envs, dtype=bool)
 
-    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
         """Begin episodes.
 
         Args:
@@ -101,7 +103,9 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)), dtype=bool)
         starts = _starts(options.pop("start", None), self.num_envs)
         if options:
-            raise EnvError(f"reset does not know the option {sorted(options)[0]!r}: there are 'reset_mask' and 'start'.")
+            raise EnvError(
+                f"reset does not know the option {sorted(options)[0]!r}: there are 'reset_mask' and 'start'."
+            )
         if mask.shape != (self.num_envs,):
             raise EnvError(f"reset_mask has shape {mask.shape}, expected ({self.num_envs},): one flag per car.")
         if seed is not None:
@@ -109,6 +113,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
         if not (mask | self._started).all():
             raise EnvError("the first reset must include every car: call reset() without a reset_mask once.")
         self._begin(mask, starts)
+        self._look(moved=_nobody(self.num_envs), fresh=mask)
         return self._observation(), self._info()
 
     def step(
@@ -129,16 +134,23 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
         outcome = self._book.advance(actions, self._fleet.states)
         over = outcome.terminated | outcome.truncated
         self._keep_states(over & ~was_over)
+        info: Info = {}
         if self.autoreset_mode == AutoresetMode.NEXT_STEP and was_over.any():
-            self._begin(was_over, None, draw_others=True)
+            self._begin(was_over, None)
             outcome.reward[was_over] = 0.0
             outcome.terminated[was_over] = outcome.truncated[was_over] = False
-            return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, self._info()
-        self._draw(np.ones(self.num_envs, dtype=bool), fill=False)
-        info: Info = {}
+            self._look(moved=~was_over, fresh=was_over)
+        else:
+            self._look(moved=~was_over, fresh=_nobody(self.num_envs))
         if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
-            info = {"final_obs": self._observation(), "final_info": self._info(), "_final_obs": over, "_final_info": over}
+            info = {
+                "final_obs": self._observation(),
+                "final_info": self._info(),
+                "_final_obs": over,
+                "_final_info": over,
+            }
             self._begin(over, None)
+            self._look(moved=_nobody(self.num_envs), fresh=over)
         info.update(self._info())
         return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, info
 
@@ -147,19 +159,14 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
         del kwargs
         self._fleet.close()
 
-    def _begin(self, mask: NDArray[np.bool_], starts: Sequence[Start] | None, *, draw_others: bool = False) -> None:
+    def _begin(self, mask: NDArray[np.bool_], starts: Sequence[Start] | None) -> None:
         """Set the cars in ``mask`` down, from kept states where the configuration and chance say so."""
         self._fleet.reset(mask, starts)
         self._started |= mask
         self._book.begin(mask, self._fleet.states)
         if starts is None and self.config.snapshot_start_fraction > 0:
-            for car in np.flatnonzero(mask):
-                self._maybe_continue(int(car))
-        if draw_others:
-            self._draw(~mask, fill=False)
-            self._fill_history(mask)
-        else:
-            self._draw(mask, fill=True)
+            for car in np.flatnonzero(mask).tolist():
+                self._maybe_continue(car)
 
     def _maybe_continue(self, car: int) -> None:
         if self._rng.random() >= self.config.snapshot_start_fraction:
@@ -182,33 +189,32 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
                 track = int(self.track_of_env[car])
                 self._pool.offer(car, KeptStart(time_ms, track, self._fleet.snapshot(car), self._book.keep(car)))
 
-    def _draw(self, mask: NDArray[np.bool_], *, fill: bool) -> None:
-        """Put new pictures of the cars in ``mask`` into the history; ``fill`` sets all of it to the newest."""
-        if not self.config.images:
-            return
-        grey = self._fleet.grey(self.config.image_width, self.config.image_height)
-        if self.config.n_frames > 1 and not fill:
-            self._image[mask, :-1] = self._image[mask, 1:]
-        self._image[mask, -1] = grey[mask]
-        if fill:
-            self._fill_history(mask, grey)
+    def _look(self, *, moved: NDArray[np.bool_], fresh: NDArray[np.bool_]) -> None:
+        """Draw the cars that drove on and those that stand at a new start; the others keep their picture.
 
-    def _fill_history(self, mask: NDArray[np.bool_], grey: NDArray[np.uint8] | None = None) -> None:
-        if not self.config.images:
+        Args:
+            moved: (N,) whose newest picture joins the history.
+            fresh: (N,) whose whole history becomes the newest picture.
+        """
+        cars = np.flatnonzero(moved | fresh)
+        if not self.config.images or not len(cars):
             return
-        newest = self._fleet.grey(self.config.image_width, self.config.image_height) if grey is None else grey
-        self._image[mask] = newest[mask, None]
+        grey = self._fleet.pictures((self.config.image_width, self.config.image_height), cars=cars)
+        if self.config.n_frames > 1:
+            self._image[moved, :-1] = self._image[moved, 1:]
+        self._image[cars, -1] = grey
+        self._image[fresh] = self._image[fresh, -1:]
 
     def _observation(self) -> Observation:
         floats = self._book.floats.copy()
         return {"image": self._image.copy(), "floats": floats} if self.config.images else {"floats": floats}
 
     def _info(self) -> Info:
-        cars = self._fleet.states
+        finished = self._book.reason == EndReason.FINISHED
         return {
             "progress_m": self._book.distance_m,
-            "race_time_ms": cars.race_time_ms.astype(np.int32),
-            "finished": cars.finished.astype(bool),
+            "race_time_ms": np.where(finished, self._fleet.states.race_time_ms, -1).astype(np.int32),
+            "finished": finished,
             "zone_idx": self._book.zone_idx.copy(),
             "time_ms": self._book.time_ms.copy(),
             "potential": self._book.potential(),
@@ -225,6 +231,10 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[np.float
                 f"({self.num_envs},) indices from 0 to {N_ACTIONS - 1}."
             )
         return checked
+
+
+def _nobody(n: int) -> NDArray[np.bool_]:
+    return np.zeros(n, dtype=bool)
 
 
 def _track_of_env(n_tracks: int, n_envs: int, given: Sequence[int] | None) -> NDArray[np.int64]:

@@ -20,8 +20,8 @@ def zone_map_of(track: Track) -> ZoneMap:
     """
     if track.reference_line is None:
         raise EnvError(
-            f"track {track.name!r} ({track.uid}) has no reference line, so progress on it means nothing: build one from a "
-            "finished replay and pass its ghost to Track.from_challenge."
+            f"track {track.name!r} ({track.uid}) has no reference line, so progress on it means nothing: build "
+            "one from a finished replay and pass its ghost to Track.from_challenge."
         )
     return ZoneMap(track.reference_line.points_m, gate_points(track.challenge.blocks))
 

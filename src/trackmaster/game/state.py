@@ -27,6 +27,8 @@ class Inputs:
     steer: float = 0.0
     gas: float = 0.0
     brake: float = 0.0
+    respawn: bool = False
+    """Go back to the last gate (or the start) before the first of these ticks."""
 
     def __post_init__(self) -> None:
         """Refuse values a car does not know, NaN included.
@@ -67,7 +69,7 @@ class CarStates:
     wheel_material: NDArray[np.int32]
     """(N, 4) the game's material ids."""
     gearbox_state: NDArray[np.int32]
-    """(N,) 0 steady, 1 shifting, 2 at the start."""
+    """(N,) 0 steady, 1 shifting, 2 launching at the start; other values are rare launches and burnouts."""
     gear: NDArray[np.int32]
     """(N,) 0 is reverse."""
     rpm: NDArray[np.float32]
@@ -75,9 +77,9 @@ class CarStates:
     is_freewheeling: NDArray[np.bool_]
     """(N,)."""
     turbo: NDArray[np.float32]
-    """(N,) strength 0 to 1."""
+    """(N,) above 0 while a turbo pad pushes."""
     lateral_contact: NDArray[np.bool_]
-    """(N,) the body touches a wall."""
+    """(N,) something was touched from the side."""
     cp_count: NDArray[np.int32]
     """(N,) gates passed so far, the finish included."""
     cp_times_ms: NDArray[np.int32]
@@ -161,7 +163,10 @@ _DTYPES: dict[str, type] = {
 def stack_states(cars: "list[CarState]") -> CarStates:
     """Return ``cars`` as one batch, in order (cars of one run at successive times make a trajectory)."""
     return CarStates(
-        **{name: np.array([getattr(car, name) for car in cars], dtype=_DTYPES.get(name, np.float32)) for name in STATE_FIELDS}
+        **{
+            name: np.array([getattr(car, name) for car in cars], dtype=_DTYPES.get(name, np.float32))
+            for name in STATE_FIELDS
+        }
     )
 
 
@@ -178,7 +183,9 @@ def empty_states(n: int) -> CarStates:
         "wheel_material": (n, 4),
         "cp_times_ms": (n, MAX_CP_TIMES),
     }
-    states = CarStates(**{name: np.zeros(shapes.get(name, (n,)), dtype=_DTYPES.get(name, np.float32)) for name in STATE_FIELDS})
+    states = CarStates(
+        **{name: np.zeros(shapes.get(name, (n,)), dtype=_DTYPES.get(name, np.float32)) for name in STATE_FIELDS}
+    )
     states.rotation[:] = np.eye(3, dtype=np.float32)
     states.cp_times_ms[:] = -1
     states.race_time_ms[:] = -1

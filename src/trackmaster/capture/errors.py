@@ -1,0 +1,17 @@
+"""Errors of capture, and the rejection of one replay with its reason code."""
+
+from trackmaster.errors import TrackmasterError
+
+
+class CaptureError(TrackmasterError):
+    """Capture cannot begin or go on; one damaged replay never causes it."""
+
+
+class ReplayRejectedError(TrackmasterError):
+    """One replay does not count: ``reason`` is a code of the contract, the text says what was found."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Keep the code apart from the sentence."""
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,108 @@
+"""Reference lines beside the captured tracks: found, or built from a replay when missing."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from trackmaster import gbx
+from trackmaster.capture.config import CaptureConfig
+from trackmaster.capture.discover import ReplayFile
+from trackmaster.capture.source import ReplaySource
+from trackmaster.gbx import Ghost, Replay
+from trackmaster.track import ReferenceLine, TrackError, ZoneMap, build_reference_line, gate_points, vcp_name
+
+log = logging.getLogger(__name__)
+
+
+class LineShelf:
+    """Gives the zone map of each captured track; a line is read or built once."""
+
+    def __init__(self, config: CaptureConfig, replays_of_track: dict[str, Sequence[ReplayFile]]) -> None:
+        """Remember where lines are kept.
+
+        Args:
+            config: folder, spacing, suffix and whether lines may be built.
+            replays_of_track: all replay files of a track folder, for ``--vcp-source best``.
+        """
+        self._config = config
+        self._replays_of_track = replays_of_track
+        self._known: dict[tuple[str, str], ZoneMap | None] = {}
+
+    def path(self, track_id: str) -> Path:
+        """Return where the line of a track is kept."""
+        name = vcp_name(track_id, distance_m=self._config.vcp_distance, suffix=self._config.vcp_suffix)
+        return self._config.vcp_dir / name
+
+    def zones(self, source: ReplaySource) -> ZoneMap | None:
+        """Return the zone map of a replay's track, None (said aloud) where there is no line and none may be built."""
+        key = (source.track_id, source.map.challenge.uid)
+        if key not in self._known:
+            line = self._line(source)
+            gates = gate_points(source.map.challenge.blocks)
+            self._known[key] = None if line is None else ZoneMap(line.points_m, gates)
+        return self._known[key]
+
+    def _line(self, source: ReplaySource) -> ReferenceLine | None:
+        path = self.path(source.track_id)
+        uid = source.map.challenge.uid
+        try:
+            if path.is_file():
+                line = ReferenceLine.load(path)
+                if line.info.map_uid in ("", uid):
+                    return line
+                log.warning(
+                    "%s belongs to map %s, but the replay was driven on %s: its frames use a line of their own.",
+                    path, line.info.map_uid, uid,
+                )  # fmt: skip
+                return self._build(source, source.ghost, source.file)
+            if not self._config.vcp_auto_generate:
+                log.warning(
+                    "%s does not exist and may not be built: the floats of %s lack their zone part.",
+                    path,
+                    source.track_id,
+                )
+                return None
+            ghost, file = self._teacher(source)
+            line = self._build(source, ghost, file)
+            line.save(path)
+        except TrackError as error:
+            log.warning("no reference line for %s: %s", source.track_id, error)
+            return None
+        log.info("reference line %s built from %s", path, file.path.name)
+        return line
+
+    def _build(self, source: ReplaySource, ghost: Ghost, file: ReplayFile) -> ReferenceLine:
+        if ghost.samples is None or ghost.race_time_ms is None:
+            raise TrackError(f"{file.path.name} holds no recorded positions of a finished run.")
+        return build_reference_line(
+            ghost.samples,
+            ghost.race_time_ms,
+            distance_m=self._config.vcp_distance,
+            map_uid=source.map.challenge.uid,
+            replay_id=file.path.name,
+        )
+
+    def _teacher(self, source: ReplaySource) -> tuple[Ghost, ReplayFile]:
+        """Return the run that a new line follows: this one, or the fastest of the track's folder."""
+        if self._config.vcp_source == "first":
+            return source.ghost, source.file
+        best = (source.ghost, source.file)
+        for file in self._replays_of_track.get(source.track_id, ()):
+            ghost = _ghost_of(file, source.map.challenge.uid)
+            if ghost is not None and (ghost.race_time_ms or 0) < (best[0].race_time_ms or 0):
+                best = (ghost, file)
+        return best
+
+
+def _ghost_of(file: ReplayFile, uid: str) -> Ghost | None:
+    """Return the fastest finished ghost with samples of a readable replay on the same map."""
+    try:
+        replay = gbx.read(file.path)
+    except gbx.GbxError:
+        return None
+    if not isinstance(replay, Replay) or replay.map_uid != uid:
+        return None
+    usable = [
+        ghost for ghost in replay.ghosts if ghost.race_time_ms and ghost.race_time_ms > 0 and ghost.samples is not None
+    ]
+    return min(usable, key=lambda ghost: ghost.race_time_ms or 0, default=None)

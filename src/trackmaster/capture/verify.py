@@ -1,0 +1,167 @@
+"""The checks that decide whether a captured replay counts, each with its reason code."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackmaster.capture.source import ReplaySource
+from trackmaster.capture.trajectory import Trajectory
+from trackmaster.units import STATE_OFFSET_MS, TICK_MS
+
+VALID_META_SHARE = 0.99
+SAME_PICTURE_M = 1.0
+"""A picture that stays the same while the car moves this far is not a picture of this car."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``verify.json``; ``ok`` is None where the check does not apply."""
+
+    ok: bool | None
+    value: Any = None
+    reason: str = ""
+
+
+@dataclass
+class Verification:
+    """All checks of one replay."""
+
+    checks: dict[str, Check] = field(default_factory=dict)
+    max_sample_error_m: float | None = None
+    finish_ms: int | None = None
+    cp_ms: list[int] = field(default_factory=list)
+
+    @property
+    def is_ok(self) -> bool:
+        """True when no check failed."""
+        return all(check.ok is not False for check in self.checks.values())
+
+    @property
+    def first_failure(self) -> Check | None:
+        """The failed check that is reported, in the order of the table."""
+        return next((check for check in self.checks.values() if check.ok is False), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of ``verify.json`` without the fields that only the run knows."""
+        return {
+            "ok": self.is_ok,
+            "checks": {name: {"ok": check.ok, "value": check.value} for name, check in self.checks.items()},
+            "max_sample_error_m": self.max_sample_error_m,
+            "finish_ms": self.finish_ms,
+            "cp_ms": self.cp_ms,
+            "state_offset_ms": STATE_OFFSET_MS,
+        }
+
+
+def check_run(source: ReplaySource, trajectory: Trajectory, *, driven: bool, tolerance_m: float) -> Verification:
+    """Judge a run before anything is drawn (checks 1 to 6 and 8 of the contract).
+
+    Args:
+        source: the replay.
+        trajectory: the run on the simulator.
+        driven: False when the car was placed on the ghost, where the comparisons with the ghost do not apply.
+        tolerance_m: largest distance to a ghost sample.
+    """
+    found = Verification()
+    checks = found.checks
+    same_map = not source.replay.map_uid or source.map.challenge.uid == source.replay.map_uid
+    checks["identity"] = Check(same_map, source.map.challenge.uid, "map_mismatch")
+    checks["inputs"] = Check(len(source.timeline) > 0 and source.race_time_ms > 0, len(source.timeline), "no_inputs")
+    checks["respawns"] = Check(None, int(source.timeline.respawn_presses.sum()))
+    if driven:
+        _check_driven(found, source, trajectory, tolerance_m)
+    else:
+        checks["finish"] = checks["cp_times"] = checks["samples"] = checks["inputs_acted"] = Check(None)
+        found.finish_ms = source.race_time_ms
+        found.cp_ms = [time for time in source.ghost.cp_times_ms if time >= 0]
+    expected = source.race_time_ms // TICK_MS + 1
+    checks["ticks"] = Check(len(source.timeline) == expected, len(source.timeline), "ticks")
+    checks["speed"] = Check(None)
+    return found
+
+
+def _check_driven(found: Verification, source: ReplaySource, trajectory: Trajectory, tolerance_m: float) -> None:
+    states = trajectory.states
+    found.finish_ms = trajectory.finish_ms
+    if trajectory.finish_ms is None:
+        found.checks["finish"] = Check(False, None, "not_finished")
+    else:
+        late_ms = trajectory.finish_ms - source.race_time_ms
+        found.checks["finish"] = Check(late_ms == 0, trajectory.finish_ms, f"finish_diff:{late_ms}")
+    passed = int(states.cp_count[-1])
+    found.cp_ms = states.cp_times_ms[-1, : min(passed, states.cp_times_ms.shape[1])].tolist()
+    found.checks["cp_times"] = _cp_check(found.cp_ms, [time for time in source.ghost.cp_times_ms if time >= 0])
+    errors = trajectory.errors_m
+    found.max_sample_error_m = float(errors.max()) if len(errors) else None
+    beyond = np.flatnonzero(errors > tolerance_m)
+    reason = f"sample_diff:{beyond[0]}:{errors[beyond[0]] * 1_000:.0f}" if len(beyond) else ""
+    found.checks["samples"] = Check(
+        len(errors) > 0 and not len(beyond), found.max_sample_error_m, reason or "sample_diff"
+    )
+    found.checks["inputs_acted"] = Check(None)
+
+
+def _cp_check(driven: list[int], recorded: list[int]) -> Check:
+    for number, (ours, theirs) in enumerate(zip(driven, recorded, strict=False)):
+        if ours != theirs:
+            return Check(False, driven, f"cp_diff:{number}:{ours - theirs}")
+    same = len(driven) == len(recorded)
+    return Check(same, driven, f"cp_diff:{min(len(driven), len(recorded))}:missing")
+
+
+class PictureCheck:
+    """Looks at each picture as it is drawn: size, contents, and whether it changes while the car moves."""
+
+    def __init__(self, width: int, height: int) -> None:
+        """Expect pictures of this size."""
+        self._shape = (height, width)
+        self._last: NDArray[np.uint8] | None = None
+        self._since_m = np.zeros(3)
+        self.problems: list[str] = []
+
+    def look(self, time_ms: int, grey: NDArray[np.uint8], position_m: NDArray[np.floating], *, placed: bool) -> None:
+        """Judge the picture of one tick; ``placed`` says that the car was put elsewhere since the last one."""
+        if grey.shape != self._shape:
+            self.problems.append(f"{time_ms} ms: size {grey.shape}")
+        elif grey.max() == grey.min():
+            self.problems.append(f"{time_ms} ms: one single colour")
+        changed = self._last is None or placed or not np.array_equal(grey, self._last)
+        if changed:
+            self._last, self._since_m = grey.copy(), np.array(position_m, dtype=np.float64)
+        elif np.linalg.norm(position_m - self._since_m) > SAME_PICTURE_M:
+            self.problems.append(f"{time_ms} ms: the picture stands still while the car moves")
+
+    def result(self) -> Check:
+        """Return the check; its value is the first problem."""
+        return Check(not self.problems, self.problems[0] if self.problems else None, "image")
+
+
+def check_frames(
+    found: Verification,
+    *,
+    planned: NDArray[np.integer],
+    saved: NDArray[np.integer],
+    dropped: int,
+    pictures: Check,
+    valid: NDArray[np.bool_] | None,
+) -> None:
+    """Judge what was drawn (checks 7, 10, 11 and 12).
+
+    Args:
+        found: gets the checks.
+        planned: ticks that were due.
+        saved: ticks of the saved frames.
+        dropped: frames left out on purpose because their floats are not valid.
+        pictures: what looking at them gave.
+        valid: per planned frame, whether its floats are valid; None without a reference line.
+    """
+    found.checks["frames"] = Check(bool(np.isin(saved, planned).all()), len(saved), "frame_tick")
+    found.checks["images"] = pictures
+    found.checks["count"] = Check(len(saved) + dropped == len(planned), len(saved), "count")
+    if valid is None:
+        found.checks["meta"] = Check(None)
+    else:
+        share = float(valid.mean()) if len(valid) else 0.0
+        found.checks["meta"] = Check(share >= VALID_META_SHARE, share, "meta")

@@ -1,0 +1,128 @@
+"""Writing one captured replay: pictures in threads, everything into a folder that appears only when it is whole."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trackmaster.capture.errors import CaptureError
+from trackmaster.files import atomic_write_text
+from trackmaster.gbx import InputTimeline
+from trackmaster.units import TICK_MS
+
+JPEG_QUALITY = 95
+WRITER_THREADS = 2
+WAITING_FRAMES = 64
+"""Pictures that may wait for a writer; beyond it drawing waits, so that memory stays small."""
+
+UtcClock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the time of day with its zone."""
+    return datetime.now(UTC)
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a time as ISO 8601 to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+class FrameWriter:
+    """Encodes grey pictures as JPEG in threads; use it as a context, leaving it waits for the last picture."""
+
+    def __init__(self, threads: int = WRITER_THREADS) -> None:
+        """Start the threads."""
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+        self._room = threading.BoundedSemaphore(WAITING_FRAMES)
+        self._pending: list[Future[None]] = []
+
+    def write(self, path: Path, grey: NDArray[np.uint8]) -> None:
+        """Queue one picture (H, W); the array must not be changed afterwards."""
+        self._room.acquire()
+        try:
+            job = self._pool.submit(_encode, path, grey)
+        except BaseException:
+            self._room.release()
+            raise
+        job.add_done_callback(lambda _: self._room.release())
+        self._pending.append(job)
+
+    def wait(self) -> None:
+        """Return when every queued picture is on disk.
+
+        Raises:
+            CaptureError: one of them could not be written.
+        """
+        jobs, self._pending = self._pending, []
+        for job in jobs:
+            job.result()
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the threads; pictures that nobody waited for are dropped after an error."""
+        self._pool.shutdown(wait=True, cancel_futures=error is not None)
+
+
+def _encode(path: Path, grey: NDArray[np.uint8]) -> None:
+    ok, encoded = cv2.imencode(".jpeg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not ok:
+        raise CaptureError(f"{path.name}: OpenCV could not encode a picture of shape {grey.shape}.")
+    try:
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise CaptureError(f"{path.name}: cannot be written ({error.strerror}). Is the disk full?") from None
+
+
+def write_json(path: Path, content: Any, *, compact: bool = False) -> None:
+    """Write JSON through a temporary name, with a line end."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, **_LAYOUT[compact])
+    atomic_write_text(path, text + "\n")
+
+
+_LAYOUT: dict[bool, Mapping[str, Any]] = {True: {"separators": (",", ":")}, False: {"indent": 2}}
+
+
+def write_ticks(path: Path, timeline: InputTimeline) -> None:
+    """Write the inputs of every tick: ``t_ms, keys, steer, gas, label`` of the callbacks 0, 10, ..., race time."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        t_ms=np.arange(len(timeline), dtype=np.int32) * TICK_MS,
+        keys=timeline.keys_u8,
+        steer=timeline.steer_i32,
+        gas=timeline.gas_i32,
+        label=timeline.action_index(),
+    )
+    path.write_bytes(buffer.getvalue())
+
+
+def write_manifest(
+    folder: Path,
+    entries: Sequence[dict[str, Any]],
+    actions: NDArray[np.integer],
+    meta: Sequence[dict[str, Any]],
+    *,
+    per_frame: bool,
+) -> None:
+    """Write ``manifest.json`` in its second version, and one file per entry if asked."""
+    content = {"schema_version": 2, "entries": entries, "actions": actions.tolist(), "meta": meta}
+    write_json(folder / "manifest.json", content, compact=True)
+    if per_frame:
+        for entry in entries:
+            path = folder / Path(entry["file"]).with_suffix(".json")
+            path.write_text(json.dumps(entry, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
