@@ -1,0 +1,64 @@
+"""The roles of a training run and what joins them: RolloutWorker, Trainer and their transports.
+
+Names are imported on first use, because most of them need torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
+    from trackmaster.distributed.in_process import InProcessTransport
+    from trackmaster.distributed.local import LocalTransport
+    from trackmaster.distributed.train import TrainResult, train
+    from trackmaster.distributed.trainer import Trainer, TrainerOptions
+    from trackmaster.distributed.transport import TrainerEnd, TransportError, Weights, WorkerEnd
+    from trackmaster.distributed.worker import RolloutWorker
+    from trackmaster.rl.config import TrainConfig
+    from trackmaster.rl.samples import Chunk
+
+_ON_FIRST_USE = {
+    "Chunk": "trackmaster.rl.samples",
+    "EvaluateConfig": "trackmaster.distributed.command",
+    "InProcessTransport": "trackmaster.distributed.in_process",
+    "LocalTransport": "trackmaster.distributed.local",
+    "RolloutWorker": "trackmaster.distributed.worker",
+    "TrainConfig": "trackmaster.rl.config",
+    "TrainResult": "trackmaster.distributed.train",
+    "Trainer": "trackmaster.distributed.trainer",
+    "TrainerEnd": "trackmaster.distributed.transport",
+    "TrainerOptions": "trackmaster.distributed.trainer",
+    "TransportError": "trackmaster.distributed.transport",
+    "Weights": "trackmaster.distributed.transport",
+    "WorkerEnd": "trackmaster.distributed.transport",
+    "run_evaluate": "trackmaster.distributed.command",
+    "run_train": "trackmaster.distributed.command",
+    "train": "trackmaster.distributed.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_ON_FIRST_USE[name]), name)
+
+
+__all__ = [
+    "Chunk",
+    "EvaluateConfig",
+    "InProcessTransport",
+    "LocalTransport",
+    "RolloutWorker",
+    "TrainConfig",
+    "TrainResult",
+    "Trainer",
+    "TrainerEnd",
+    "TrainerOptions",
+    "TransportError",
+    "Weights",
+    "WorkerEnd",
+    "run_evaluate",
+    "run_train",
+    "train",
+]

@@ -1,0 +1,135 @@
+"""Tracks and environments of a training run, made from the map cycle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trackmaster.distributed.worker import EpisodeKind
+from trackmaster.errors import ConfigError
+from trackmaster.rl.config import MapEntry, TrainConfig
+from trackmaster.rl.evaluation import VectorEnvironment
+
+if TYPE_CHECKING:
+    from trackmaster.track import ReferenceLine, Track
+
+BUNDLED = "bundled:"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Cars of one environment: which track each drives and which kinds of episodes it goes through."""
+
+    track_of_car: tuple[int, ...]
+    cycles: tuple[tuple[EpisodeKind, ...], ...]
+
+
+def track_names(config: TrainConfig) -> tuple[str, ...]:
+    """Return the names of the tracks in the cycle, each once, in order.
+
+    Raises:
+        ConfigError: the cycle is empty.
+    """
+    if not config.map_cycle.entries:
+        raise ConfigError(
+            "map_cycle.entries is empty: name at least one track, for example the ones of config_files/rl/config_quick.yaml."
+        )
+    return tuple(dict.fromkeys(entry.short_name for entry in config.map_cycle.entries))
+
+
+def load_tracks(config: TrainConfig) -> "tuple[Track, ...]":
+    """Return the tracks of the cycle with their reference lines, in the order of ``track_names``."""
+    first = {entry.short_name: entry for entry in reversed(config.map_cycle.entries)}
+    return tuple(load_track(first[name]) for name in track_names(config))
+
+
+def load_track(entry: MapEntry) -> "Track":
+    """Return one track; its line is the given one, else a bundled replay's, else the middle of its road.
+
+    Raises:
+        ConfigError: a file is missing or holds something else.
+    """
+    from trackmaster import gbx
+    from trackmaster.track import Track, line_from_path
+
+    map_path = _existing(entry.map_path)
+    challenge = gbx.read(map_path)
+    if not isinstance(challenge, gbx.Challenge):
+        raise ConfigError(f"{map_path}: holds no map; map_path needs a .Challenge.Gbx file.")
+    track = Track.from_challenge(challenge)
+    line = _line(entry, map_path)
+    if line is None:
+        line = line_from_path(track.centre_line(), map_uid=track.uid)
+    return replace(track, reference_line=line)
+
+
+def plan_fleet(config: TrainConfig, n_cars: int) -> Fleet:
+    """Deal the cars out to the tracks by how often the cycle names them, and give each its track's cycle."""
+    names = track_names(config)
+    kinds = {name: [] for name in names}  # type: dict[str, list[EpisodeKind]]
+    shares: list[int] = []
+    for entry in config.map_cycle.entries:
+        kinds[entry.short_name] += [EpisodeKind(entry.short_name, entry.is_exploration, entry.fill_buffer)] * entry.repeat
+        shares += [names.index(entry.short_name)] * entry.repeat
+    if n_cars < len(names):
+        raise ConfigError(f"{n_cars} cars cannot drive {len(names)} tracks: raise environment.n_envs.")
+    spread = sorted(shares, key=shares.index) if len(set(shares)) > 1 else shares
+    tracks = tuple(range(len(names))) + tuple(spread[i * len(spread) // n_cars] for i in range(n_cars - len(names)))
+    # Cars begin at different places of the cycle, so that a short run sees every kind of episode.
+    seen: dict[int, int] = {}
+    cycles = []
+    for track in tracks:
+        cycle, offset = kinds[names[track]], seen.get(track, 0)
+        seen[track] = offset + 1
+        cycles.append(tuple(cycle[(offset + i) % len(cycle)] for i in range(len(cycle))))
+    return Fleet(tracks, tuple(cycles))
+
+
+def make_racing_env(
+    config: TrainConfig, tracks: "Sequence[Track]", track_of_car: Sequence[int], *, seed: int, evaluation: bool = False
+) -> VectorEnvironment:
+    """Return the simulator's environment with one car per entry of ``track_of_car``."""
+    from trackmaster.env import RacingVectorEnv
+
+    env: VectorEnvironment = RacingVectorEnv(
+        tuple(tracks), len(track_of_car), config.to_env_config(evaluation=evaluation), seed=seed, track_of_env=track_of_car
+    )
+    return env
+
+
+def _existing(name: str) -> Path:
+    if name.startswith(BUNDLED):
+        path = Path(str(files("trackmaster") / "bundled" / f"{name.removeprefix(BUNDLED)}.Challenge.Gbx"))
+        if not path.is_file():
+            known = sorted(p.name.removesuffix(".Challenge.Gbx") for p in path.parent.glob("*.Challenge.Gbx"))
+            raise ConfigError(f"There is no bundled track {name.removeprefix(BUNDLED)!r}. Known: {', '.join(known)}.")
+        return path
+    path = Path(name)
+    if not path.is_file():
+        raise ConfigError(f"map_path {name}: there is no such file. Give a .Challenge.Gbx file or bundled:<name>.")
+    return path
+
+
+def _line(entry: MapEntry, map_path: Path) -> "ReferenceLine | None":
+    from trackmaster import gbx
+    from trackmaster.track import ReferenceLine, build_reference_line
+
+    source = Path(entry.reference_line_path) if entry.reference_line_path is not None else None
+    if source is None and entry.map_path.startswith(BUNDLED):
+        beside = map_path.with_name(map_path.name.replace(".Challenge.Gbx", ".Replay.Gbx"))
+        source = beside if beside.is_file() else None
+    if source is None:
+        return None
+    if not source.is_file():
+        raise ConfigError(f"reference_line_path {source}: there is no such file. Give a .npy line or a .Replay.Gbx.")
+    if source.suffix == ".npy":
+        return ReferenceLine.load(source)
+    replay = gbx.read(source)
+    ghosts = [g for g in replay.ghosts if g.race_time_ms and g.samples is not None] if isinstance(replay, gbx.Replay) else []
+    if not ghosts:
+        raise ConfigError(f"{source}: holds no finished ghost; a reference line needs a finished drive.")
+    best = min(ghosts, key=lambda ghost: ghost.race_time_ms or 0)
+    if best.samples is None or best.race_time_ms is None:
+        raise ConfigError(f"{source}: the ghost has no samples.")
+    return build_reference_line(best.samples, best.race_time_ms)

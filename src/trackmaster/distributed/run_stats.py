@@ -1,0 +1,94 @@
+"""Counters and best times of a run: the content of ``accumulated_stats.json``, under Linesight's names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.samples import Chunk
+
+ROLLING_SHARE = 0.1
+ROBUST_FACTOR = 1.02
+"""An evaluated time counts as robust below the rolling mean times this."""
+
+
+@dataclass
+class RunStats:
+    """Everything that accumulates over the lives of a run; a did-not-finish is never a time."""
+
+    alltime_min_ms: dict[str, float] = field(default_factory=dict)
+    rolling_mean_ms: dict[str, float] = field(default_factory=dict)
+    eval_min_ms: dict[str, float] = field(default_factory=dict)
+    first_finish_s: dict[str, float] = field(default_factory=dict)
+    """Wall time of the first finish in training."""
+    first_eval_finish_s: dict[str, float] = field(default_factory=dict)
+    """Wall time of the first finish in a deterministic episode."""
+    cumul_number_frames_played: int = 0
+    cumul_number_episodes: int = 0
+    cumul_number_memories_generated: int = 0
+    cumul_number_single_memories_used: int = 0
+    cumul_number_single_memories_should_have_been_used: float = 0.0
+    cumul_number_single_memories_used_next_target_network_update: int = 0
+    cumul_number_batches_done: int = 0
+    cumul_number_target_network_updates: int = 0
+    cumul_training_hours: float = 0.0
+    last_evaluation_frames: int = 0
+    n_evaluations: int = 0
+    weights_version: int = 0
+    best_rank: list[float] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return what ``to_json`` gave."""
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    def note_chunk(self, chunk: Chunk, wall_s: float) -> dict[str, float]:
+        """Count a chunk; return the race metrics if it ends an episode, times in seconds."""
+        self.cumul_number_frames_played += chunk.n_steps
+        if not chunk.end_of_episode:
+            return {}
+        self.cumul_number_episodes += 1
+        kind = "explo" if chunk.stats["is_exploration"] else "eval"
+        name = f"{'trained' if chunk.fill_buffer else 'blind'}_{chunk.track}"
+        finished = bool(chunk.stats["finished"])
+        metrics = {
+            f"Race/{kind}_race_finished_{name}": float(finished),
+            f"Race/{kind}_progress_m_{name}": chunk.stats["progress_m"],
+            f"Race/{kind}_return_{name}": chunk.stats["return"],
+        }
+        if finished:
+            self.first_finish_s.setdefault(chunk.track, wall_s)
+            time_ms = chunk.stats["race_time_ms"]
+            metrics[f"Race/{kind}_race_time_finished_{name}"] = time_ms / 1000
+            best = self.alltime_min_ms.get(chunk.track)
+            self.alltime_min_ms[chunk.track] = time_ms if best is None else min(best, time_ms)
+        return metrics
+
+    def note_evaluation(self, evaluations: Mapping[str, Evaluation], wall_s: float) -> tuple[dict[str, float], bool]:
+        """Take up an evaluation; return its metrics and whether it is the best so far."""
+        self.n_evaluations += 1
+        metrics: dict[str, float] = {}
+        for track, result in evaluations.items():
+            metrics.update(result.metrics(track))
+            if result.best_ms is None:
+                continue
+            self.first_eval_finish_s.setdefault(track, wall_s)
+            self.eval_min_ms[track] = min(result.best_ms, self.eval_min_ms.get(track, result.best_ms))
+            self.alltime_min_ms[track] = min(result.best_ms, self.alltime_min_ms.get(track, result.best_ms))
+            official = result.race_time_ms[0]
+            if official is not None:
+                mean = self.rolling_mean_ms.get(track, float(official))
+                self.rolling_mean_ms[track] = mean + ROLLING_SHARE * (official - mean)
+                if official < ROBUST_FACTOR * self.rolling_mean_ms[track]:
+                    metrics[f"Race/eval_race_time_robust_trained_{track}"] = official / 1000
+        ranks = [result.rank() for result in evaluations.values()]
+        rank = [min(r[0] for r in ranks), *(sum(column) / len(ranks) for column in zip(*ranks, strict=True))]
+        rank = [max(value, -1e12) for value in rank]  # JSON knows no infinity
+        is_best = not self.best_rank or rank > self.best_rank
+        if is_best:
+            self.best_rank = rank
+        return metrics, is_best

@@ -1,0 +1,234 @@
+"""Joins one trainer and its workers into a run, on one machine."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
+from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
+from trackmaster.distributed.run_stats import RunStats
+from trackmaster.distributed.trainer import Trainer, TrainerOptions
+from trackmaster.distributed.transport import TrainerEnd, Weights, WorkerEnd
+from trackmaster.distributed.worker import RolloutWorker
+from trackmaster.errors import ConfigError, InterruptedRunError
+from trackmaster.files import atomic_write_text
+from trackmaster.rl.actor import ActorModule
+from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
+from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
+from trackmaster.rl.iqn import IQNActor, IQNAgent
+from trackmaster.rl.memory import IQNMemory
+from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.samples import SampleSpec, iqn_sample_spec
+
+if TYPE_CHECKING:
+    from trackmaster.track import Track
+
+CONFIG_SNAPSHOT = "config_snapshot.yaml"
+METRICS_FILE = "metrics.csv"
+SEED_STRIDE = 10_000
+"""Distance between the seeds of two workers."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to."""
+
+    run_dir: Path
+    stats: RunStats
+
+
+def train(config: TrainConfig, *, say: Say = print) -> TrainResult:
+    """Train until a limit of the configuration is reached.
+
+    Args:
+        config: the whole run.
+        say: where lines for people go.
+
+    Returns:
+        The run's folder and its counters; the best evaluated weights lie in ``best_eval/`` there.
+
+    Raises:
+        InterruptedRunError: Ctrl+C; everything is saved, the text says how to go on.
+        TrackmasterError: a file, a setting or a worker is at fault.
+    """
+    config = _resolve(config)
+    store = CheckpointStore(config.run_dir, say=say)
+    if config.fresh and (aside := store.set_aside()) is not None:
+        say(f"The earlier run was moved to {aside}.")
+    torch.set_num_threads(config.performance.learner_threads)
+    tracks = load_tracks(config)
+    spec = sample_spec(config)
+    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=config.device)
+    memory = _memory(config, spec)
+    stats = _restore(config, store, agent, memory, say)
+    atomic_write_text(config.run_dir / CONFIG_SNAPSHOT, config.to_yaml())
+    size, start = config.memory_schedules()
+    logger = MetricsLogger(
+        config.performance.tensorboard_dir / config.run_name, config.run_dir / METRICS_FILE,
+        wall_offset_s=stats.cumul_training_hours * 3600,
+    )  # fmt: skip
+    with logger, RacingEvaluator(config, tracks) as evaluator:
+        end = _link(config, tracks, spec, agent)
+        trainer = Trainer(
+            agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
+            store=store, logger=logger, stats=stats, say=say,
+        )  # fmt: skip
+        try:
+            trainer.run()
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"Stopped after {stats.cumul_number_frames_played} frames; weights and counters are in {config.run_dir}. "
+                f"Continue with: trackmaster train --resume {config.run_dir}"
+            ) from None
+        finally:
+            end.close()
+    return TrainResult(config.run_dir, stats)
+
+
+def sample_spec(config: TrainConfig) -> SampleSpec:
+    """Return the columns that travel and are stored in this run."""
+    from trackmaster.env import ObservationBuilder
+
+    network = config.neural_network
+    image = (network.n_frames, network.h_downsized, network.w_downsized)
+    return iqn_sample_spec(image, ObservationBuilder(config.inputs.extra_floats).n_floats)
+
+
+class RacingEvaluator:
+    """Drives the deterministic attempts of an actor on every track of the run; environments are made once."""
+
+    def __init__(self, config: TrainConfig, tracks: "Sequence[Track]", *, attempts: int | None = None) -> None:
+        self._config, self._tracks = config, tuple(tracks)
+        self._attempts = attempts or config.evaluation.attempts
+        self._envs: dict[int, VectorEnvironment] = {}
+
+    def __call__(self, actor: ActorModule) -> Mapping[str, Evaluation]:
+        """Return the outcome by track."""
+        from trackmaster.env import evaluation_starts
+
+        starts = evaluation_starts(self._config.evaluation.seed, self._attempts)
+        names = track_names(self._config)
+        return {
+            name: evaluate(actor, self._env(index), self._attempts, starts=starts) for index, name in enumerate(names)
+        }
+
+    def __enter__(self) -> "RacingEvaluator":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for env in self._envs.values():
+            env.close()
+
+    def _env(self, index: int) -> VectorEnvironment:
+        if index not in self._envs:
+            self._envs[index] = make_racing_env(
+                self._config, (self._tracks[index],), [0] * self._attempts, seed=self._config.evaluation.seed, evaluation=True
+            )
+        return self._envs[index]
+
+
+def make_worker(
+    config: TrainConfig, end: WorkerEnd, number: int, *, tracks: "Sequence[Track] | None" = None
+) -> RolloutWorker:
+    """Return a worker of this run with its environment."""
+    tracks = load_tracks(config) if tracks is None else tracks
+    spec = sample_spec(config)
+    fleet = plan_fleet(config, config.environment.n_envs)
+    seeds = iter(range(config.training.seed + SEED_STRIDE * (number + 1), 2**62))
+    env = make_racing_env(config, tracks, fleet.track_of_car, seed=next(seeds))
+    iqn = config.to_iqn_config(spec["floats"].shape[0])
+    return RolloutWorker(
+        env, lambda: IQNActor(iqn, seed=next(seeds)), end, spec=spec, cycles=fleet.cycles,
+        chunk_rows=config.performance.chunk_rows, worker_id=number,
+    )  # fmt: skip
+
+
+def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int) -> None:
+    """Be a worker process until the trainer asks to end."""
+    torch.set_num_threads(config.performance.worker_threads)
+    make_worker(config, end, number).run()
+
+
+def _resolve(config: TrainConfig) -> TrainConfig:
+    """A resumed run keeps its own configuration; only how long it goes on may be said anew."""
+    if config.resume is None:
+        return config
+    snapshot = config.resume / CONFIG_SNAPSHOT
+    if not snapshot.is_file():
+        raise ConfigError(f"--resume {config.resume}: there is no {CONFIG_SNAPSHOT} in it; give the folder of a run.")
+    earlier = TrainConfig.load(config=snapshot)
+    limits = {k: getattr(config.training, k) for k in ("max_minutes", "max_frames") if getattr(config.training, k)}
+    training = earlier.training.model_copy(update=limits)
+    return earlier.model_copy(update={"resume": config.resume, "fresh": False, "training": training})
+
+
+def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:
+    sizes = [rows for _, rows, _ in config.memory.memory_size_schedule]
+    memory = IQNMemory(
+        spec, max(sizes), batch_size=config.training.batch_size, n_steps=config.training.n_steps,
+        mini_race=config.mini_race, cut_non_greedy=config.training.discard_non_greedy_actions_in_nsteps,
+        test_ratio=config.memory.buffer_test_ratio, rng=np.random.default_rng(config.training.seed),
+    )  # fmt: skip
+    memory.limit = sizes[0]
+    return memory
+
+
+def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memory: IQNMemory, say: Say) -> RunStats:
+    """Continue the run, or start from a prepared pair of weights, or start from nothing; say which."""
+    if store.exists:
+        folder, state, counters = store.load()
+        agent.load(folder, state["agent"])
+        stats = RunStats.from_json(counters)
+        say(f"Continuing {config.run_dir} at {stats.cumul_number_frames_played} frames.")
+        if (store.folder / MEMORY).is_dir():
+            memory.load(store.folder / MEMORY)
+        else:
+            stats.cumul_number_single_memories_should_have_been_used = stats.cumul_number_single_memories_used
+            say("The replay memory was not saved; it fills again before learning goes on.")
+        return stats
+    if config.resume is not None:
+        raise ConfigError(f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume.")
+    pair = store.prepared_pair()
+    if pair is not None:
+        agent.load_weights(pair)
+        say(f"A fresh run begins with the weights found in {pair}.")
+    return RunStats()
+
+
+def _options(config: TrainConfig) -> TrainerOptions:
+    return TrainerOptions(
+        batch_size=config.training.batch_size,
+        uses_per_transition=config.memory.number_times_single_memory_is_used_before_discard,
+        min_uses_per_transition=config.memory.min_times_single_memory_is_used,
+        publish_every_batches=config.performance.send_shared_network_every_n_batches,
+        evaluate_every_frames=config.evaluation.every_frames,
+        stop_at_finish_rate=config.evaluation.stop_at_finish_rate,
+        max_frames=config.training.max_frames,
+        max_s=config.training.max_minutes * 60,
+        save_interval_s=config.performance.save_interval_s,
+        metrics_interval_s=config.performance.metrics_interval_s,
+        save_memory=config.memory.save_with_checkpoint,
+    )
+
+
+def _link(config: TrainConfig, tracks: "Sequence[Track]", spec: SampleSpec, agent: IQNAgent) -> TrainerEnd:
+    performance = config.performance
+    if performance.transport == "in_process":
+        link = InProcessTransport()
+        worker = make_worker(config, link, 0, tracks=tracks)
+        link.pump = functools.partial(worker.collect, 8)
+        return link
+    return LocalTransport(
+        functools.partial(run_worker_process, config), performance.gpu_collectors_count, spec=spec,
+        max_rows=performance.chunk_rows, n_slots=performance.max_rollout_queue_size,
+        weights_bytes=2 * len(Weights.pack(0, agent.actor_tensors()).blob),
+    )  # fmt: skip

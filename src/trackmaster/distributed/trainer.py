@@ -1,0 +1,257 @@
+"""Learns from what the workers send: receive, train, publish, evaluate, save, in one loop read top to bottom."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trackmaster.distributed.run_stats import RunStats
+from trackmaster.distributed.transport import TrainerEnd, Weights
+from trackmaster.rl.actor import ActorModule
+from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
+from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.memory import IQNMemory
+from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.schedules import Schedule
+
+WAIT_S = 0.05
+"""How long the learner waits for samples when it may not train."""
+
+Evaluator = Callable[[ActorModule], Mapping[str, Evaluation]]
+"""Drives deterministic episodes with an actor; outcomes by track."""
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Intervals and limits of the learning loop."""
+
+    batch_size: int = 512
+    uses_per_transition: float = 32.0
+    """Pause training above this many uses of each transition on average."""
+    min_uses_per_transition: float = 0.0
+    """Receive nothing below this many; workers then wait."""
+    publish_every_batches: int = 10
+    evaluate_every_frames: int = 0
+    """0 evaluates only at the end."""
+    stop_at_finish_rate: float = 0.0
+    """End when evaluation finishes this often on every track; 0 never does."""
+    max_frames: int = 0
+    max_s: float = 0.0
+    """Wall time, earlier lives included; 0 sets no limit."""
+    save_interval_s: float = 300.0
+    metrics_interval_s: float = 30.0
+    save_memory: bool = False
+
+
+class Trainer:
+    """The learner's role.
+
+    Args:
+        agent: learns.
+        memory: keeps what arrives.
+        end: link to the workers.
+        evaluator: the gate that decides which weights are the best.
+        memory_size: rows in use, by frames.
+        learning_start: rows before the first update, by frames.
+        options: intervals and limits.
+        store: where the run is saved; None saves nothing.
+        logger: where numbers go.
+        stats: counters of earlier lives.
+        say: where lines for people go.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        agent: IQNAgent,
+        memory: IQNMemory,
+        end: TrainerEnd,
+        evaluator: Evaluator,
+        *,
+        memory_size: Schedule,
+        learning_start: Schedule,
+        options: TrainerOptions,
+        store: CheckpointStore | None,
+        logger: MetricsLogger,
+        stats: RunStats | None = None,
+        say: Callable[[str], None] = print,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._agent, self._memory, self._end, self._evaluator = agent, memory, end, evaluator
+        self._memory_size, self._learning_start, self._options = memory_size, learning_start, options
+        self._store, self._logger, self._say, self._clock = store, logger, say, clock
+        self.stats = stats or RunStats()
+        self._last_saved = self._last_logged = clock()
+        self._has_started = False
+        self._stop_requested = False
+        self._busy_s: dict[str, float] = defaultdict(float)
+        self._numbers: dict[str, list[float]] = defaultdict(list)
+        self._finished_since_log: list[float] = []
+
+    def run(self) -> RunStats:
+        """Train until a limit is reached or Ctrl+C; then evaluate, save and return the counters.
+
+        Raises:
+            KeyboardInterrupt: the user stopped; everything has been saved before.
+            TransportError: a worker is gone; everything has been saved before.
+        """
+        self._publish()
+        try:
+            while not self._is_over():
+                self.turn()
+        except BaseException:
+            self._save()
+            raise
+        self._evaluate()
+        self._save()
+        self._log()
+        return self.stats
+
+    def turn(self) -> None:
+        """Receive, do at most one update, and whatever is due."""
+        may_train = self._may_train()
+        if not (may_train and self._is_behind()):
+            with_time = 0.0 if may_train else WAIT_S
+            self._timed("waiting" if not may_train else "receiving", lambda: self._receive(with_time))
+        if may_train:
+            self._timed("training", self._train)
+        options, now = self._options, self._clock()
+        due = self.stats.cumul_number_frames_played - self.stats.last_evaluation_frames
+        if options.evaluate_every_frames and due >= options.evaluate_every_frames:
+            self._timed("testing", self._evaluate)
+        if now - self._last_logged >= options.metrics_interval_s:
+            self._log()
+        if now - self._last_saved >= options.save_interval_s:
+            self._timed("saving", self._save)
+
+    def _is_over(self) -> bool:
+        options = self._options
+        frames_left = not options.max_frames or self.stats.cumul_number_frames_played < options.max_frames
+        time_left = not options.max_s or self._logger.wall_s < options.max_s
+        return self._stop_requested or not (frames_left and time_left)
+
+    def _may_train(self) -> bool:
+        stats, start = self.stats, self._learning_start(self.stats.cumul_number_frames_played)
+        if not self._has_started and len(self._memory) < min(start, 0.9 * self._memory.limit):
+            return False
+        self._has_started = True
+        planned = stats.cumul_number_single_memories_should_have_been_used
+        return stats.cumul_number_single_memories_used + self._options.batch_size <= planned
+
+    def _is_behind(self) -> bool:
+        stats = self.stats
+        wanted = self._options.min_uses_per_transition * stats.cumul_number_memories_generated
+        return stats.cumul_number_single_memories_used < wanted
+
+    def _receive(self, timeout_s: float) -> None:
+        chunks = self._end.recv_chunks(timeout_s)
+        if not chunks:
+            self._end.check_workers()
+        for chunk in chunks:
+            metrics = self.stats.note_chunk(chunk, self._logger.wall_s)
+            if metrics:
+                self._log_values(metrics)
+                self._finished_since_log.append(chunk.stats["finished"])
+            if chunk.fill_buffer and chunk.n_transitions:
+                added = self._memory.append(chunk)
+                self.stats.cumul_number_memories_generated += added
+                self.stats.cumul_number_single_memories_should_have_been_used += added * self._options.uses_per_transition
+        frames = self.stats.cumul_number_frames_played
+        self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
+        self._agent.set_frames(frames)
+        self._memory.gamma = self._agent.gamma
+
+    def _train(self) -> None:
+        metrics = self._agent.train(self._memory.sample())
+        for tag, value in metrics.items():
+            self._numbers[tag].append(value)
+        stats = self.stats
+        stats.cumul_number_batches_done += 1
+        stats.cumul_number_single_memories_used += self._options.batch_size
+        stats.cumul_number_target_network_updates = self._agent.target_updates
+        if stats.cumul_number_batches_done % self._options.publish_every_batches == 0:
+            self._publish()
+
+    def _publish(self) -> None:
+        self.stats.weights_version += 1
+        self._end.publish(Weights.pack(self.stats.weights_version, self._agent.actor_tensors()))
+
+    def _evaluate(self) -> None:
+        self.stats.last_evaluation_frames = self.stats.cumul_number_frames_played
+        evaluations = self._evaluator(self._agent.get_actor())
+        metrics, is_best = self.stats.note_evaluation(evaluations, self._logger.wall_s)
+        self._log_values(metrics)
+        for track, result in evaluations.items():
+            best = "-" if result.best_ms is None else f"{result.best_ms / 1000:.2f} s"
+            self._say(
+                f"[{self._logger.wall_s / 60:.1f} min] evaluation {self.stats.n_evaluations} on {track}: "
+                f"{len(result.finished_ms)} of {result.n} finished, best {best}, progress {result.mean_progress_m:.0f} m"
+            )
+        if is_best:
+            self._save(best=True)
+        wanted = self._options.stop_at_finish_rate
+        self._stop_requested = bool(wanted) and all(r.finish_rate >= wanted for r in evaluations.values())
+
+    def _save(self, *, best: bool = False) -> None:
+        self._last_saved = self._clock()
+        self.stats.cumul_training_hours = self._logger.wall_s / 3600
+        if self._store is None:
+            return
+        self._store.save(self._agent.save, self.stats.to_json(), {}, best=best)
+        if self._options.save_memory:
+            self._memory.save(self._store.folder / MEMORY)
+
+    def _log(self) -> None:
+        seconds = max(self._clock() - self._last_logged, 1e-9)
+        self._last_logged = self._clock()
+        trained = len(self._numbers.get("Training/loss", ())) * self._options.batch_size
+        values = {tag: statistics.median(found) for tag, found in self._numbers.items() if found}
+        values.update(self._schedule_values())
+        values["Buffer/size"], values["Buffer/max_size"] = float(len(self._memory)), float(self._memory.limit)
+        values["Performance/transitions_learned_per_second"] = trained / seconds
+        for what, busy_s in self._busy_s.items():
+            name = "waiting_for_workers" if what == "waiting" else what
+            values[f"Performance/learner_percentage_{name}"] = busy_s / seconds
+        if self._has_started and self._memory.n_test:
+            values["Training/loss_test"] = self._agent.test_loss(self._memory.sample(test=True))
+        self._log_values(values)
+        self._tell(values)
+        self._numbers.clear()
+        self._busy_s.clear()
+        self._finished_since_log.clear()
+
+    def _schedule_values(self) -> dict[str, float]:
+        rates, stats = self._agent.rates(), self.stats
+        counters = {k: float(v) for k, v in stats.to_json().items() if k.startswith("cumul_")}
+        best = {f"alltime_min_ms_{track}": value for track, value in stats.alltime_min_ms.items()}
+        return {
+            "Training/learning_rate": self._agent.optimizer.param_groups[0]["lr"],
+            "Training/batch_size": float(self._options.batch_size),
+            "Training/n_steps": float(self._memory.n_steps),
+            "RL/gamma": self._agent.gamma,
+            "RL/epsilon": rates.epsilon,
+            "RL/epsilon_boltzmann": rates.epsilon_boltzmann,
+            "RL/tau_epsilon_boltzmann": rates.tau_boltzmann,
+            **counters,
+            **best,
+        }  # fmt: skip
+
+    def _tell(self, values: Mapping[str, float]) -> None:
+        share = statistics.fmean(self._finished_since_log) if self._finished_since_log else 0.0
+        self._say(
+            f"[{self._logger.wall_s / 60:.1f} min] {self.stats.cumul_number_frames_played} frames, "
+            f"{self.stats.cumul_number_batches_done} updates, loss {values.get('Training/loss', float('nan')):.3g}, "
+            f"epsilon {values['RL/epsilon']:.3g}, {100 * share:.0f} % of {len(self._finished_since_log)} episodes finished, "
+            f"{values['Performance/transitions_learned_per_second']:.0f} transitions/s learned"
+        )
+
+    def _log_values(self, values: Mapping[str, float]) -> None:
+        stats = self.stats
+        self._logger.log(values, env_steps=stats.cumul_number_frames_played, train_steps=stats.cumul_number_batches_done)
+
+    def _timed(self, what: str, action: Callable[[], None]) -> None:
+        started = self._clock()
+        action()
+        self._busy_s[what] += self._clock() - started

@@ -1,0 +1,61 @@
+"""Reinforcement learning: agents, memory, exploration, schedules, checkpoints and evaluation.
+
+Names are imported on first use, because most of them need torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trackmaster.rl.actor import ActorModule
+    from trackmaster.rl.agent import TrainingAgent
+    from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
+    from trackmaster.rl.config import TrainConfig
+    from trackmaster.rl.evaluation import Evaluation, evaluate
+    from trackmaster.rl.iqn import IQNActor, IQNAgent
+    from trackmaster.rl.iqn_config import IQNConfig
+    from trackmaster.rl.memory import IQNMemory, Memory
+    from trackmaster.rl.metrics import MetricsLogger
+    from trackmaster.rl.schedules import Schedule
+
+_ON_FIRST_USE = {
+    "ActorModule": "actor",
+    "CheckpointError": "checkpoint",
+    "CheckpointStore": "checkpoint",
+    "Evaluation": "evaluation",
+    "IQNActor": "iqn",
+    "IQNAgent": "iqn",
+    "IQNConfig": "iqn_config",
+    "IQNMemory": "memory",
+    "Memory": "memory",
+    "MetricsLogger": "metrics",
+    "Schedule": "schedules",
+    "TrainConfig": "config",
+    "TrainingAgent": "agent",
+    "evaluate": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
+
+
+__all__ = [
+    "ActorModule",
+    "CheckpointError",
+    "CheckpointStore",
+    "Evaluation",
+    "IQNActor",
+    "IQNAgent",
+    "IQNConfig",
+    "IQNMemory",
+    "Memory",
+    "MetricsLogger",
+    "Schedule",
+    "TrainConfig",
+    "TrainingAgent",
+    "evaluate",
+]

@@ -1,0 +1,153 @@
+"""Saving and resuming a run: complete snapshots, newest three kept, every file verified by its hash.
+
+``save/<run>/`` holds the files by the names the seeds and Linesight use (``weights1.torch``, ``weights2.torch``,
+``optimizer1.torch``, ``accumulated_stats.json``) and ``state.json``, written last, with the hash of each. The same
+set lies in ``recovery/<number>/`` for the newest snapshots and in ``best_eval/`` for the best evaluated one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trackmaster.errors import TrackmasterError
+from trackmaster.files import atomic_dir, atomic_path, atomic_write_text
+from trackmaster.nn.weights import WeightsError
+from trackmaster.rl.iqn import ONLINE_FILE, TARGET_FILE
+
+STATE_FILE, STATS_FILE = "state.json", "accumulated_stats.json"
+RECOVERY, BEST, MEMORY = "recovery", "best_eval", "memory"
+STATE_VERSION = 1
+
+
+class CheckpointError(TrackmasterError):
+    """A saved run cannot be continued; the text says which file and what to do."""
+
+
+Writer = Callable[[Path], dict[str, Any]]
+"""Writes an agent's files into a folder and returns the rest of its state."""
+
+
+class CheckpointStore:
+    """The folder of one run.
+
+    Args:
+        folder: ``save/<run_name>``.
+        keep: recovery snapshots to keep.
+        say: where remarks for the user go.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, say: Callable[[str], None] = print) -> None:
+        self.folder, self._keep, self._say = folder, keep, say
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run has been saved before."""
+        return (self.folder / STATE_FILE).exists() or bool(self._recoveries())
+
+    def save(self, write_agent: Writer, stats: dict[str, Any], extra: dict[str, Any], *, best: bool = False) -> None:
+        """Write a complete snapshot; nothing of an older one changes before the new one is whole.
+
+        Args:
+            write_agent: writes weights and optimiser.
+            stats: counters and best times, the content of ``accumulated_stats.json``.
+            extra: state of trainer and generators.
+            best: also keep it as the best evaluated one.
+        """
+        number = max((int(p.name) for p in self._recoveries()), default=0) + 1
+        snapshot = self.folder / RECOVERY / f"{number:06d}"
+        with atomic_dir(snapshot) as temporary:
+            agent = write_agent(temporary)
+            atomic_write_text(temporary / STATS_FILE, json.dumps(stats, indent=1))
+            hashes = {p.name: _sha256(p) for p in sorted(temporary.iterdir())}
+            state = {"version": STATE_VERSION, "agent": agent, "trainer": extra, "sha256": hashes}
+            atomic_write_text(temporary / STATE_FILE, json.dumps(state))
+        self._publish(snapshot, self.folder)
+        if best:
+            with atomic_dir(self.folder / BEST) as temporary:
+                for file in snapshot.iterdir():
+                    shutil.copy2(file, temporary / file.name)
+        for old in self._recoveries()[: -self._keep]:
+            shutil.rmtree(old)
+
+    def load(self) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+        """Return the newest intact snapshot's folder, its state and its statistics.
+
+        Raises:
+            CheckpointError: nothing saved is intact.
+        """
+        problems: list[str] = []
+        for folder in (self.folder, *reversed(self._recoveries())):
+            try:
+                state, stats = _read_verified(folder)
+            except CheckpointError as error:
+                problems.append(str(error))
+                continue
+            if problems:
+                self._say(f"{problems[0]} Continuing from {folder} instead.")
+            return folder, state, stats
+        raise CheckpointError(
+            f"{self.folder}: no intact snapshot to continue from. {' '.join(problems[:1])} "
+            "Start over with --fresh, or give another folder to --resume."
+        )
+
+    def set_aside(self) -> Path | None:
+        """Move an earlier run out of the way of a fresh one and return where it went."""
+        if not self.folder.exists():
+            return None
+        number = 1
+        while (aside := self.folder.with_name(f"{self.folder.name}.before_{number}")).exists():
+            number += 1
+        self.folder.rename(aside)
+        return aside
+
+    def prepared_pair(self) -> Path | None:
+        """Return the folder of a weights pair that a fresh run should start from, the run's own or its parent."""
+        for folder in (self.folder, self.folder.parent):
+            found = [(folder / name).exists() for name in (ONLINE_FILE, TARGET_FILE)]
+            if all(found):
+                return folder
+            if any(found):
+                missing = ONLINE_FILE if found[1] else TARGET_FILE
+                raise WeightsError(f"{folder}: {missing} is missing; a prepared pair needs both {ONLINE_FILE} and {TARGET_FILE}.")
+        return None
+
+    def _recoveries(self) -> list[Path]:
+        root = self.folder / RECOVERY
+        return sorted(p for p in root.iterdir() if p.name.isdigit()) if root.is_dir() else []
+
+    @staticmethod
+    def _publish(snapshot: Path, folder: Path) -> None:
+        names = sorted((p.name for p in snapshot.iterdir()), key=lambda name: name == STATE_FILE)
+        for name in names:
+            with atomic_path(folder / name) as temporary:
+                temporary.unlink()
+                _link_or_copy(snapshot / name, temporary)
+
+
+def _read_verified(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        hashes = state["sha256"]
+        if state["version"] != STATE_VERSION:
+            raise CheckpointError(f"{folder}: written as version {state['version']}, this program reads {STATE_VERSION}.")
+        for name, expected in hashes.items():
+            if _sha256(folder / name) != expected:
+                raise CheckpointError(f"{folder / name}: does not have the content that was saved.")
+        return state, json.loads((folder / STATS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: the snapshot is incomplete ({type(error).__name__}: {error}).") from None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

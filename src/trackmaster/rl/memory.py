@@ -1,0 +1,247 @@
+"""Replay memory: a preallocated ring of single-step rows, pictures stored once, transitions rebuilt when drawn."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trackmaster.files import atomic_dir
+from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions ready for the learner; the tensors are buffers of the memory and change with the next draw."""
+
+    image: Tensor
+    """(B, C, H, W) uint8."""
+    floats: Tensor
+    """(B, F) with the drawn clock in column 0."""
+    action: Tensor
+    """(B,) int64."""
+    reward: Tensor
+    """(B,) n-step, shaped."""
+    gamma: Tensor
+    """(B,) 0 where terminal."""
+    next_image: Tensor
+    next_floats: Tensor
+
+
+class Memory(Protocol):
+    """Appends what workers send and draws what an agent trains on."""
+
+    def append(self, chunk: Chunk) -> int:
+        """Store a chunk and return the number of transitions it added."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of transitions that can be drawn for training."""
+        ...
+
+    def sample(self, *, test: bool = False) -> Batch:
+        """Draw one batch."""
+        ...
+
+
+class IQNMemory:
+    """Ring of rows for the IQN agent.
+
+    Rows of a chunk lie side by side, so the next state of row r after s decisions is row r + s and no picture is
+    stored twice. A new chunk overwrites the oldest rows; windows only look forward, so what is left of a half
+    overwritten chunk stays valid.
+
+    Args:
+        spec: columns of a row.
+        capacity: rows to allocate; memory is touched only when it is filled.
+        batch_size: transitions per draw.
+        n_steps: longest n-step window in decisions.
+        mini_race: the bounded reward window.
+        cut_non_greedy: end n-step windows before exploratory actions.
+        test_ratio: share of *episodes* that are kept out of training.
+        rng: source of every draw.
+    """
+
+    def __init__(
+        self,
+        spec: SampleSpec,
+        capacity: int,
+        *,
+        batch_size: int,
+        n_steps: int = 3,
+        mini_race: MiniRace | None = None,
+        cut_non_greedy: bool = True,
+        test_ratio: float = 0.05,
+        rng: np.random.Generator,
+    ) -> None:
+        self.spec, self.capacity, self.batch_size = spec, capacity, batch_size
+        self.n_steps, self.cut_non_greedy, self.test_ratio = n_steps, cut_non_greedy, test_ratio
+        self.mini_race = mini_race or MiniRace()
+        self.gamma = 1.0
+        """Discount per decision, set by the agent's schedule."""
+        self.limit = capacity
+        """Rows in use, set by the size schedule; grows up to the capacity."""
+        self._rng, self._test_rng = rng, rng.spawn(1)[0]  # testing must not change what training draws
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.zeros((capacity, *column.shape), dtype=column.dtype) for name, column in spec.items()
+        }
+        self._left = np.zeros(capacity, dtype=np.uint16)  # rows of the same chunk after this one
+        self._role = np.zeros(capacity, dtype=np.uint8)  # 0 cannot be drawn, 1 training, 2 test
+        self._counts = [0, 0, 0]
+        self._head = self._high = 0
+        self._test_episodes: dict[tuple[str, int], bool] = {}
+        self._buffers = self._allocate_batch()
+
+    def __len__(self) -> int:
+        return self._counts[1]
+
+    @property
+    def n_test(self) -> int:
+        """Transitions kept for the test loss."""
+        return self._counts[2]
+
+    def append(self, chunk: Chunk) -> int:
+        """Store a chunk over the oldest rows.
+
+        Returns:
+            The number of transitions it added.
+
+        Raises:
+            SampleError: the columns differ from the spec or the chunk does not fit the ring at all.
+        """
+        chunk.check(self.spec)
+        n = len(chunk)
+        if n > min(self.limit, np.iinfo(np.uint16).max):
+            raise SampleError(f"A chunk of {n} rows does not fit a memory of {self.limit} rows: raise memory.size.")
+        if self._head + n > self.limit:
+            self._forget(self._head, self._high)
+            self._head = 0
+        start, end = self._head, self._head + n
+        self._forget(start, end)
+        for name, column in self._columns.items():
+            column[start:end] = chunk.columns[name]
+        self._left[start:end] = np.arange(n - 1, -1, -1)
+        role = 2 if self._is_test(chunk) else 1
+        self._role[start : end - 1] = role
+        self._counts[role] += n - 1
+        self._head, self._high = end, max(self._high, end)
+        return chunk.n_transitions
+
+    def sample(self, *, test: bool = False) -> Batch:
+        """Draw a batch uniformly; the mini-race clock of every transition is drawn with it.
+
+        Raises:
+            SampleError: nothing is stored that could be drawn.
+        """
+        rng = self._test_rng if test else self._rng
+        rows = self._draw_rows(2 if test else 1, rng)
+        clock = self.mini_race.draw_clock(len(rows), rng)
+        offsets = rows[:, None] + 1 + np.arange(self.n_steps)
+        np.minimum(offsets, self.capacity - 1, out=offsets)
+        available = self._left[rows]
+        inside = np.arange(self.n_steps) < available[:, None]
+        steps, terminal = window_steps(
+            self._columns["terminated"][offsets] & inside,
+            self._columns["greedy"][offsets],
+            available,
+            clock,
+            horizon_actions=self.mini_race.horizon_actions,
+            cut_non_greedy=self.cut_non_greedy,
+        )
+        ends = rows + steps
+        potential = self._columns["potential"]
+        window = n_step_return(
+            self._columns["reward"][offsets], steps, terminal, potential[rows], potential[ends], gamma=self.gamma
+        )
+        return self._gather(rows, ends, clock, window.reward, window.gamma, steps)
+
+    def save(self, folder: Path) -> None:
+        """Write the filled rows and the state of the generator into ``folder``."""
+        with atomic_dir(folder) as temporary:
+            for name, column in {**self._columns, "_left": self._left, "_role": self._role}.items():
+                np.save(temporary / f"{name}.npy", column[: self._high], allow_pickle=False)
+            state = {
+                "head": self._head, "high": self._high, "limit": self.limit, "rng": self._rng.bit_generator.state,
+                "test_episodes": [[s, e, flag] for (s, e), flag in self._test_episodes.items()],
+            }  # fmt: skip
+            (temporary / "memory.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote.
+
+        Raises:
+            SampleError: the rows do not fit this memory.
+        """
+        state = json.loads((folder / "memory.json").read_text(encoding="utf-8"))
+        high = int(state["high"])
+        if high > self.capacity:
+            raise SampleError(f"{folder}: holds {high} rows, the memory only {self.capacity}: raise memory.size.")
+        for name, column in {**self._columns, "_left": self._left, "_role": self._role}.items():
+            stored = np.load(folder / f"{name}.npy", allow_pickle=False)
+            if stored.shape != (high, *column.shape[1:]) or stored.dtype != column.dtype:
+                raise SampleError(f"{folder}: column {name} is {stored.dtype}{stored.shape}: made by another configuration.")
+            column[:high] = stored
+        self._head, self._high, self.limit = int(state["head"]), high, int(state["limit"])
+        self._rng.bit_generator.state = state["rng"]
+        self._test_episodes = {(str(s), int(e)): bool(flag) for s, e, flag in state["test_episodes"]}
+        self._counts = [int((self._role[:high] == role).sum()) for role in range(3)]
+
+    def _is_test(self, chunk: Chunk) -> bool:
+        key = (chunk.session, chunk.episode_id)
+        if key not in self._test_episodes:
+            self._test_episodes[key] = bool(self._rng.random() < self.test_ratio)
+        return self._test_episodes.pop(key) if chunk.end_of_episode else self._test_episodes[key]
+
+    def _forget(self, start: int, end: int) -> None:
+        roles = self._role[start:end]
+        self._counts[1] -= int(np.count_nonzero(roles == 1))
+        self._counts[2] -= int(np.count_nonzero(roles == 2))
+        roles[:] = 0
+
+    def _draw_rows(self, role: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        if not self._counts[role]:
+            raise SampleError("The memory holds no transition to draw: collect before training.")
+        if role == 2:
+            return rng.choice(np.flatnonzero(self._role[: self._high] == 2), self.batch_size)
+        rows = np.empty(0, dtype=np.int64)
+        share = self._counts[role] / self._high
+        while len(rows) < self.batch_size:
+            drawn = rng.integers(0, self._high, int((self.batch_size - len(rows)) / share * 1.05) + 8)
+            rows = np.concatenate((rows, drawn[self._role[drawn] == role]))
+        return rows[: self.batch_size]
+
+    def _allocate_batch(self) -> Batch:
+        image, floats = self.spec["image"], self.spec["floats"]
+        b = self.batch_size
+        return Batch(
+            image=torch.zeros((b, *image.shape), dtype=torch.uint8), floats=torch.zeros((b, *floats.shape)),
+            action=torch.zeros(b, dtype=torch.int64), reward=torch.zeros(b), gamma=torch.zeros(b),
+            next_image=torch.zeros((b, *image.shape), dtype=torch.uint8), next_floats=torch.zeros((b, *floats.shape)),
+        )  # fmt: skip
+
+    def _gather(
+        self,
+        rows: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        clock: NDArray[np.int64],
+        reward: NDArray[np.float32],
+        gamma: NDArray[np.float32],
+        steps: NDArray[np.int64],
+    ) -> Batch:
+        out = self._buffers
+        image, floats = self._columns["image"], self._columns["floats"]
+        np.take(image, rows, axis=0, out=out.image.numpy(), mode="clip")
+        np.take(image, ends, axis=0, out=out.next_image.numpy(), mode="clip")
+        np.take(floats, rows, axis=0, out=out.floats.numpy(), mode="clip")
+        np.take(floats, ends, axis=0, out=out.next_floats.numpy(), mode="clip")
+        out.floats.numpy()[:, 0] = clock
+        out.next_floats.numpy()[:, 0] = clock + steps
+        out.action.numpy()[:] = self._columns["action"][rows + 1]
+        out.reward.numpy()[:] = reward
+        out.gamma.numpy()[:] = gamma
+        return out

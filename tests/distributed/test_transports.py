@@ -1,0 +1,153 @@
+"""The promises of a transport, for those that join the roles on one machine."""
+
+import importlib
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.local import LocalTransport
+from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
+from trackmaster.distributed.transport import TransportError, Weights
+from trackmaster.rl.samples import Chunk, SampleError, iqn_sample_spec
+
+SPEC = iqn_sample_spec((1, 36, 36), 8)
+PATIENCE_S = 60.0
+
+
+def start(task: str, n_workers: int = 1) -> LocalTransport:
+    function = getattr(importlib.import_module("toy_task"), task)
+    return LocalTransport(function, n_workers, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+
+
+def receive(link: LocalTransport, enough: int) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while len(chunks) < enough and time.monotonic() < deadline:
+        chunks += link.recv_chunks(1.0)
+        link.check_workers()
+    return chunks
+
+
+def test_worker_processes_send_ordered_chunks_and_take_new_weights(importable_helpers: None) -> None:
+    link = start("drive", n_workers=2)
+    try:
+        link.publish(Weights.pack(1, {"action": torch.tensor([0.0])}))
+        first: list[Chunk] = []
+        while {c.worker_id for c in first} != {0, 1}:
+            first += receive(link, 1)
+        link.publish(Weights.pack(2, {"action": torch.tensor([3.0])}))
+        later = receive(link, 150)
+    finally:
+        started = time.monotonic()
+        link.close()
+    assert time.monotonic() - started < 5
+    for worker in (0, 1):
+        sequence = [c.seq for c in first + later if c.worker_id == worker]
+        assert sequence == list(range(len(sequence)))
+    for chunk in first + later:
+        chunk.check(SPEC)
+        assert (chunk.columns["action"][chunk.context or 1 :] == {1: 0, 2: 3}[chunk.weights_version]).all()
+    assert 2 in {c.weights_version for c in later}
+
+
+def test_a_full_queue_blocks_the_worker_instead_of_losing_rows(importable_helpers: None) -> None:
+    link = start("drive")
+    try:
+        link.publish(Weights.pack(1, {"action": torch.tensor([0.0])}))
+        chunks = receive(link, 1)
+        chunks += receive(link, 20)
+        assert [c.seq for c in chunks] == list(range(len(chunks)))
+        assert len(link.recv_chunks(0.0)) <= 2, "never more than the slots hold"
+    finally:
+        link.close()
+
+
+@pytest.mark.parametrize(("task", "message"), [
+    ("fail_politely", "^the map is missing: download it$"), ("fail", "ZeroDivisionError: a bug"), ("vanish", "exit code 7"),
+])  # fmt: skip
+def test_a_failing_worker_stops_the_trainer_with_its_reason(importable_helpers: None, task: str, message: str) -> None:
+    link = start(task)
+    try:
+        with pytest.raises(TransportError, match=message):
+            receive(link, 1)
+            deadline = time.monotonic() + PATIENCE_S
+            while time.monotonic() < deadline:
+                link.recv_chunks(0.05)
+                link.check_workers()
+    finally:
+        link.close()
+
+
+def test_weights_arrive_whole_or_not_at_all() -> None:
+    weights = Weights.pack(3, {"a": torch.arange(5.0)})
+    torch.testing.assert_close(weights.unpack()["a"], torch.arange(5.0))
+    with pytest.raises(TransportError, match="damaged"):
+        Weights(3, weights.blob[:-1] + b"x", weights.sha256).unpack()
+
+
+def test_weights_board_gives_the_newest_only() -> None:
+    board = WeightsBoard(4096)
+    reader = WeightsBoard(4096, name=board.name)
+    try:
+        assert reader.read(-1) is None
+        for version in (1, 2, 3):
+            board.write(Weights.pack(version, {"a": torch.full((3,), float(version))}))
+        newest = reader.read(1)
+        assert newest is not None
+        assert newest.version == 3
+        assert newest.unpack()["a"].tolist() == [3.0, 3.0, 3.0]
+        assert reader.read(3) is None
+        with pytest.raises(TransportError, match="do not fit"):
+            board.write(Weights.pack(4, {"a": torch.zeros(2000)}))
+        board._buffer[-4096:] = bytes(4096)
+        board._buffer[8 + 40 : 8 + 60] = b"x" * 20
+        with pytest.raises(TransportError, match="damaged"):
+            reader.read(1)
+    finally:
+        reader.close()
+        board.close()
+
+
+def test_slots_keep_every_column_apart() -> None:
+    slots = ChunkSlots(SPEC, 4, 2)
+    rng = np.random.default_rng(0)
+    try:
+        written = []
+        for slot in (0, 1):
+            columns = {
+                name: rng.integers(0, 2, (4, *c.shape)).astype(c.dtype) for name, c in SPEC.items()
+            }
+            assert slots.write(slot, columns) == 4
+            written.append(columns)
+        for slot in (0, 1):
+            read = slots.read(slot, 4)
+            for name in SPEC:
+                np.testing.assert_array_equal(read[name], written[slot][name])
+        with pytest.raises(TransportError, match="does not exist"):
+            slots.read(2, 1)
+        with pytest.raises(TransportError, match="chunk_rows"):
+            slots.write(0, {name: np.zeros((5, *c.shape), c.dtype) for name, c in SPEC.items()})
+    finally:
+        slots.close()
+
+
+def test_in_process_link_lets_the_worker_collect_when_the_trainer_waits() -> None:
+    link = InProcessTransport()
+    turns = []
+    link.pump = lambda: turns.append(1)
+    assert link.recv_chunks(0.0) == []
+    assert turns == []
+    link.recv_chunks(0.05)
+    assert turns == [1]
+
+
+def test_foreign_columns_are_refused_with_a_list() -> None:
+    columns = {name: np.zeros((2, *c.shape), c.dtype) for name, c in SPEC.items()}
+    columns["floats"] = np.zeros((2, 9), np.float32)
+    del columns["greedy"]
+    chunk = Chunk("s", 0, 0, 0, 0, 0, 1, columns, end_of_episode=True)
+    with pytest.raises(SampleError, match=r"floats is float32\(2, 9\).*greedy is missing"):
+        chunk.check(SPEC)
