@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trackmaster.capture.errors import ReplayRejectedError
 from trackmaster.capture.interpolate import Bracket, bracket, hermite, jumps, rotation_of, slerp
 from trackmaster.capture.trajectory import Trajectory
+from trackmaster.game.recording import inputs_in_force
 from trackmaster.game.state import MAX_CP_TIMES, CarStates, empty_states
 from trackmaster.gbx import Ghost, GhostSamples, InputTimeline
 from trackmaster.units import STATE_OFFSET_MS, TICK_MS
@@ -56,20 +57,6 @@ def ghost_trajectory(ghost: Ghost, timeline: InputTimeline, race_time_ms: int) -
     _count_gates(states, ghost, race_time_ms)
     steer, gas, brake = inputs_in_force(timeline, len(times))
     return Trajectory(states, steer, gas, brake, placed, rebuilt=REBUILT, missing=MISSING, finish_ms=race_time_ms)
-
-
-def inputs_in_force(
-    timeline: InputTimeline, ticks: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return steer, gas and brake that acted on the ticks 0, 10, ...: set one callback earlier, neutral at 0."""
-    in_force = []
-    for values in timeline.effective():
-        acted = np.zeros(ticks, dtype=np.float32)
-        known = min(ticks - 1, len(values))
-        acted[1 : known + 1] = values[:known]
-        acted[known + 1 :] = values[-1] if len(values) else 0.0
-        in_force.append(acted)
-    return in_force[0], in_force[1], in_force[2]
 
 
 def _respawn_times(ghost: Ghost) -> NDArray[np.int64]:

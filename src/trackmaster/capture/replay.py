@@ -126,7 +126,7 @@ class ReplayCapture:
             track = Track.from_challenge(challenge, allow_unknown=self._config.allow_unknown_blocks)
         except TrackError as error:
             raise ReplayRejectedError("unsupported_map", str(error)) from None
-        game = SimulatorGame()
+        game = SimulatorGame(watched=False)
         game.load(track)
         width, height = self._config.size_px
         self._stage = _Stage(source.map.sha256, track, game, Painter(track, width, height))

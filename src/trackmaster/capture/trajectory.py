@@ -27,6 +27,8 @@ class Trajectory:
     """Quantities the source does not hold at all; their value is 0."""
     finish_ms: int | None = None
     """Race time of the finish as the source of this trajectory saw it."""
+    cp_ms: tuple[int, ...] = ()
+    """Gate times of a driven run, the finish last."""
     errors_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """(m,) distance to the ghost at each of its samples (driven runs only)."""
 

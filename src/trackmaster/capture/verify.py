@@ -83,15 +83,13 @@ def check_run(source: ReplaySource, trajectory: Trajectory, *, driven: bool, tol
 
 
 def _check_driven(found: Verification, source: ReplaySource, trajectory: Trajectory, tolerance_m: float) -> None:
-    states = trajectory.states
     found.finish_ms = trajectory.finish_ms
     if trajectory.finish_ms is None:
         found.checks["finish"] = Check(False, None, "not_finished")
     else:
         late_ms = trajectory.finish_ms - source.race_time_ms
         found.checks["finish"] = Check(late_ms == 0, trajectory.finish_ms, f"finish_diff:{late_ms}")
-    passed = int(states.cp_count[-1])
-    found.cp_ms = states.cp_times_ms[-1, : min(passed, states.cp_times_ms.shape[1])].tolist()
+    found.cp_ms = list(trajectory.cp_ms)
     found.checks["cp_times"] = _cp_check(found.cp_ms, [time for time in source.ghost.cp_times_ms if time >= 0])
     errors = trajectory.errors_m
     found.max_sample_error_m = float(errors.max()) if len(errors) else None

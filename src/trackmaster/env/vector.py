@@ -76,7 +76,9 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         zones = ZoneTable([zone_map_of(track) for track in self.tracks], self.track_of_env)
         uids = tuple(self.tracks[index].uid for index in self.track_of_env)
         self._book = EpisodeBook(self.config, zones, uids)
-        self._fleet = SimulatorFleet(self.tracks, n_envs, track_of_car=self.track_of_env, device=device)
+        self._fleet = SimulatorFleet(
+            self.tracks, n_envs, track_of_car=self.track_of_env, device=device, watched=self.config.images
+        )
         self._pool = StartPool(n_envs, self.config.snapshot_margin_ticks)
         self._rng = np.random.default_rng(seed)
         self.single_observation_space = observation_space(self.config, self._book.builder)

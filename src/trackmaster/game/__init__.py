@@ -12,13 +12,17 @@ from trackmaster.game.state import NEUTRAL, CarState, CarStates, GameError, Inpu
 if TYPE_CHECKING:
     from trackmaster.game.base import Game
     from trackmaster.game.fleet import CarSnapshot, SimulatorFleet
+    from trackmaster.game.recording import Run, drive_timeline, record_ghost
     from trackmaster.game.simulator import SimulatorGame
 
 _ON_FIRST_USE = {
     "CarSnapshot": "trackmaster.game.fleet",
     "Game": "trackmaster.game.base",
+    "Run": "trackmaster.game.recording",
     "SimulatorFleet": "trackmaster.game.fleet",
     "SimulatorGame": "trackmaster.game.simulator",
+    "drive_timeline": "trackmaster.game.recording",
+    "record_ghost": "trackmaster.game.recording",
 }
 
 
@@ -38,7 +42,10 @@ __all__ = [
     "Game",
     "GameError",
     "Inputs",
+    "Run",
     "SimulatorFleet",
     "SimulatorGame",
     "Start",
+    "drive_timeline",
+    "record_ghost",
 ]

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from trackmaster.game.picture import CarCameras, Easel, Mode
 from trackmaster.game.start import Start
-from trackmaster.game.state import CarStates
+from trackmaster.game.state import CarStates, GameError
 from trackmaster.sim import CarView, World, WorldState
 from trackmaster.sim.camera import CameraPose, CameraState
 from trackmaster.track import Track
 from trackmaster.units import STATE_OFFSET_MS
 
 Floats = NDArray[np.float32]
+
+_NO_VIEW = CameraPose(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class SimulatorFleet:
         *,
         track_of_car: NDArray[np.integer] | None = None,
         device: str = "cpu",
+        watched: bool = True,
     ) -> None:
         """Build the world and put every car on its start line at race time 0.
 
@@ -47,8 +50,10 @@ class SimulatorFleet:
             n_cars: number of cars.
             track_of_car: (N,) index into ``tracks``; all on the first without it.
             device: Warp device of physics and pictures.
+            watched: False saves the cameras; ``pictures`` cannot be asked for then.
         """
         self.n_cars = n_cars
+        self._is_watched = watched
         self._tracks = tuple(tracks)
         on_track = (
             np.zeros(n_cars, dtype=np.int32) if track_of_car is None else np.asarray(track_of_car, dtype=np.int32)
@@ -125,7 +130,12 @@ class SimulatorFleet:
             size: width and height.
             cars: (K,) which; all by default.
             mode: what a pixel holds.
+
+        Raises:
+            GameError: the fleet was built with ``watched=False``.
         """
+        if not self._is_watched:
+            raise GameError("nobody watches these cars: build the fleet with watched=True to draw them.")
         pose = self._catch_up()
         states, steer, track = self.states, self._inputs[0], self._track_of_car
         if cars is not None and len(cars) < self.n_cars:
@@ -139,8 +149,10 @@ class SimulatorFleet:
         self._world.close()
 
     def _catch_up(self) -> CameraPose:
-        """Move the cameras on to the cars, once per step, whether or not anybody looks."""
-        if self._pose is None:
+        """Move the cameras on to the cars, once per step, whether or not a picture is drawn."""
+        if self._pose is None and not self._is_watched:
+            self._pose = _NO_VIEW
+        elif self._pose is None:
             steer, gas, brake = self._inputs
             self._pose = self._cameras.follow(self._ticks_unseen, self.states, steer, gas, brake)
             self._ticks_unseen = 0

@@ -16,16 +16,22 @@ class SimulatorGame:
 
     name = "simulator"
 
-    def __init__(self, device: str = "cpu") -> None:
-        """Choose the Warp device; nothing is loaded yet."""
+    def __init__(self, device: str = "cpu", *, watched: bool = True) -> None:
+        """Choose the Warp device; nothing is loaded yet.
+
+        Args:
+            device: of physics and pictures.
+            watched: False saves the camera; ``frame`` cannot be asked for then.
+        """
         self._device = device
+        self._is_watched = watched
         self._fleet: SimulatorFleet | None = None
         self._is_started = False
 
     def load(self, track: Track) -> None:
         """Take ``track`` as the place to drive; the next call must be ``reset``."""
         self.close()
-        self._fleet = SimulatorFleet((track,), 1, device=self._device)
+        self._fleet = SimulatorFleet((track,), 1, device=self._device, watched=self._is_watched)
 
     def reset(self, state: object | None = None) -> CarState:
         """Go to the start line at race time 0, or to a state that ``snapshot`` gave.
