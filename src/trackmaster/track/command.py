@@ -1,0 +1,72 @@
+"""``trackmaster track coverage``: which blocks of maps have geometry, per map and per block."""
+
+from collections import Counter
+from pathlib import Path
+
+from pydantic_settings import CliPositionalArg
+
+from trackmaster.config import Settings
+from trackmaster.errors import TrackmasterError
+from trackmaster.gbx import Challenge, GbxError, Replay, read
+from trackmaster.track.coverage import Coverage, CoverageRow, coverage, total
+
+
+class CoverageConfig(Settings):
+    """Which maps to count."""
+
+    paths: CliPositionalArg[list[Path]]
+    """Maps or replays (their embedded map counts), or folders of them."""
+    blocks: int = 20
+    """Unknown blocks to list, most frequent first."""
+
+
+def show_coverage(config: CoverageConfig) -> int:
+    """Print one line per Stadium map and the unknown blocks of all of them."""
+    rows = coverage(_maps(config.paths))
+    for row in rows:
+        print(_line(row.name, row.coverage))
+    print(_line(f"all {len(rows)} maps ({sum(row.coverage.is_complete for row in rows)} complete)", total(rows)))
+    for name, count in _unknown(rows).most_common(config.blocks):
+        print(f"  unknown: {count:5d} x {name}")
+    return 0
+
+
+def _line(name: str, found: Coverage) -> str:
+    return (
+        f"{100 * found.share:6.2f} % of {found.drivable:5d} drivable blocks, {found.scenery:5d} scenery, "
+        f"{found.assumed:4d} of assumed shape  {name}"
+    )
+
+
+def _unknown(rows: list[CoverageRow]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts.update(row.coverage.unknown)
+    return counts
+
+
+def _maps(paths: list[Path]) -> list[Challenge]:
+    """Return the Stadium maps found, each uid once; files of other kinds and damaged ones are named and left out."""
+    found: dict[str, Challenge] = {}
+    for path in _files(paths):
+        try:
+            content = read(path)
+        except GbxError as error:
+            print(f"left out: {error}")
+            continue
+        challenge = content.challenge if isinstance(content, Replay) else content
+        if isinstance(challenge, Challenge) and challenge.environment == "Stadium":
+            found.setdefault(challenge.uid, challenge)
+    if not found:
+        raise TrackmasterError(f"No Stadium map in {', '.join(map(str, paths))}.")
+    return list(found.values())
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise TrackmasterError(f"{path}: there is no such file or folder. Give maps, replays or folders of them.")
+        inside = path.rglob("*") if path.is_dir() else [path]
+        files.extend(sorted(p for p in inside if p.is_file() and p.suffix.lower() == ".gbx"))
+    return files
