@@ -13,6 +13,7 @@ MODES = ("race", "platform", "puzzle", "crazy", "shortcut", "stunts")
 
 STADIUM_CAR = Ident("StadiumCar", "Vehicles", "Nadeo")
 NO_IDENT = Ident("", "", "")
+NO_SKIN_FILES = (FileReference(""), FileReference(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Ghost:
         stunt_score: of the whole run.
         light_trail_colour: red, green, blue from 0 to 1.
         vehicle: car with collection and author.
-        skin_files: car skin and horn.
+        skin_files: car skin and horn; empty references stand for the standard ones.
         avatar: path of the driver's picture.
         inputs_duration_ms: time over which inputs were recorded; 0 without inputs.
         game_version: of the program that recorded it.
@@ -64,7 +65,7 @@ class Ghost:
     stunt_score: int = 0
     light_trail_colour: tuple[float, ...] = (1.0, 0.0, 0.0)
     vehicle: Ident = STADIUM_CAR
-    skin_files: tuple[FileReference, ...] = ()
+    skin_files: tuple[FileReference, ...] = NO_SKIN_FILES
     avatar: str = ""
     inputs_duration_ms: int = 0
     game_version: str = ""

@@ -62,7 +62,7 @@ def _check(challenge: Challenge) -> None:
         if not 0 <= block.direction <= 3 or not all(0 <= c <= 255 for c in block[2:5]) or not block.name:
             raise WriteError(f"block {block.name!r} at {block[2:5]} facing {block.direction} does not fit into a map "
                              "(cells 0 to 255, directions 0 to 3)")  # fmt: skip
-        if not 0 <= block.flags < 1 << 32 or (block.skin is not None and not block.flags & SKIN_FLAG):
+        if not 0 <= block.flags < 1 << 32 or ((block.skin or block.author) and not block.flags & SKIN_FLAG):
             raise WriteError(
                 f"block {block.name!r} has flags {block.flags:#x}; bit 0x8000 must be set as it is skinned"
             )

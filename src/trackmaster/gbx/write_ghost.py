@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 from trackmaster.gbx.classes import GHOST, MOTION_GHOST, REPLAY
 from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.models import Ghost
-from trackmaster.gbx.reader import UID_ID, FileReference, Ident
+from trackmaster.gbx.reader import UID_ID, Ident
 from trackmaster.gbx.reading import read_challenge
 from trackmaster.gbx.samples import CAR_ENTITY, NO_ENTITY, SAMPLE_BYTES, STATE_VERSION, GhostSamples
 from trackmaster.gbx.writer import ByteWriter, HeaderPart, pack_file
@@ -134,9 +134,8 @@ def _ghost_chunks(body: ByteWriter, ghost: Ghost) -> None:
 
 def _driver(body: ByteWriter, ghost: Ghost) -> None:
     driver = ByteWriter()
-    files = ghost.skin_files or (FileReference(""), FileReference(""))
-    driver.u32(len(files))
-    for reference in files:
+    driver.u32(len(ghost.skin_files))
+    for reference in ghost.skin_files:
         driver.file_reference(reference)
     driver.string(ghost.nickname)
     driver.string(ghost.avatar)
