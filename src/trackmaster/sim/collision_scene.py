@@ -104,8 +104,13 @@ class _Grid:
         return np.bincount(cell, minlength=int(self.shape.prod())), triangle[order]
 
 
-def _triangle_rows(corners: F64, axes: F64, material: NDArray[np.uint8], grid: _Grid) -> NDArray[Any]:
-    rows = np.zeros(len(corners), Triangle.numpy_dtype())
+def _records(struct: Any, n: int) -> Any:
+    """Return a zeroed record array of a Warp struct; its fields are set by name."""
+    return np.zeros(n, struct.numpy_dtype())
+
+
+def _triangle_rows(corners: F64, axes: F64, material: NDArray[np.uint8], grid: _Grid) -> Any:
+    rows = _records(Triangle, len(corners))
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     rows["a"], rows["b"], rows["c"] = corners[:, 0], corners[:, 1], corners[:, 2]
     rows["normal"] = cross / np.linalg.norm(cross, axis=1, keepdims=True)
@@ -116,8 +121,8 @@ def _triangle_rows(corners: F64, axes: F64, material: NDArray[np.uint8], grid: _
     return rows
 
 
-def _gate_rows(track: Drivable) -> NDArray[Any]:
-    rows: NDArray[Any] = np.zeros(len(track.triggers), Gate.numpy_dtype())
+def _gate_rows(track: Drivable) -> Any:
+    rows = _records(Gate, len(track.triggers))
     for k, trigger in enumerate(track.triggers):
         row = rows[k : k + 1]
         row["centre"] = trigger.center_m
@@ -130,8 +135,8 @@ def _gate_rows(track: Drivable) -> NDArray[Any]:
     return rows
 
 
-def _head_row(track: Drivable, grid: _Grid, first_cell: int, first_gate: int) -> NDArray[Any]:
-    row = np.zeros(1, TrackHead.numpy_dtype())
+def _head_row(track: Drivable, grid: _Grid, first_cell: int, first_gate: int) -> Any:
+    row = _records(TrackHead, 1)
     row["grid_x"], row["grid_z"] = grid.origin
     row["cells_x"], row["cells_z"] = grid.shape
     row["first_cell"], row["first_gate"] = first_cell, first_gate

@@ -74,7 +74,8 @@ def store_contact(
     hits[n].point = point
     hits[n].normal = across / wp.length(across)
     hits[n].push = turn * wp.cw_mul(radii, face * amount)
-    hits[n].world = cars[0].position + cars[0].rotation * point
+    world = cars[0].position + cars[0].rotation * point
+    hits[n].world = wp.vec3(world[0], wp.floor(world[1] * 65536.0 + 0.5) / 65536.0, world[2])
     hits[n].sphere_face = face
     hits[n].sphere_normal = normal
     hits[n].axis = triangle.axis

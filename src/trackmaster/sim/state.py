@@ -31,7 +31,7 @@ class WorldState:
     @property
     def n_cars(self) -> int:
         """How many cars it holds."""
-        return self.floats.shape[1]
+        return int(self.floats.shape[1])
 
     def equals(self, other: WorldState) -> bool:
         """Tell whether both states are the same to the last bit."""

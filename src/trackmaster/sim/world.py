@@ -189,8 +189,12 @@ class World:
             raise SimError(
                 f"{state.n_cars} states cannot go into {len(slots)} cars; give as many ids as there are states."
             )
-        tables = (self._floats, self._ints, self._bytes)
-        for table, part in zip(tables, (state.floats, state.ints, state.bytes), strict=True):
+        pairs: list[tuple[Any, NDArray[Any]]] = [
+            (self._floats, state.floats),
+            (self._ints, state.ints),
+            (self._bytes, state.bytes),
+        ]
+        for table, part in pairs:
             source = wp.array(part, dtype=table.dtype, device=self.device)
             wp.launch(scatter_columns, part.shape, [source, slots, table], device=self.device)
 

@@ -1,0 +1,189 @@
+"""Batches: determinism, snapshots, resets, several tracks, refusals."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from trackmaster.sim import SimError, World
+
+
+def random_inputs(seed, actions, cars):
+    generator = np.random.default_rng(seed)
+    steer = generator.uniform(-1, 1, (actions, cars)).astype(np.float32)
+    return steer, generator.random((actions, cars)) < 0.8, generator.random((actions, cars)) < 0.2
+
+
+def drive(world, inputs, car=None):
+    for steer, gas, brake in zip(*inputs, strict=True):
+        chosen = (steer, gas, brake) if car is None else (steer[car], gas[car], brake[car])
+        world.step(*chosen, ticks=5)
+
+
+def scattered(world, seed=3):
+    """Put the cars about the arena at various speeds, so that walls, ramp and block are met."""
+    generator = np.random.default_rng(seed)
+    n = world.n_cars
+    yaw = generator.uniform(-np.pi, np.pi, n)
+    rotation = np.zeros((n, 3, 3))
+    rotation[:, 0, 0] = rotation[:, 2, 2] = np.cos(yaw)
+    rotation[:, 0, 2], rotation[:, 2, 0] = np.sin(yaw), -np.sin(yaw)
+    rotation[:, 1, 1] = 1.0
+    position = np.stack([generator.uniform(-50, 50, n), np.full(n, 3.0), generator.uniform(-50, 50, n)], axis=1)
+    world.place(None, position, rotation, rotation[:, :, 2] * generator.uniform(0, 60, (n, 1)))
+
+
+def test_same_inputs_give_the_same_bits_alone_in_a_batch_and_twice(arena):
+    cars = 256
+    inputs = random_inputs(0, 60, cars)
+    batch = World(arena, cars)
+    scattered(batch)
+    start = batch.snapshot()
+    drive(batch, inputs)
+    first = batch.snapshot()
+    batch.restore(start)
+    drive(batch, inputs)
+    assert batch.snapshot().equals(first)
+    alone = World(arena, 1)
+    for car in (0, 1, 97, 255):
+        alone.restore(start.take(np.array([car])))
+        drive(alone, inputs, car)
+        assert alone.snapshot().equals(first.take(np.array([car])))
+
+
+def test_threads_do_not_change_a_bit(arena):
+    inputs = random_inputs(1, 20, 37)
+    worlds = [World(arena, 37), World(arena, 37, threads=3)]
+    for world in worlds:
+        scattered(world)
+        drive(world, inputs)
+    assert worlds[0].snapshot().equals(worlds[1].snapshot())
+    worlds[1].close()
+
+
+def test_ticks_in_one_launch_equal_single_ticks(arena):
+    worlds = [World(arena, 8), World(arena, 8)]
+    for world in worlds:
+        scattered(world)
+    worlds[0].step(0.4, 1.0, 0.0, ticks=120)
+    for _ in range(120):
+        worlds[1].step(0.4, 1.0, 0.0)
+    assert worlds[0].snapshot().equals(worlds[1].snapshot())
+
+
+def test_snapshot_survives_pickling_and_continues_bit_for_bit(arena):
+    inputs = random_inputs(2, 30, 5)
+    world = World(arena, 5)
+    scattered(world)
+    drive(world, inputs)
+    middle = pickle.loads(pickle.dumps(world.snapshot()))
+    drive(world, inputs)
+    end = world.snapshot()
+    fresh = World(arena, 5)
+    fresh.restore(middle)
+    drive(fresh, inputs)
+    assert fresh.snapshot().equals(end)
+
+
+def test_restore_of_some_cars_leaves_the_others_alone(plane_track):
+    world = World(plane_track(), 4)
+    world.step(0.0, [1.0, 0.5, 0.0, 1.0], 0.0, ticks=100)
+    saved = world.snapshot([3, 1])
+    before = world.snapshot()
+    world.step(0.0, 1.0, 0.0, ticks=50)
+    moved = world.snapshot()
+    world.restore(saved, [3, 1])
+    after = world.snapshot()
+    for car in (1, 3):
+        assert after.take(np.array([car])).equals(before.take(np.array([car])))
+    for car in (0, 2):
+        assert after.take(np.array([car])).equals(moved.take(np.array([car])))
+
+
+def test_snapshot_is_a_copy(plane_track):
+    world = World(plane_track(), 1)
+    saved = world.snapshot()
+    world.step(0.0, 1.0, 0.0, ticks=50)
+    assert not world.snapshot().equals(saved)
+    assert saved.floats[2, 0] == 0.0
+
+
+def test_reset_puts_only_the_chosen_cars_on_the_start(plane_track):
+    world = World(plane_track(), 3)
+    fresh = world.snapshot()
+    world.step(0.3, 1.0, 0.0, ticks=200)
+    world.reset([True, False, True])
+    assert world.view.time_ms.tolist() == [0, 2000, 0]
+    assert world.snapshot([0, 2]).equals(fresh.take(np.array([0, 2])))
+    assert world.view.position_m[1, 2] > 20.0
+
+
+def test_state_after_a_reset_is_the_start_pose_at_time_zero(plane_track):
+    view = World(plane_track(), 2).view
+    assert view.time_ms.tolist() == [0, 0]
+    assert view.position_m.tolist() == [[0.0, pytest.approx(0.21), 0.0]] * 2
+    assert np.array_equal(view.rotation, np.stack([np.eye(3)] * 2))
+    assert view.gear.tolist() == [1, 1]
+    assert view.race_time_ms.tolist() == [-1, -1]
+    assert not view.wheel_contact.any()
+    assert not view.finished.any()
+
+
+def test_view_shares_memory_and_has_the_promised_shapes(plane_track):
+    world = World(plane_track(), 3)
+    view = world.view
+    world.step(0.0, 1.0, 0.0, ticks=10)
+    assert view.time_ms.tolist() == [100] * 3
+    assert view.rotation.shape == (3, 3, 3)
+    assert view.quaternion_wxyz.shape == view.damper_m.shape == view.wheel_material.shape == (3, 4)
+    assert view.wheel_contact.dtype == view.wheel_sliding.dtype == view.finished.dtype == np.bool_
+    assert view.cp_times_ms.shape == (3, 64)
+    assert view.wheel_material[0].tolist() == [16] * 4
+    assert np.shares_memory(view.position_m, world.view.position_m)
+
+
+def test_cars_on_several_tracks_see_their_own_ground(plane_track):
+    world = World([plane_track(), plane_track(height=16.0, material=2)], 3, track_of_car=[1, 0, 1])
+    world.step(0.0, 1.0, 0.0, ticks=100)
+    assert world.view.wheel_material[:, 0].tolist() == [2, 16, 2]
+    assert world.view.position_m[:, 1] == pytest.approx([16.02, 0.01, 16.02], abs=0.03)
+    alone = World(plane_track(), 1)
+    alone.step(0.0, 1.0, 0.0, ticks=100)
+    assert alone.snapshot().equals(world.snapshot([1]))
+
+
+def test_place_sets_pose_and_velocity_and_keeps_the_clock(plane_track):
+    world = World(plane_track(), 2)
+    world.step(0.0, 1.0, 0.0, ticks=30)
+    quarter = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    world.place([1], [5.0, 1.0, 7.0], quarter, velocity_mps=[10.0, 0.0, 0.0])
+    view = world.view
+    assert view.position_m[1].tolist() == [5.0, 1.0, 7.0]
+    assert view.rotation[1] == pytest.approx(quarter, abs=1e-6)
+    assert view.velocity_mps[1].tolist() == [10.0, 0.0, 0.0]
+    assert view.time_ms.tolist() == [300, 300]
+    assert view.position_m[0, 2] > 0.5
+
+
+def test_tracks_may_be_cut_into_many_triangles(plane_track):
+    whole, pieces = World(plane_track(half=500), 1), World(plane_track(half=500, pieces=25), 1)
+    for world in (whole, pieces):
+        world.step(0.2, 1.0, 0.0, ticks=400)
+    assert pieces.view.position_m[0] == pytest.approx(whole.view.position_m[0], abs=2e-3)
+
+
+def test_unusable_arguments_are_refused_with_a_sentence(plane_track):
+    track = plane_track()
+    with pytest.raises(SimError, match="at least one track and one car"):
+        World(track, 0)
+    with pytest.raises(SimError, match="no device 'abacus'"):
+        World(track, 1, device="abacus")
+    with pytest.raises(SimError, match="track numbers from 0 to 0"):
+        World(track, 2, track_of_car=[0, 1])
+    world = World(track, 2)
+    with pytest.raises(SimError, match=r"mask must have shape \(2,\)"):
+        world.reset([True])
+    with pytest.raises(SimError, match="Car numbers go from 0 to 1"):
+        world.snapshot([2])
+    with pytest.raises(SimError, match="2 states cannot go into 1 cars"):
+        world.restore(world.snapshot(), [0])
