@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Which ellipsoids of the car touch which triangles (``car_physics.md`` 6.1-6.3).
 
 Everything is computed relative to the car, so that float32 keeps its precision 500 m away from the origin.

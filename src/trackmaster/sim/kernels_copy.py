@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Copy chosen columns out of and into a state table, for any element type."""
 
 from typing import Any

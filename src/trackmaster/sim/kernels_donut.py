@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Gas and brake together: the forced orbit around a point beside the car (``car_physics.md`` 4.7)."""
 
 import warp as wp

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Engine and gearbox (``car_physics.md`` section 3): rpm, gear and whether thrust is cut."""
 
 import warp as wp

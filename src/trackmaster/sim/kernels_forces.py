@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Forces on the whole car (``car_physics.md`` 4.1-4.6, 4.10, 4.11), in the game's order of operations."""
 
 import warp as wp

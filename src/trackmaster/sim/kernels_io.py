@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Between the state tables and a kernel's local car: every row of ``layout`` is read and written here."""
 
 import warp as wp

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Rotations, curves and elementary functions.
 
 The elementary functions are polynomials of our own: the C libraries behind the CPU and the CUDA back-end round

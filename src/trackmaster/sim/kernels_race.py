@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Checkpoints, finish, laps and respawn poses (``car_physics.md`` 2.6)."""
 
 import warp as wp

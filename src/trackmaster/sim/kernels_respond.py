@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """What contacts do to the car (``car_physics.md`` section 5, 6.5): impulses, suspension travel, push-out, bumps."""
 
 import warp as wp

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The constant tables of the car as Warp constants: curves, hubs, ellipsoids, material rows."""
 
 import warp as wp

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The tick (``car_physics.md`` section 2): sub-steps in the game's order, and the kernels the world launches."""
 
 import warp as wp

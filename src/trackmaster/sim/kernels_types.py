@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """What a kernel holds of one car while it works on it, and what it reads of the world."""
 
 import warp as wp

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Per-wheel forces (``car_physics.md`` 4.4, 4.8): spring, weight torque, lateral grip and sliding, dirt."""
 
 import warp as wp
