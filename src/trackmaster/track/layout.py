@@ -83,7 +83,7 @@ class RoadLayout:
     def _spec(name: str, variant: int) -> BlockSpec:
         spec = lookup(name, variant)
         if spec is None:
-            raise TrackError(f"The block {name} (variant {variant}) is not in the catalogue; lay out known blocks only.")
+            raise TrackError(f"The block {name} (variant {variant}) is not in the catalogue: lay out known ones.")
         return spec
 
     @staticmethod

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trackmaster.track.catalogue import BlockSpec, Clip, Exit, Site, is_scenery, lookup
+from trackmaster.track.catalogue.caps import end_cap
 from trackmaster.track.coverage import Coverage
 from trackmaster.track.errors import TrackError
 from trackmaster.track.mesh import F64, Patch
@@ -18,6 +19,9 @@ from trackmaster.units import CELL_SIZE_M
 
 if TYPE_CHECKING:
     from trackmaster.gbx import Block
+
+OUTWARDS = ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))
+"""x and z of the direction into which each side (0..3) looks."""
 
 Joint = tuple[int, int, int]
 """Middle of a cell's side, in half cells along x and z and in levels: equal joints touch."""
@@ -63,14 +67,19 @@ class PlacedBlock:
     def patches(self, joined: frozenset[tuple[int, tuple[int, int, int]]]) -> list[Patch]:
         """Return the block's surfaces in the world."""
         site = Site(on_ground=self.block.is_ground, joined=joined)
-        return [patch.moved(self.rotation, self.offset_m) for patch in self.spec.surfaces(site)]
+        patches = self.spec.surfaces(site)
+        for way in self.spec.exits:
+            if way.clip is Clip.ROAD and (way.side, way.unit) not in joined:
+                x, floor_m, z = local_joint(way.side, way.unit)
+                patches += end_cap((x, z), OUTWARDS[way.side], floor_m=floor_m)
+        return [patch.moved(self.rotation, self.offset_m) for patch in patches]
 
 
 def local_joint(side: int, unit: tuple[int, int, int]) -> F64:
     """Return the middle of a cell's side at the cell's floor, in the block's frame, metres."""
     cx, cy, cz = CELL_SIZE_M
-    ahead = ((0.0, 0.5), (-0.5, 0.0), (0.0, -0.5), (0.5, 0.0))[side]
-    return np.array([(unit[0] + 0.5 + ahead[0]) * cx, unit[1] * cy, (unit[2] + 0.5 + ahead[1]) * cz])
+    ahead_x, ahead_z = OUTWARDS[side]
+    return np.array([(unit[0] + 0.5 + ahead_x / 2) * cx, unit[1] * cy, (unit[2] + 0.5 + ahead_z / 2) * cz])
 
 
 def place_blocks(blocks: Sequence[Block]) -> tuple[list[PlacedBlock], Coverage]:

@@ -12,10 +12,10 @@ from itertools import count
 
 import numpy as np
 
-from trackmaster.track.catalogue import Clip, Exit
+from trackmaster.track.catalogue import BlockSpec, Clip, Exit
 from trackmaster.track.errors import TrackError
 from trackmaster.track.mesh import F64
-from trackmaster.track.placement import Joint, PlacedBlock, exits_by_joint, local_joint
+from trackmaster.track.placement import OUTWARDS, Joint, PlacedBlock, exits_by_joint, local_joint
 from trackmaster.track.pose import TriggerKind
 
 POINT_SPACING_M = 1.0
@@ -24,8 +24,6 @@ POINT_SPACING_M = 1.0
 MAX_STATES = 200_000
 """States after which the search gives up: a hostile map must end in a sentence, not in a hang."""
 
-_AHEAD = ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))
-_MIDDLE = np.array([16.0, 16.0])
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class RouteSearch:
             for way_out in block.spec.exits:
                 if way_out is entry:
                     continue
-                local = way_between(entry, way_out)
+                local = way_between(block.spec, entry, way_out)
                 if local is not None:
                     points = block.to_world(local)
                     gate = self._gate_number.get(block.index) if entry.side % 2 == 0 else None
@@ -183,13 +181,16 @@ class RouteSearch:
         return Doorway(block.joint(way_out.side, way_out.unit), block.world_side(way_out.side), way_out.clip)
 
 
-def way_between(entry: Exit, way_out: Exit) -> F64 | None:
+def way_between(spec: BlockSpec, entry: Exit, way_out: Exit) -> F64 | None:
     """Return points (k, 3) in the block's frame from one exit to another, None where one cannot drive through."""
     begin, end = local_joint(entry.side, entry.unit), local_joint(way_out.side, way_out.unit)
-    ahead_in, ahead_out = -np.array(_AHEAD[entry.side]), np.array(_AHEAD[way_out.side])
+    ahead_in, ahead_out = -np.array(OUTWARDS[entry.side]), np.array(OUTWARDS[way_out.side])
     xz = _plan(begin[[0, 2]], ahead_in, end[[0, 2]], ahead_out)
     if xz is None:
         return None
+    if spec.middle is not None:
+        knots, heights = np.array(spec.middle, np.float64).T
+        return np.stack([xz[:, 0], np.interp(xz[:, 1], knots, heights), xz[:, 1]], axis=1)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(xz, axis=0), axis=1))])
     share = along / along[-1]
     low, high = begin[1] + entry.clip.surface_m, end[1] + way_out.clip.surface_m

@@ -10,6 +10,7 @@ import numpy as np
 
 from trackmaster.track.coverage import Coverage
 from trackmaster.track.errors import TrackError
+from trackmaster.track.gates import arch
 from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, TriangleMesh
 from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks
@@ -110,6 +111,8 @@ def _mesh(placed: Sequence[PlacedBlock]) -> TriangleMesh:
     patches = grass_patches(holes)
     for item in placed:
         patches += item.patches(joined[item.index])
+        if item.spec.waypoint is not None:
+            patches += [patch.moved(item.rotation, item.offset_m) for patch in arch(item.spec.waypoint)]
     return TriangleMesh.from_patches(patches)
 
 

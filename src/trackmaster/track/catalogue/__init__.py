@@ -1,11 +1,25 @@
 """The block catalogue: name and variant to surfaces, exits, gates and starts."""
 
+from collections.abc import Iterator
+
 from trackmaster.track.catalogue.platforms import PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
 
-__all__ = ["SCENERY", "BlockSpec", "Clip", "Evidence", "Exit", "Site", "Spawn", "Waypoint", "is_scenery", "lookup"]
+__all__ = [
+    "SCENERY",
+    "BlockSpec",
+    "Clip",
+    "Evidence",
+    "Exit",
+    "Site",
+    "Spawn",
+    "Waypoint",
+    "is_scenery",
+    "known_blocks",
+    "lookup",
+]
 
 _SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {"StadiumRoadMain": ROAD_MAIN}
@@ -16,6 +30,15 @@ def lookup(name: str, variant: int) -> BlockSpec | None:
     if name in _BY_VARIANT:
         return _BY_VARIANT[name].get(variant)
     return _SINGLE.get(name)
+
+
+def known_blocks() -> Iterator[tuple[str, int, BlockSpec]]:
+    """Yield every block of the catalogue as name, variant (0 where there is only one form) and entry."""
+    for name, spec in sorted(_SINGLE.items()):
+        yield name, 0, spec
+    for name, variants in sorted(_BY_VARIANT.items()):
+        for variant, spec in sorted(variants.items()):
+            yield name, variant, spec
 
 
 def is_scenery(name: str) -> bool:

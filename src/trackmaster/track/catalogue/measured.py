@@ -70,42 +70,6 @@ PLATFORM_THICKNESS_M = 2.0
 DIRT_SURFACE_M = -0.3
 """Dirt road surface over the floor of its block, on average (measured: -0.6 in the middle, rising to the sides)."""
 
-DEAD_END_RAMP = ((0.0, 0.98), (13.0, 1.0), (14.5, 1.065), (17.0, 1.178), (19.0, 1.237), (21.5, 1.297), (24.0, 1.345))
-"""Height of the ramp with which a dead end of RoadMain leaves the ground (measured, 92 contacts)."""
-
-BI_SLOPE_RISE = tuple((z, 8.0 * (z / 64) ** 2) for z in range(0, 65, 4))
-"""BiSlopeStart over 64 m: a parabola (measured, 150 contacts, residual below 0.13)."""
-
-SLOPE_2_RISE = (
-    (0, 0.0), (2, 0.18), (4, 0.65), (6, 1.3), (8, 2.3), (10, 3.85), (12, 5.0), (14, 6.2), (16, 7.95), (18, 9.8),
-    (20, 11.3), (22, 12.6), (24, 13.7), (26, 14.7), (28, 15.4), (30, 15.85), (32, 16.0),
-)
-"""RoadMainSlopeBase2 over 32 m (measured, 171 contacts, +-0.2)."""
-
-SLOPE_BASE_RISE = tuple((z, 8.0 * (3 - 2 * z / 32) * (z / 32) ** 2) for z in range(0, 33, 2))
-"""RoadMainSlopeBase over 32 m: smooth at both ends (assumed; two contacts agree within 0.2)."""
-
-SLOPE_STRAIGHT_RISE = ((0, 0.0), (32, 8.0))
-"""RoadMainSlopeStraight and the checkpoints and boosters of its kind (measured, 229 contacts, +-0.15)."""
-
-SLOPE_U_RISE = tuple((z, 1.985 * (1 - ((z - 16) / 16) ** 2)) for z in range(0, 33, 2))
-"""RoadMainSlopeUTop over its ends; UBottom is the same downwards (measured, 61 contacts, +-0.08)."""
-
-CIRCUIT_SLOPE_RISE = (
-    (0, 0.0), (3, 0.015), (5, 0.07), (7, 0.19), (9, 0.36), (11, 0.69), (13, 1.05), (15, 1.52), (17, 1.97), (19, 2.5),
-    (21, 3.13), (23, 3.93), (25, 4.72), (27, 5.6), (29, 6.42), (31, 7.45), (32, 8.0),
-)
-"""CircuitSlopeStart over 32 m, and CircuitSlopeEnd turned around (measured, 270 contacts, +-0.2)."""
-
-CIRCUIT_SLOPE_STRAIGHT_RISE = ((0, 0.0), (32, 16.0))
-"""CircuitSlopeStraight over 32 m (measured, two contacts within 0.4, and its neighbours' end slopes)."""
-
-PLATFORM_TO_ROAD_RISE = (
-    (0, 0.0), (3, 0.012), (5, 0.04), (7, 0.1), (9, 0.18), (11, 0.31), (13, 0.44), (15, 0.6), (17, 0.75), (19, 0.92),
-    (21, 1.06), (23, 1.19), (25, 1.265), (27, 1.315), (29, 1.337), (31, 1.345), (32, 1.345),
-)
-"""PlatformToRoadMain: from the platform to the road one level higher (measured, 78 contacts, +-0.03)."""
-
 BORDER_RUBBER_M = 4.7
 """Width of the rubber between a circuit border's barrier and the platform (measured on CircuitBorderCornerIn, 105
 contacts on rubber between 27.51 and 31.99 m from the corner, asphalt beyond; +-0.02)."""

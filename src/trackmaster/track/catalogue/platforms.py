@@ -4,7 +4,9 @@ import math
 from functools import partial
 
 from trackmaster.track.catalogue import measured as m
-from trackmaster.track.catalogue.roads import Rise, knots_path, lift_of
+from trackmaster.track.catalogue import rises
+from trackmaster.track.catalogue.rises import Rise
+from trackmaster.track.catalogue.roads import knots_path, lift_of
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Surfaces, Waypoint, exits_of
 from trackmaster.track.mesh import Patch
 from trackmaster.track.pose import TriggerKind
@@ -105,7 +107,6 @@ _FOUR_WAYS = tuple(Exit(side, UP, Clip.PLATFORM) for side in range(4))
 _GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.PLATFORM_TOP_M, m.PLATFORM_TOP_M)
 _GRASS_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 1.0, 1.0 + m.ROAD_RESPAWN_OVER_SURFACE_M)
 _SLOPE_UP = "-z@0,1,0:P +z@0,2,0:P"
-_END_RISE = tuple((32.0 - z, 8.0 - h) for z, h in reversed(m.CIRCUIT_SLOPE_RISE))
 
 
 def _flat(surfaces: Surfaces, exits: tuple[Exit, ...] = _FOUR_WAYS, evidence: Evidence = Evidence.MEASURED,
@@ -119,7 +120,8 @@ def _nothing(_site: Site) -> list[Patch]:
 
 
 def _slope_block(rise: Rise, exits: str) -> BlockSpec:
-    return BlockSpec("platform slope", slope(rise), exits=exits_of(exits), evidence=Evidence.MEASURED)
+    return BlockSpec("platform slope", slope(rise), exits=exits_of(exits), evidence=Evidence.MEASURED,
+                     middle=rises.raised(rise, m.PLATFORM_TOP_M))
 
 
 PLATFORMS: dict[str, BlockSpec] = {
@@ -133,9 +135,9 @@ PLATFORMS: dict[str, BlockSpec] = {
     "StadiumCircuitBorderStraight": _flat(border_straight, exits_of("+z@0,1,0:P")),
     "StadiumCircuitBorderCornerIn": _flat(border_corner_in, exits_of("+z@0,1,0:P +x@0,1,0:P")),
     "StadiumCircuitBorderCornerOut": _flat(border_corner_out, (), Evidence.ASSUMED),
-    "StadiumCircuitSlopeStart": _slope_block(m.CIRCUIT_SLOPE_RISE, _SLOPE_UP),
-    "StadiumCircuitSlopeStraight": _slope_block(m.CIRCUIT_SLOPE_STRAIGHT_RISE, "-z@0,1,0:P +z@0,3,0:P"),
-    "StadiumCircuitSlopeEnd": _slope_block(_END_RISE, _SLOPE_UP),
+    "StadiumCircuitSlopeStart": _slope_block(rises.CIRCUIT_SLOPE_START, _SLOPE_UP),
+    "StadiumCircuitSlopeStraight": _slope_block(rises.CIRCUIT_SLOPE_STRAIGHT, "-z@0,1,0:P +z@0,3,0:P"),
+    "StadiumCircuitSlopeEnd": _slope_block(rises.CIRCUIT_SLOPE_END, _SLOPE_UP),
     "StadiumGrassCheckpoint": BlockSpec("ground", _nothing, waypoint=_GRASS_GATE),
     "StadiumGrass": BlockSpec("ground", _nothing),
 }

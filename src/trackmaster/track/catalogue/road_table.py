@@ -1,7 +1,9 @@
 """The declared roads: every RoadMain block by name and variant."""
 
 from trackmaster.track.catalogue import measured as m
+from trackmaster.track.catalogue import rises
 from trackmaster.track.catalogue.profile import ASPHALT
+from trackmaster.track.catalogue.rises import Rise
 from trackmaster.track.catalogue.roads import (
     FREE_WHEELING,
     ROULETTE,
@@ -11,12 +13,14 @@ from trackmaster.track.catalogue.roads import (
     diagonal,
     finish_line,
     junction,
+    platform_to_road,
     slope,
     start_line,
     straight,
 )
 from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Spawn, Surfaces, Waypoint, exits_of
 from trackmaster.track.pose import TriggerKind
+from trackmaster.track.shapes import Finish
 
 MEASURED, ASSUMED = Evidence.MEASURED, Evidence.ASSUMED
 
@@ -28,7 +32,7 @@ FINISH = Waypoint(TriggerKind.FINISH, m.FINISH_PLANE_M, m.ROAD_SURFACE_M, _RESPA
 _THROUGH = "+z@0,0,0:R -z@0,0,0:R"
 _UP = "-z@0,0,0:R +z@0,1,0:R"
 _DOWN = "+z@0,0,0:R -z@0,1,0:R"
-_DOWNWARDS = tuple((32.0 - z, rise) for z, rise in reversed(m.SLOPE_STRAIGHT_RISE))
+_DOWNWARDS = rises.backwards(rises.SLOPE_STRAIGHT)
 
 
 def _road(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size: tuple[int, int] = (1, 1),
@@ -37,9 +41,10 @@ def _road(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size
                      spawn=spawn)
 
 
-def _slope(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size: tuple[int, int] = (1, 1),
-           waypoint: Waypoint | None = None) -> BlockSpec:
-    return BlockSpec("road slope", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint)
+def _slope(rise: Rise, exits: str, evidence: Evidence = MEASURED, *, surface: Finish = ASPHALT, base_m: float = 0.0,
+           size: tuple[int, int] = (1, 1), waypoint: Waypoint | None = None) -> BlockSpec:
+    return BlockSpec("road slope", slope(rise, surface, base_m=base_m), size=size, exits=exits_of(exits),
+                     evidence=evidence, waypoint=waypoint, middle=rises.raised(rise, base_m + m.ROAD_SURFACE_M))
 
 
 ROAD_MAIN: dict[int, BlockSpec] = {
@@ -77,24 +82,22 @@ ROADS: dict[str, BlockSpec] = {
         for n in (2, 3, 4, 5)
     },
     **_DIAGONALS,
-    "StadiumRoadMainSlopeBase": _slope(slope(m.SLOPE_BASE_RISE), _UP, ASSUMED),
-    "StadiumRoadMainSlopeBase2": _slope(slope(m.SLOPE_2_RISE), "-z@0,0,0:R +z@0,2,0:R"),
-    "StadiumRoadMainSlopeStraight": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP),
-    "StadiumRoadStretchSlope": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP, ASSUMED),
-    "StadiumRoadMainSlopeUTop": _slope(slope(m.SLOPE_U_RISE), _THROUGH),
-    "StadiumRoadMainSlopeUBottom": _slope(
-        slope(tuple((z, -h) for z, h in m.SLOPE_U_RISE), base_m=8.0), "+z@0,1,0:R -z@0,1,0:R"),
-    "StadiumRoadMainBiSlopeStart": _slope(slope(m.BI_SLOPE_RISE), "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
-    "StadiumRoadMainBiSlopeEnd": _slope(
-        slope(tuple((64.0 - z, 8.0 - h) for z, h in reversed(m.BI_SLOPE_RISE))), "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
-    "StadiumRoadMainCheckpointUp": _slope(slope(m.SLOPE_STRAIGHT_RISE), _UP, waypoint=SLOPE_CHECKPOINT),
-    "StadiumRoadMainCheckpointDown": _slope(slope(_DOWNWARDS), _DOWN, waypoint=SLOPE_CHECKPOINT),
-    "StadiumRoadMainTurboUp": _slope(slope(m.SLOPE_STRAIGHT_RISE, TURBO), _UP),
-    "StadiumRoadMainTurboDown": _slope(slope(_DOWNWARDS, TURBO), _DOWN),
-    "StadiumRoadMainTurboRouletteUp": _slope(slope(m.SLOPE_STRAIGHT_RISE, ROULETTE), _UP),
-    "StadiumRoadMainTurboRouletteDown": _slope(slope(_DOWNWARDS, ROULETTE), _DOWN),
+    "StadiumRoadMainSlopeBase": _slope(rises.SLOPE_BASE, _UP, ASSUMED),
+    "StadiumRoadMainSlopeBase2": _slope(rises.SLOPE_BASE_2, "-z@0,0,0:R +z@0,2,0:R"),
+    "StadiumRoadMainSlopeStraight": _slope(rises.SLOPE_STRAIGHT, _UP),
+    "StadiumRoadStretchSlope": _slope(rises.SLOPE_STRAIGHT, _UP, ASSUMED),
+    "StadiumRoadMainSlopeUTop": _slope(rises.U_TOP, _THROUGH),
+    "StadiumRoadMainSlopeUBottom": _slope(rises.U_BOTTOM, "+z@0,1,0:R -z@0,1,0:R", base_m=8.0),
+    "StadiumRoadMainBiSlopeStart": _slope(rises.BI_SLOPE, "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
+    "StadiumRoadMainBiSlopeEnd": _slope(rises.turned(rises.BI_SLOPE), "-z@0,0,0:R +z@0,1,1:R", size=(1, 2)),
+    "StadiumRoadMainCheckpointUp": _slope(rises.SLOPE_STRAIGHT, _UP, waypoint=SLOPE_CHECKPOINT),
+    "StadiumRoadMainCheckpointDown": _slope(_DOWNWARDS, _DOWN, waypoint=SLOPE_CHECKPOINT),
+    "StadiumRoadMainTurboUp": _slope(rises.SLOPE_STRAIGHT, _UP, surface=TURBO),
+    "StadiumRoadMainTurboDown": _slope(_DOWNWARDS, _DOWN, surface=TURBO),
+    "StadiumRoadMainTurboRouletteUp": _slope(rises.SLOPE_STRAIGHT, _UP, surface=ROULETTE),
+    "StadiumRoadMainTurboRouletteDown": _slope(_DOWNWARDS, _DOWN, surface=ROULETTE),
     "StadiumPlatformToRoadMain": BlockSpec(
-        "platform", slope(tuple((z, h + 8.0 - m.ROAD_SURFACE_M) for z, h in m.PLATFORM_TO_ROAD_RISE), ASPHALT),
-        exits=exits_of("+z@0,1,0:R -z@0,1,0:P"), evidence=MEASURED),
+        "platform", platform_to_road, exits=exits_of("+z@0,1,0:R -z@0,1,0:P"), evidence=MEASURED,
+        middle=rises.raised(rises.PLATFORM_TO_ROAD, m.PLATFORM_TOP_M)),
 }
 """Roads that have one form only."""

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from trackmaster.track.catalogue import measured as m
+from trackmaster.track.catalogue.caps import barrier_ends, end_cap
 from trackmaster.track.catalogue.profile import (
     ASPHALT,
     BARRIER,
@@ -15,6 +16,7 @@ from trackmaster.track.catalogue.profile import (
     road_profile,
     underside_profile,
 )
+from trackmaster.track.catalogue.rises import DEAD_END, PLATFORM_TO_ROAD, Rise
 from trackmaster.track.catalogue.spec import Site, Surfaces
 from trackmaster.track.mesh import F64, Patch
 from trackmaster.track.shapes import (
@@ -44,8 +46,6 @@ CURVE_STEP_M = 8.0
 """Length of one step along the outer edge of a curve: the edge is then less than 0.1 m off its circle."""
 
 _MIDDLE = 16.0
-Rise = tuple[tuple[float, float], ...]
-"""Height over the beginning of a block as (distance, height) knots along z."""
 
 
 def straight(surface: Finish = ASPHALT, *, begin_m: float = 0.0, end_m: float = 32.0) -> Surfaces:
@@ -81,7 +81,7 @@ def junction(open_sides: frozenset[int]) -> Surfaces:
 def start_line(site: Site) -> list[Patch]:
     """Return the start block: a road that begins inside the block and the pad that the car rolls off."""
     patches = straight(begin_m=m.START_ROAD_BEGINS_M)(site)
-    patches += _end_cap(m.START_ROAD_BEGINS_M, faces_forward=False)
+    patches += end_cap((_MIDDLE, m.START_ROAD_BEGINS_M), (0.0, -1.0))
     return patches + _start_pad()
 
 
@@ -91,24 +91,30 @@ def finish_line(site: Site) -> list[Patch]:
     metal = road_profile(FINISH, gutter=METAL)
     path = straight_path((_MIDDLE, m.FINISH_METAL_M), (_MIDDLE, m.FINISH_ROAD_ENDS_M))
     patches += _swept(site, path=path, profile=metal)
-    return patches + _end_cap(m.FINISH_ROAD_ENDS_M, faces_forward=True)
+    return patches + end_cap((_MIDDLE, m.FINISH_ROAD_ENDS_M), (0.0, 1.0))
 
 
 def dead_end(site: Site) -> list[Patch]:
     """Return the end of a road with its exit towards +z: a ramp up from the ground."""
-    ramp = tuple((z, height - m.ROAD_SURFACE_M) for z, height in m.DEAD_END_RAMP[1:])
-    begin = ramp[0][0]
-    path = knots_path((*ramp, (32.0, 0.0)), begin_m=begin)
-    patches = sweep(path, road_profile(), lift=lift_of((*ramp, (32.0, 0.0))))
+    rise = (*DEAD_END, (32.0, 0.0))
+    begin, foot = rise[0]
+    path, lift = knots_path(rise), lift_of(rise)
+    patches = sweep(path, road_profile(), lift=lift)
     if not site.on_ground:
-        patches += sweep(path, underside_profile())
-        patches += _end_cap(begin, faces_forward=False, top_m=m.DEAD_END_RAMP[1][1])
+        patches += sweep(path, underside_profile(), lift=lift)
+        patches += end_cap((_MIDDLE, begin), (0.0, -1.0), floor_m=foot)
     return patches
 
 
-def knots_path(rise: Rise, *, begin_m: float = 0.0) -> Path:
-    """Return a straight along z with a point at every knot of ``rise`` from ``begin_m`` on."""
-    z = np.array([knot for knot, _ in rise if knot >= begin_m], np.float64)
+def platform_to_road(site: Site) -> list[Patch]:
+    """Return the ramp from a platform (-z) to the road one level higher (+z); its barriers end at the platform."""
+    base_m = m.PLATFORM_TOP_M - m.ROAD_SURFACE_M
+    return slope(PLATFORM_TO_ROAD, base_m=base_m)(site) + barrier_ends((_MIDDLE, 0.0), (0.0, -1.0), floor_m=base_m)
+
+
+def knots_path(rise: Rise) -> Path:
+    """Return a straight along z with a point at every knot of ``rise``."""
+    z = np.array([knot for knot, _ in rise], np.float64)
     points = np.stack([np.full(len(z), _MIDDLE), z], axis=1)
     return Path(points, np.tile([1.0, 0.0], (len(z), 1)))
 
@@ -139,19 +145,6 @@ def _swept(site: Site, *, path: Path, profile: Profile) -> list[Patch]:
 def _sloped(_site: Site, *, rise: Rise, surface: Finish, base_m: float) -> list[Patch]:
     path, lift = knots_path(rise), lift_of(rise, base_m)
     return sweep(path, road_profile(surface), lift=lift) + sweep(path, underside_profile(), lift=lift)
-
-
-def _end_cap(z: float, *, faces_forward: bool, top_m: float = m.ROAD_SURFACE_M) -> list[Patch]:
-    """Close a road body that ends inside its block, together with the ends of its barriers."""
-    half, outer = m.WALL_OFFSET_M, m.ROAD_OUTER_OFFSET_M
-    faces = [(_MIDDLE - outer, _MIDDLE + outer, m.ROAD_BODY_BOTTOM_M, top_m)]
-    faces += [(_MIDDLE + side * half, _MIDDLE + side * outer, top_m, top_m + m.WALL_HEIGHT_M) for side in (-1, 1)]
-    patches = []
-    for x0, x1, bottom, top in faces:
-        low, high = sorted((x0, x1))
-        ends = ((high, z), (low, z)) if faces_forward else ((low, z), (high, z))
-        patches.append(wall(*ends, bottom, top, BARRIER))
-    return patches
 
 
 def _start_pad() -> list[Patch]:

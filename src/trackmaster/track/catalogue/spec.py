@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from trackmaster.track.catalogue import measured as m
+from trackmaster.track.catalogue.rises import Rise
 from trackmaster.track.mesh import Patch
 from trackmaster.track.pose import TriggerKind
 
@@ -115,6 +116,7 @@ class BlockSpec:
         evidence: whether the shape was measured or assumed.
         waypoint: gate, if it has one.
         spawn: start of a race, if it is one.
+        middle: surface height over the block's floor along z in the middle of a slope; None elsewhere.
         covers_ground: the block takes the place of the grass tiles under it when it stands on the ground.
     """
 
@@ -126,6 +128,7 @@ class BlockSpec:
     waypoint: Waypoint | None = None
     spawn: Spawn | None = None
     covers_ground: bool = False
+    middle: Rise | None = None
 
     @property
     def is_assumed(self) -> bool:

@@ -1,0 +1,89 @@
+"""The catalogue's surfaces: closed where they must be, equal where blocks meet."""
+
+import numpy as np
+import pytest
+
+from trackmaster.track.catalogue import Clip, Exit, Site, known_blocks
+from trackmaster.track.catalogue.spec import BlockSpec
+from trackmaster.track.mesh import TriangleMesh
+from trackmaster.track.placement import local_joint
+from trackmaster.track.surface import Material
+
+BLOCKS = list(known_blocks())
+IDS = [f"{name[7:]}-{variant}" for name, variant, _ in BLOCKS]
+AHEAD = np.array([[0, 0, 1], [-1, 0, 0], [0, 0, -1], [1, 0, 0]], np.float64)
+ACROSS = np.array([-12.4, -11.5, -10.65, -9.0, -4.0, 0.0, 4.0, 9.0, 10.65, 11.5, 12.4])
+SECTION = np.array([1.345, 1.345, 1.373, 1.345, 1.345, 1.345, 1.345, 1.345, 1.373, 1.345, 1.345])
+INSIDE_M = 0.01
+
+
+def mesh_of(spec: BlockSpec, *, on_ground: bool) -> TriangleMesh:
+    return TriangleMesh.from_patches(spec.surfaces(Site(on_ground, frozenset())))
+
+
+def heights_at(mesh: TriangleMesh, way: Exit, across: np.ndarray) -> np.ndarray:
+    """Surface heights over the floor of an exit's cell, just inside of the exit."""
+    middle, ahead = local_joint(way.side, way.unit), AHEAD[way.side]
+    left = np.cross([0.0, 1.0, 0.0], ahead)
+    points = middle - INSIDE_M * ahead + across[:, None] * left + [0, 3.0, 0]
+    heights, _ = mesh.ground_below(points)
+    return heights - middle[1]
+
+
+@pytest.mark.parametrize(("name", "variant", "spec"), BLOCKS, ids=IDS)
+def test_block_is_flush_with_its_neighbours_at_every_exit(name: str, variant: int, spec: BlockSpec) -> None:
+    for on_ground in (True, False):
+        mesh = mesh_of(spec, on_ground=on_ground)
+        for way in spec.exits:
+            if way.clip is Clip.ROAD:
+                assert heights_at(mesh, way, ACROSS) == pytest.approx(SECTION, abs=0.01), (name, way)
+            else:
+                assert heights_at(mesh, way, ACROSS) == pytest.approx(0.0, abs=0.03), (name, way)
+
+
+@pytest.mark.parametrize(("name", "variant", "spec"), BLOCKS, ids=IDS)
+def test_block_stays_inside_its_footprint(name: str, variant: int, spec: BlockSpec) -> None:
+    mesh = mesh_of(spec, on_ground=False)
+    if mesh.n_triangles:
+        low, high = mesh.bounds()
+        assert low[0] >= -1e-3
+        assert low[2] >= -1e-3
+        assert high[0] <= 32 * spec.size[0] + 1e-3
+        assert high[2] <= 32 * spec.size[1] + 1e-3
+
+
+@pytest.mark.parametrize(("name", "variant", "spec"), BLOCKS, ids=IDS)
+def test_every_free_standing_block_is_driven_on_from_above_only(name: str, variant: int, spec: BlockSpec) -> None:
+    """Where a ray from above meets a surface, that surface faces up: a flipped patch would let the car fall through."""
+    mesh = mesh_of(spec, on_ground=False)
+    if not mesh.n_triangles:
+        return
+    corners = mesh.vertices[mesh.triangles].astype(np.float64)
+    normals = mesh.normals()
+    flat = np.abs(normals[:, 1]) > 0.3
+    centers = corners.mean(axis=1)[flat & mesh.collidable]
+    heights, hits = mesh.ground_below(centers + np.array([0, 50.0, 0]))
+    assert np.isfinite(heights).all()
+    assert (normals[hits, 1] > 0).all()
+    assert (heights >= centers[:, 1] - 1e-3).all()
+
+
+def test_booster_covers_the_whole_length_of_its_block() -> None:
+    spec = next(spec for name, _, spec in BLOCKS if name == "StadiumRoadMainTurbo")
+    mesh = mesh_of(spec, on_ground=True)
+    points = np.array([[16 + x, 5.0, z] for x in (-10, 0, 10) for z in (0.1, 8.0, 31.9)])
+    _, hits = mesh.ground_below(points)
+    assert set(mesh.material[hits]) == {Material.TURBO}
+
+
+def test_start_pad_falls_from_two_metres_to_the_road() -> None:
+    spec = next(spec for name, _, spec in BLOCKS if name == "StadiumRoadMainStartLine")
+    heights, _ = mesh_of(spec, on_ground=True).ground_below(np.array([[16, 5.0, z] for z in (9.0, 15.9, 22.0, 28.5)]))
+    assert heights == pytest.approx([2.0, 2.0, 1.6725, 1.345], abs=0.01)
+
+
+def test_barriers_stand_where_no_ghost_ever_was() -> None:
+    spec = next(spec for name, variant, spec in BLOCKS if name == "StadiumRoadMain" and variant == 3)
+    points = np.array([[16 + x, 5.0, 16.0] for x in (12.55, 12.65, -12.65)])
+    heights, _ = mesh_of(spec, on_ground=True).ground_below(points)
+    assert heights == pytest.approx([1.345, 2.145, 2.145], abs=1e-3)

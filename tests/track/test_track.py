@@ -1,0 +1,130 @@
+"""Maps become tracks, or a sentence that says why not."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trackmaster.gbx import Block, Challenge
+from trackmaster.track import Look, Track, TrackError, TriggerKind
+from trackmaster.track.coverage import coverage, total
+from trackmaster.track.layout import RoadLayout
+
+GROUND = 0x1000
+START = Block("StadiumRoadMainStartLine", 0, 10, 1, 10, GROUND)
+ROAD = Block("StadiumRoadMain", 0, 10, 1, 11, GROUND | 3)
+GATE = Block("StadiumRoadMainCheckpoint", 0, 10, 1, 12, GROUND)
+GOAL = Block("StadiumRoadMainFinishLine", 0, 10, 1, 13, GROUND)
+
+
+def challenge(*blocks: Block, **fields: object) -> Challenge:
+    return Challenge(uid="test", name="a test", environment="Stadium", blocks=blocks, **fields)
+
+
+@pytest.mark.parametrize(("direction", "forward"), [(0, (0, 0, 1)), (1, (-1, 0, 0)), (2, (0, 0, -1)), (3, (1, 0, 0))])
+def test_start_pose_stands_behind_the_centre_and_looks_ahead(direction: int, forward: tuple[int, int, int]) -> None:
+    blocks = RoadLayout(10, 1, 10, direction).straights(1).add("StadiumRoadMainFinishLine").blocks
+    start = Track.from_challenge(challenge(*blocks)).start
+    middle = np.array([10.5 * 32, 8 + 2.21, 10.5 * 32])
+    assert start.rotation[:, 2] == pytest.approx(forward)
+    assert start.position_m == pytest.approx(middle - 4.80 * np.array(forward))
+    assert np.linalg.det(start.rotation) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("direction", range(4))
+def test_triggers_count_at_the_measured_planes_from_both_sides(direction: int) -> None:
+    blocks = RoadLayout(12, 1, 12, direction).straights(1).add("StadiumRoadMainCheckpoint")
+    track = Track.from_challenge(challenge(*blocks.add("StadiumRoadMainFinishLine").blocks))
+    gate, goal = track.triggers
+    assert (gate.kind, goal.kind) == (TriggerKind.CHECKPOINT, TriggerKind.FINISH)
+    forward = track.start.rotation[:, 2]
+    for trigger, plane in ((gate, 2.43), (goal, 6.41)):
+        middle = trigger.center_m * [1, 0, 1] + [0, 9.37, 0]
+        for side in (-1, 1):
+            assert trigger.contains(middle + side * forward * (plane - 0.01)).all()
+            assert not trigger.contains(middle + side * forward * (plane + 0.01)).any()
+    assert gate.respawn.position_m[1] == pytest.approx(8 + 1.57)
+
+
+def test_grass_covers_the_whole_map_under_everything() -> None:
+    track = Track.from_challenge(challenge(START, ROAD, GOAL))
+    grass = track.mesh.look == Look.GRASS
+    corners = track.mesh.vertices[track.mesh.triangles[grass]].astype(np.float64)
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    assert areas.sum() == pytest.approx(1024.0**2)
+    assert np.unique(corners[..., 1]) == pytest.approx([9.0])
+
+
+def test_unknown_drivable_blocks_are_named_and_refused_unless_allowed() -> None:
+    strange = [Block("StadiumLoopLeft", 0, x, 1, 3) for x in (3, 6)] + [Block("StadiumMoonBase", 0, 1, 1, 1)]
+    map_ = challenge(START, ROAD, GOAL, Block("StadiumTubePillar", 0, 2, 1, 2), *strange)
+    with pytest.raises(TrackError, match=r"StadiumLoopLeft \(2x\), StadiumMoonBase \(1x\)"):
+        Track.from_challenge(map_)
+    track = Track.from_challenge(map_, allow_unknown=True)
+    assert (track.coverage.supported, track.coverage.scenery, track.coverage.drivable) == (3, 1, 6)
+    assert track.coverage.share == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ((ROAD, GOAL), "no start block"),
+        ((START, START._replace(x=20), GOAL), "2 start blocks"),
+        ((START, ROAD), "no finish block"),
+        ((START, ROAD, GOAL, ROAD._replace(x=32)), "outside of the 32 x 32 x 32 grid"),
+        ((START, GOAL, Block("StadiumRoadMainGTCurve5", 0, 29, 1, 3, GROUND)), "outside of the 32 x 32 x 32 grid"),
+    ],
+)
+def test_maps_that_cannot_be_raced_end_in_a_sentence(blocks: tuple[Block, ...], expected: str) -> None:
+    with pytest.raises(TrackError, match=expected):
+        Track.from_challenge(challenge(*blocks))
+
+
+def test_other_environments_are_refused() -> None:
+    with pytest.raises(TrackError, match="'Island'"):
+        Track.from_challenge(Challenge(uid="x", name="bay", environment="Island", blocks=(START, ROAD, GOAL)))
+
+
+def test_laps_count_only_on_multilap_maps() -> None:
+    assert Track.from_challenge(challenge(START, ROAD, GOAL, laps=5)).laps == 1
+    assert Track.from_challenge(challenge(START, ROAD, GOAL, laps=5, is_multilap=True)).laps == 5
+
+
+NAMES = st.sampled_from(
+    ["StadiumRoadMain", "StadiumRoadMainStartLine", "StadiumRoadMainFinishLine", "StadiumRoadMainCheckpoint",
+     "StadiumRoadMainGTCurve2", "StadiumCircuitBase", "StadiumPlatformCheckpoint", "StadiumTube", "StadiumNobody",
+     "StadiumRoadMainStartFinishLine", "StadiumRoadMainBiSlopeStart"]
+)  # fmt: skip
+CELL = st.integers(0, 12)
+HOSTILE = st.builds(Block, name=NAMES, direction=st.integers(0, 3), x=CELL | st.integers(-5, 300), y=st.integers(0, 33),
+                    z=CELL, flags=st.sampled_from([0, 1, 2, 3, 4, 5, 0x1003, 63]))  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(blocks=st.lists(HOSTILE, max_size=60), laps=st.integers(-1, 3), allow=st.booleans())
+def test_any_list_of_blocks_becomes_a_track_or_a_sentence(blocks: list[Block], laps: int, allow: bool) -> None:
+    try:
+        track = Track.from_challenge(challenge(*blocks, laps=laps, is_multilap=True), allow_unknown=allow)
+        line = track.centre_line()
+    except TrackError:
+        return
+    assert np.isfinite(line).all()
+    assert np.isfinite(track.mesh.vertices).all()
+
+
+def test_ten_thousand_blocks_with_an_unreachable_checkpoint_do_not_hang() -> None:
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 32, (10_000, 2))
+    field = [Block("StadiumCircuitBase", int(rng.integers(4)), int(x), 3, int(z)) for x, z in cells]
+    gates = [Block("StadiumPlatformCheckpoint", 0, int(x), 3, int(z)) for x, z in rng.integers(0, 32, (40, 2))]
+    island = Block("StadiumPlatformCheckpoint", 0, 5, 20, 5)
+    blocks = [START._replace(y=4, flags=0), *field, *gates, island, GOAL._replace(y=4, x=20, flags=0)]
+    with pytest.raises(TrackError, match="No connected road"):
+        Track.from_challenge(challenge(*blocks)).centre_line()
+
+
+def test_coverage_table_has_a_row_per_map_and_a_total() -> None:
+    rows = coverage([challenge(START, ROAD, GOAL), challenge(START, Block("StadiumLoopLeft", 0, 1, 1, 1))])
+    assert rows[0].cells() == ("a test", "3", "3", "100.0 %", "")
+    assert rows[1].cells()[3:] == ("50.0 %", "StadiumLoopLeft (1x)")
+    assert total(rows).share == pytest.approx(0.8)
