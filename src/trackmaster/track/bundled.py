@@ -51,8 +51,14 @@ def bundled_challenge(slug: str) -> BundledTrack:
 
 def _track(slug: str, name: str, summary: str, blocks: list[Block]) -> BundledTrack:
     challenge = Challenge(
-        uid=make_uid(f"{AUTHOR}/{slug}"), name=name, author=AUTHOR, environment="Stadium", mood="Day",
-        size=(32, 32, 32), blocks=tuple(blocks))
+        uid=make_uid(f"{AUTHOR}/{slug}"),
+        name=name,
+        author=AUTHOR,
+        environment="Stadium",
+        mood="Day",
+        size=(32, 32, 32),
+        blocks=tuple(blocks),
+    )
     return BundledTrack(slug, challenge, summary)
 
 
@@ -77,8 +83,11 @@ def _table_top() -> list[Block]:
     }
     cells = {(x, z) for x in (8, 9, 10) for z in range(7, 18)} | {(x, z) for x in range(8, 21) for z in (15, 16, 17)}
     platforms = [special.get(c, Block("StadiumCircuitBase", 0, c[0], 2, c[1])) for c in sorted(cells)]
-    finish = [Block("StadiumPlatformToRoadMain", 3, 21, 2, 16), Block("StadiumRoadMain", 3, 22, 3, 16, 3),
-              Block("StadiumRoadMainFinishLine", 3, 23, 3, 16)]
+    finish = [
+        Block("StadiumPlatformToRoadMain", 3, 21, 2, 16),
+        Block("StadiumRoadMain", 3, 22, 3, 16, 3),
+        Block("StadiumRoadMainFinishLine", 3, 23, 3, 16),
+    ]
     return start.blocks + platforms + finish
 
 

@@ -122,7 +122,8 @@ def _check_on_grid(item: PlacedBlock) -> None:
     raise TrackError(
         f"Block {item.index} ({block.name}) stands at ({block.x}, {block.y}, {block.z}), direction {block.direction}: "
         f"outside of the {GRID_COLUMNS} x {GRID_LEVELS} x {GRID_COLUMNS} grid of a Stadium map. "
-        "Maps with freely moved blocks (TMUnlimiter) cannot be driven here: leave this one out.")
+        "Maps with freely moved blocks (TMUnlimiter) cannot be driven here: leave this one out."
+    )
 
 
 def exits_by_joint(placed: Iterable[PlacedBlock]) -> dict[Joint, list[tuple[PlacedBlock, Exit]]]:

@@ -93,7 +93,11 @@ def vcp_name(track_id: str, *, distance_m: float = DEFAULT_DISTANCE_M, suffix: s
 
 
 def build_reference_line(
-    samples: GhostSamples, race_time_ms: int, *, distance_m: float = DEFAULT_DISTANCE_M, map_uid: str = "",
+    samples: GhostSamples,
+    race_time_ms: int,
+    *,
+    distance_m: float = DEFAULT_DISTANCE_M,
+    map_uid: str = "",
     replay_id: str = "",
 ) -> ReferenceLine:
     """Build the line of a finished ghost: samples up to the finish, plus the point at the exact race time.
@@ -113,7 +117,8 @@ def build_reference_line(
     if race_time_ms <= 0 or len(times) < 2 or times[0] > 0:
         raise TrackError(
             f"The ghost has {len(times)} samples and race time {race_time_ms} ms; a reference line needs a finished "
-            "drive with samples from the start. Choose another replay.")
+            "drive with samples from the start. Choose another replay."
+        )
     end_ms = min(race_time_ms, int(times[-1]))
     inside = times < end_ms
     finish = [np.interp(end_ms, times, positions[:, k]) for k in range(3)]
@@ -139,8 +144,10 @@ def line_points(path_m: F64, distance_m: float = DEFAULT_DISTANCE_M) -> tuple[F6
     length = float(along[-1])
     steps = round(length / distance_m - 0.5)
     if not 2 <= steps <= _MAX_POINTS:
-        raise TrackError(f"The path is {length:.1f} m long, expected between {2.5 * distance_m:g} m and "
-                         f"{_MAX_POINTS * distance_m:g} m. Choose a ghost that drives the track.")
+        raise TrackError(
+            f"The path is {length:.1f} m long, expected between {2.5 * distance_m:g} m and "
+            f"{_MAX_POINTS * distance_m:g} m. Choose a ghost that drives the track."
+        )
     step_m = length / (steps + 0.5)
     at = np.arange(steps + 1) * step_m
     inner = np.stack([np.interp(at, along, path_m[:, k]) for k in range(3)], axis=1)
@@ -175,5 +182,6 @@ def _load_info(path: Path, points: F64) -> LineInfo:
     try:
         return LineInfo(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise TrackError(f"{path} does not describe a reference line ({error}). Delete it, the line stays usable.") \
-            from error
+        raise TrackError(
+            f"{path} does not describe a reference line ({error}). Delete it, the line stays usable."
+        ) from error

@@ -25,7 +25,6 @@ MAX_STATES = 200_000
 """States after which the search gives up: a hostile map must end in a sentence, not in a hang."""
 
 
-
 @dataclass(frozen=True)
 class Doorway:
     """A place between two blocks, passed in a direction: leaving towards ``heading`` on a surface of kind ``clip``."""
@@ -143,11 +142,16 @@ class RouteSearch:
         seen = 0
         for _, taken in best:
             seen |= taken
-        missing = [f"{b.block.name} at ({b.block.x}, {b.block.y}, {b.block.z})" for n, b in enumerate(self._gates)
-                   if not seen >> n & 1]
+        missing = [
+            f"{b.block.name} at ({b.block.x}, {b.block.y}, {b.block.z})"
+            for n, b in enumerate(self._gates)
+            if not seen >> n & 1
+        ]
         goal = f"checkpoint {missing[0]}" if missing else "a finish after all checkpoints"
-        return (f"No connected road leads from the start to {goal} (searched {len(best)} places). "
-                "The track has jumps or blocks whose exits are unknown: give the path of a ghost as reference line.")
+        return (
+            f"No connected road leads from the start to {goal} (searched {len(best)} places). "
+            "The track has jumps or blocks whose exits are unknown: give the path of a ghost as reference line."
+        )
 
     def _through(self, doorway: Doorway) -> Iterator[_Way]:
         for block, entry in self._entered(doorway):

@@ -172,8 +172,9 @@ def wall(start: tuple[float, float], end: tuple[float, float], bottom_m: float, 
     return quad(corners, finish)
 
 
-def box(low: tuple[float, float, float], high: tuple[float, float, float], finish: Finish, *,
-        collidable: bool = True) -> list[Patch]:
+def box(
+    low: tuple[float, float, float], high: tuple[float, float, float], finish: Finish, *, collidable: bool = True
+) -> list[Patch]:
     """Return the six faces of an upright box."""
     (x0, y0, z0), (x1, y1, z1) = low, high
     v = np.array([[x, y, z] for x in (x0, x1) for y in (y0, y1) for z in (z0, z1)], np.float64)

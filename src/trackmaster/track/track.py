@@ -71,13 +71,15 @@ class Track:
         if challenge.environment != "Stadium":
             raise TrackError(
                 f"The map {challenge.name!r} belongs to the environment {challenge.environment!r}; only Stadium maps "
-                "have known blocks. Choose a Stadium (TrackMania Nations Forever) map.")
+                "have known blocks. Choose a Stadium (TrackMania Nations Forever) map."
+            )
         placed, coverage = place_blocks(challenge.blocks)
         if coverage.unknown and not allow_unknown:
             raise TrackError(
                 f"The map {challenge.name!r} has {sum(coverage.unknown.values())} drivable blocks without known "
                 f"geometry: {coverage.describe_unknown()}. Choose another map, or allow unknown blocks to leave them "
-                "out (cars will fall where they stand).")
+                "out (cars will fall where they stand)."
+            )
         start = _start_pose(placed, challenge.name)
         triggers = _triggers(placed, challenge.name)
         return cls(
@@ -120,8 +122,9 @@ def _start_pose(placed: Sequence[PlacedBlock], name: str) -> Pose:
     starts = [item for item in placed if item.spec.spawn is not None]
     if len(starts) != 1:
         found = f"{len(starts)} start blocks" if starts else "no start block"
-        raise TrackError(f"The map {name!r} has {found}, expected exactly one. "
-                         "Such a map cannot be raced: leave it out.")
+        raise TrackError(
+            f"The map {name!r} has {found}, expected exactly one. Such a map cannot be raced: leave it out."
+        )
     item = starts[0]
     spawn = item.spec.spawn
     assert spawn is not None
@@ -131,8 +134,9 @@ def _start_pose(placed: Sequence[PlacedBlock], name: str) -> Pose:
 def _triggers(placed: Sequence[PlacedBlock], name: str) -> tuple[Trigger, ...]:
     triggers = [_trigger(item) for item in placed if item.spec.waypoint is not None]
     if not any(t.kind is TriggerKind.FINISH for t in triggers):
-        raise TrackError(f"The map {name!r} has no finish block, expected at least one. "
-                         "Such a map cannot be raced: leave it out.")
+        raise TrackError(
+            f"The map {name!r} has no finish block, expected at least one. Such a map cannot be raced: leave it out."
+        )
     return tuple(sorted(triggers, key=lambda t: (t.kind, t.block_index)))
 
 
@@ -154,4 +158,3 @@ def _line_of(ghost: Ghost | None) -> ReferenceLine | None:
     if ghost.samples is None or ghost.race_time_ms is None:
         raise TrackError("The ghost has no samples or did not finish; a reference line needs a finished drive.")
     return build_reference_line(ghost.samples, ghost.race_time_ms)
-

@@ -109,8 +109,12 @@ _GRASS_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 1.0, 1.0 + 
 _SLOPE_UP = "-z@0,1,0:P +z@0,2,0:P"
 
 
-def _flat(surfaces: Surfaces, exits: tuple[Exit, ...] = _FOUR_WAYS, evidence: Evidence = Evidence.MEASURED,
-          waypoint: Waypoint | None = None) -> BlockSpec:
+def _flat(
+    surfaces: Surfaces,
+    exits: tuple[Exit, ...] = _FOUR_WAYS,
+    evidence: Evidence = Evidence.MEASURED,
+    waypoint: Waypoint | None = None,
+) -> BlockSpec:
     return BlockSpec("platform", surfaces, exits=exits, evidence=evidence, waypoint=waypoint)
 
 
@@ -120,8 +124,13 @@ def _nothing(_site: Site) -> list[Patch]:
 
 
 def _slope_block(rise: Rise, exits: str) -> BlockSpec:
-    return BlockSpec("platform slope", slope(rise), exits=exits_of(exits), evidence=Evidence.MEASURED,
-                     middle=rises.raised(rise, m.PLATFORM_TOP_M))
+    return BlockSpec(
+        "platform slope",
+        slope(rise),
+        exits=exits_of(exits),
+        evidence=Evidence.MEASURED,
+        middle=rises.raised(rise, m.PLATFORM_TOP_M),
+    )
 
 
 PLATFORMS: dict[str, BlockSpec] = {

@@ -35,16 +35,39 @@ _DOWN = "+z@0,0,0:R -z@0,1,0:R"
 _DOWNWARDS = rises.backwards(rises.SLOPE_STRAIGHT)
 
 
-def _road(surfaces: Surfaces, exits: str, evidence: Evidence = MEASURED, *, size: tuple[int, int] = (1, 1),
-          waypoint: Waypoint | None = None, spawn: Spawn | None = None) -> BlockSpec:
-    return BlockSpec("road", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint,
-                     spawn=spawn)
+def _road(
+    surfaces: Surfaces,
+    exits: str,
+    evidence: Evidence = MEASURED,
+    *,
+    size: tuple[int, int] = (1, 1),
+    waypoint: Waypoint | None = None,
+    spawn: Spawn | None = None,
+) -> BlockSpec:
+    return BlockSpec(
+        "road", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint, spawn=spawn
+    )
 
 
-def _slope(rise: Rise, exits: str, evidence: Evidence = MEASURED, *, surface: Finish = ASPHALT, base_m: float = 0.0,
-           size: tuple[int, int] = (1, 1), waypoint: Waypoint | None = None) -> BlockSpec:
-    return BlockSpec("road slope", slope(rise, surface, base_m=base_m), size=size, exits=exits_of(exits),
-                     evidence=evidence, waypoint=waypoint, middle=rises.raised(rise, base_m + m.ROAD_SURFACE_M))
+def _slope(
+    rise: Rise,
+    exits: str,
+    evidence: Evidence = MEASURED,
+    *,
+    surface: Finish = ASPHALT,
+    base_m: float = 0.0,
+    size: tuple[int, int] = (1, 1),
+    waypoint: Waypoint | None = None,
+) -> BlockSpec:
+    return BlockSpec(
+        "road slope",
+        slope(rise, surface, base_m=base_m),
+        size=size,
+        exits=exits_of(exits),
+        evidence=evidence,
+        waypoint=waypoint,
+        middle=rises.raised(rise, base_m + m.ROAD_SURFACE_M),
+    )
 
 
 ROAD_MAIN: dict[int, BlockSpec] = {
@@ -61,17 +84,19 @@ _DIAGONALS = {
     f"StadiumRoadMainGTDiag{length}x{across}{'Mirror' if mirrored else ''}": _road(
         diagonal(length, across, mirrored=mirrored),
         f"+z@0,0,{length - 1}:R -z@{across - 1},0,0:R" if mirrored else f"-z@0,0,0:R +z@{across - 1},0,{length - 1}:R",
-        ASSUMED, size=(across, length))
+        ASSUMED,
+        size=(across, length),
+    )
     for length, across in ((2, 2), (3, 2), (4, 3))
     for mirrored in (False, True)
 }
 
 ROADS: dict[str, BlockSpec] = {
-    "StadiumRoadMainStartLine": _road(
-        start_line, "+z@0,0,0:R", spawn=Spawn(m.START_BEHIND_M, m.START_HEIGHT_M)),
+    "StadiumRoadMainStartLine": _road(start_line, "+z@0,0,0:R", spawn=Spawn(m.START_BEHIND_M, m.START_HEIGHT_M)),
     "StadiumRoadMainFinishLine": _road(finish_line, "-z@0,0,0:R", waypoint=FINISH),
     "StadiumRoadMainStartFinishLine": _road(
-        straight(), _THROUGH, waypoint=FINISH, spawn=Spawn(m.START_FINISH_BEHIND_M, m.START_FINISH_HEIGHT_M)),
+        straight(), _THROUGH, waypoint=FINISH, spawn=Spawn(m.START_FINISH_BEHIND_M, m.START_FINISH_HEIGHT_M)
+    ),
     "StadiumRoadMainCheckpoint": _road(straight(), _THROUGH, waypoint=CHECKPOINT),
     "StadiumRoadMainTurbo": _road(straight(TURBO), _THROUGH),
     "StadiumRoadMainTurboRoulette": _road(straight(ROULETTE), _THROUGH),
@@ -97,7 +122,11 @@ ROADS: dict[str, BlockSpec] = {
     "StadiumRoadMainTurboRouletteUp": _slope(rises.SLOPE_STRAIGHT, _UP, surface=ROULETTE),
     "StadiumRoadMainTurboRouletteDown": _slope(_DOWNWARDS, _DOWN, surface=ROULETTE),
     "StadiumPlatformToRoadMain": BlockSpec(
-        "platform", platform_to_road, exits=exits_of("+z@0,1,0:R -z@0,1,0:P"), evidence=MEASURED,
-        middle=rises.raised(rises.PLATFORM_TO_ROAD, m.PLATFORM_TOP_M)),
+        "platform",
+        platform_to_road,
+        exits=exits_of("+z@0,1,0:R -z@0,1,0:P"),
+        evidence=MEASURED,
+        middle=rises.raised(rises.PLATFORM_TO_ROAD, m.PLATFORM_TOP_M),
+    ),
 }
 """Roads that have one form only."""

@@ -202,8 +202,13 @@ def _junction_outline(open_sides: frozenset[int]) -> tuple[F64, list[Path]]:
 def _fillet(sx: int, sz: int) -> Path:
     """Return the rounded edge between two open sides, around the corner of the cell."""
     toward_center = math.atan2(-sz, -sx)
-    return arc_path((_MIDDLE + 16 * sx, _MIDDLE + 16 * sz), 16 - m.ASPHALT_HALF_WIDTH_M,
-                    toward_center - math.pi / 4, toward_center + math.pi / 4, 6)
+    return arc_path(
+        (_MIDDLE + 16 * sx, _MIDDLE + 16 * sz),
+        16 - m.ASPHALT_HALF_WIDTH_M,
+        toward_center - math.pi / 4,
+        toward_center + math.pi / 4,
+        6,
+    )
 
 
 def _corner(sx: int, sz: int, *, x_open: bool, z_open: bool) -> tuple[float, float]:

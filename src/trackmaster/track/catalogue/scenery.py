@@ -5,22 +5,71 @@ catalogue does not know counts as drivable and is named when a map is refused.
 """
 
 _CLIPS = ("GrassClip", "WaterClip")
-_TUBES = ("Tube", "TubePillar", "TubePillarBranch", "TubePillarCap", "TubeV1", "TubeV4", "TubeV8",
-          "TubeRoadLightSystem", "TubeRoadSoundSystem")
-_INFLATABLES = ("InflatableAdvert", "InflatableCactus", "InflatableCastle", "InflatableCastleBig",
-                "InflatableCastleDoor", "InflatablePalmTree", "InflatablePillar", "InflatableSnowTree",
-                "InflatableSupport", "InflatableTube")
-_FABRICS = ("FabricCornerIn", "FabricCornerOut", "FabricCross1x1", "FabricCross3x3", "FabricCross3x3Screen",
-            "FabricPillarAir", "FabricPillarAirScreen", "FabricPillarCornerInAir", "FabricPillarCornerOut",
-            "FabricStraight1x1")
-_SCULPTURES = ("SculptA", "SculptArchRingEnd", "SculptArchRingEndMirror", "SculptArchRingStart",
-               "SculptArchRingStartMirror", "SculptB", "SculptC", "SculptBridgePillar", "SculptBridgePillarMirror",
-               "SculptBridgeSlopeEnd", "SculptBridgeSlopeEndMirror", "SculptBridgeSlopeStart",
-               "SculptBridgeSlopeStartMirror", "SculptBridgeStraight", "SculptBridgeStraightSmall",
-               "SculptBridgeSuspendSlope2", "SculptBridgeSuspendSlope2Mirror", "SculptBridgeSuspendSlopeEnd",
-               "SculptBridgeSuspendSlopeEndMirror")
-_STADIUM = ("Airship", "ControlCameraPub", "ControlLight", "ControlLightBase", "DirtDeadendDoor", "DirtDeadendSpot",
-            "DirtDeadendTent1")
+_TUBES = (
+    "Tube",
+    "TubePillar",
+    "TubePillarBranch",
+    "TubePillarCap",
+    "TubeV1",
+    "TubeV4",
+    "TubeV8",
+    "TubeRoadLightSystem",
+    "TubeRoadSoundSystem",
+)
+_INFLATABLES = (
+    "InflatableAdvert",
+    "InflatableCactus",
+    "InflatableCastle",
+    "InflatableCastleBig",
+    "InflatableCastleDoor",
+    "InflatablePalmTree",
+    "InflatablePillar",
+    "InflatableSnowTree",
+    "InflatableSupport",
+    "InflatableTube",
+)
+_FABRICS = (
+    "FabricCornerIn",
+    "FabricCornerOut",
+    "FabricCross1x1",
+    "FabricCross3x3",
+    "FabricCross3x3Screen",
+    "FabricPillarAir",
+    "FabricPillarAirScreen",
+    "FabricPillarCornerInAir",
+    "FabricPillarCornerOut",
+    "FabricStraight1x1",
+)
+_SCULPTURES = (
+    "SculptA",
+    "SculptArchRingEnd",
+    "SculptArchRingEndMirror",
+    "SculptArchRingStart",
+    "SculptArchRingStartMirror",
+    "SculptB",
+    "SculptC",
+    "SculptBridgePillar",
+    "SculptBridgePillarMirror",
+    "SculptBridgeSlopeEnd",
+    "SculptBridgeSlopeEndMirror",
+    "SculptBridgeSlopeStart",
+    "SculptBridgeSlopeStartMirror",
+    "SculptBridgeStraight",
+    "SculptBridgeStraightSmall",
+    "SculptBridgeSuspendSlope2",
+    "SculptBridgeSuspendSlope2Mirror",
+    "SculptBridgeSuspendSlopeEnd",
+    "SculptBridgeSuspendSlopeEndMirror",
+)
+_STADIUM = (
+    "Airship",
+    "ControlCameraPub",
+    "ControlLight",
+    "ControlLightBase",
+    "DirtDeadendDoor",
+    "DirtDeadendSpot",
+    "DirtDeadendTent1",
+)
 
 SCENERY = frozenset(f"Stadium{name}" for name in _CLIPS + _TUBES + _INFLATABLES + _FABRICS + _SCULPTURES + _STADIUM)
 """Block names without collision."""

@@ -33,7 +33,6 @@ class Clip(Enum):
         tilts = {Clip.TILT_LEFT, Clip.TILT_RIGHT}
         return {self, other} == tilts if self in tilts else self is other
 
-
     @property
     def surface_m(self) -> float:
         """Height of the driving surface over the floor of the exit's cell."""
