@@ -95,7 +95,7 @@ def bench_replays(replays: list[Path], rounds: int) -> float | None:
     if not ratios:
         print("ratio: pygbx is not installed, nothing to compare with")
         return None
-    print(f"ratio to pygbx: median {statistics.median(ratios):.1f}x over {len(ratios)} replays, least {min(ratios):.1f}x")
+    print(f"ratio to pygbx: median {statistics.median(ratios):.1f}x over {len(ratios)}, least {min(ratios):.1f}x")
     return statistics.median(ratios)
 
 

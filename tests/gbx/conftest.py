@@ -1,7 +1,9 @@
 """Small maps, ghosts and replays of our own, made by the writers; real files come through ``corpus_dir``."""
 
+import csv
 import dataclasses
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +172,34 @@ def ghost() -> gbx.Ghost:
 def replay_bytes() -> bytes:
     """A short run on the small map as a file."""
     return gbx.write_replay(gbx.write_challenge(make_map()), make_ghost())
+
+
+@pytest.fixture(scope="session")
+def manifest(corpus_dir: Path) -> list[dict[str, str]]:
+    """Rows of the list of real files."""
+    with (corpus_dir / "MANIFEST.tsv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+@pytest.fixture(scope="session")
+def real_files(corpus_dir: Path, manifest: list[dict[str, str]]) -> list[tuple[dict[str, str], Path]]:
+    """Real files that the list says can be read, with their rows."""
+    return [(row, corpus_dir / row["path"]) for row in manifest if row["parse"] == "ok"]
+
+
+@pytest.fixture(scope="session")
+def real_maps(real_files: list[tuple[dict[str, str], Path]]) -> list[tuple[str, bytes, gbx.Challenge]]:
+    """Real TMF and TMU maps: name, bytes, content."""
+    paths = [path for row, path in real_files if row["file_class"] == "Challenge" and row["game"] in ("TMF", "TMU")]
+    return [(path.name, path.read_bytes(), gbx.read_challenge(path)) for path in paths]
+
+
+@pytest.fixture(scope="session")
+def real_runs(real_files: list[tuple[dict[str, str], Path]]) -> list[tuple[str, gbx.Ghost]]:
+    """Ghosts of real replays and of the clips of real maps, by game and file name."""
+    runs = []
+    for row, path in real_files:
+        found = gbx.read(path)
+        ghosts = found.clip_ghosts if isinstance(found, gbx.Challenge) else found.ghosts
+        runs += [(f"{row['game']} {path.name}", ghost) for ghost in ghosts]
+    return runs

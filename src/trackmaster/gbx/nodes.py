@@ -92,11 +92,9 @@ class BodyReader(ByteReader):
         """Read the file's main node, which has no number, and make sure that it fills the body.
 
         Raises:
-            GbxError: the class is unknown here, or the bytes contradict the format.
+            GbxError: the bytes contradict the format.
         """
-        node_type = self.registry.get(class_id)
-        if node_type is None:
-            self.fail(f"the file holds a {class_name(class_id)}, expected a map, replay or ghost", advice=UNSUPPORTED)
+        node_type = self.registry[class_id]
         node = node_type.make(class_id)
         self._chunks(node_type.chunks, node, class_id)
         self.finish("the last node")
@@ -212,5 +210,5 @@ def _advice(chunk_id: int) -> str:
     """A known class means a later game; anything else is more likely damage."""
     engine = chunk_id & CLASS_MASK
     if engine >> 24 in (0x03, 0x24, 0x2E, 0x09, 0x0A):
-        return f"Either the file is damaged, or it was saved by a later game: {UNSUPPORTED}"
+        return f"Either the file is damaged, or it was saved by another game: {UNSUPPORTED}"
     return "The file is damaged: delete it and download or save it again"

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from trackmaster.gbx import limits
 from trackmaster.gbx.build import Builder
-from trackmaster.gbx.classes import CHALLENGE, REPLAY, class_name
+from trackmaster.gbx.classes import CHALLENGE, GHOST, REPLAY, class_name
 from trackmaster.gbx.container import HEADER_START, read_body, read_shell
 from trackmaster.gbx.errors import UNSUPPORTED, GbxError
 from trackmaster.gbx.headers import read_file_header
@@ -114,8 +114,10 @@ def _header_bytes(stream: BinaryIO) -> bytes:
 
 def _read(data: bytes, file: str, path: Path | None, *, is_embedded: bool) -> Replay | Challenge | Ghost:
     shell = read_shell(data, file)
-    if is_embedded and shell.class_id != CHALLENGE:
-        raise GbxError(file, "the embedded file is no map")
+    if shell.class_id not in ((CHALLENGE,) if is_embedded else (CHALLENGE, REPLAY, GHOST)):
+        kind = class_name(shell.class_id)
+        wanted = "map" if is_embedded else "map, replay or ghost"
+        raise GbxError(file, f"the file holds a {kind}, expected a {wanted}", advice=UNSUPPORTED, offset=9)
     # The header comes first: it is where files of later games say so in plain numbers.
     header = read_file_header(data, shell, file) if shell.class_id in (CHALLENGE, REPLAY) else None
     reader = BodyReader(read_body(data, shell, file), file, REGISTRY)
@@ -129,8 +131,5 @@ def _read(data: bytes, file: str, path: Path | None, *, is_embedded: bool) -> Re
         inner = _read(node.map_bytes, f"{file} (embedded map)", None, is_embedded=True) if node.map_bytes else None
         challenge = inner if isinstance(inner, Challenge) else None
         return builder.replay(node, header if isinstance(header, ReplayHeader) else ReplayHeader(), challenge, path)
-    if isinstance(node, GhostNode):
-        return builder.ghost(node)
-    return reader.fail(
-        f"the file holds a {class_name(shell.class_id)}, expected a map, replay or ghost", advice=UNSUPPORTED
-    )
+    assert isinstance(node, GhostNode), "the class was checked above"
+    return builder.ghost(node)
