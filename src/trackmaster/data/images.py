@@ -83,11 +83,16 @@ def _decode(content: bytes, width: int, height: int, path: Path) -> NDArray[np.u
 
 
 def _reduction(content: bytes, width: int, height: int) -> int:
-    """Largest factor that a JPEG can be shrunk by while decoding without falling below the wanted size."""
+    """Largest factor that a JPEG can be shrunk by while decoding without falling below the wanted size.
+
+    Only factors that divide both sides: otherwise the decoder pads the last pixel, which would stretch the picture.
+    """
     size = jpeg_size(content)
     if size is None:
         return 1
-    return next((f for f in (8, 4, 2) if -(-size[0] // f) >= width and -(-size[1] // f) >= height), 1)
+    columns, rows = size
+    fitting = (f for f in (8, 4, 2) if columns % f == 0 == rows % f and columns >= f * width and rows >= f * height)
+    return next(fitting, 1)
 
 
 def _gray_array(path: Path) -> NDArray[np.uint8]:

@@ -17,8 +17,8 @@ StackMode = Literal["channel", "concat"]
 
 RL_CONFIG_DEFAULT = Path("config_files/rl/config_default.yaml")
 _FLAT_FLAGS = (
-    "tensorboard", "tensorboard_dir", "csv_logger", "csv_dir", "checkpoint_dir", "save_top_k", "early_stopping",
-    "patience", "accelerator", "precision", "log_every_n_steps", "deterministic", "profiler",
+    "tensorboard", "tensorboard-dir", "csv-logger", "csv-dir", "checkpoint-dir", "save-top-k", "early-stopping",
+    "patience", "accelerator", "precision", "log-every-n-steps", "deterministic", "profiler",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class PretrainConfig(Settings):
     """Visual pre-training: which frames, which objective, for how long."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PRETRAIN_", cli_shortcuts={f"lightning.{name}": name.replace("_", "-") for name in _FLAT_FLAGS}
+        env_prefix="PRETRAIN_", cli_shortcuts={f"lightning.{name}": name for name in _FLAT_FLAGS}
     )
     default_yaml: ClassVar[tuple[str, ...]] = (
         "config_files/pretrain_config.yaml",

@@ -78,7 +78,8 @@ def train_lightning(session: Session, checkpoint: Path | None = None) -> None:
         TrainingStoppedError: a stop was asked for.
     """
     options = session.config.lightning
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Its notes about devices and tips would drown ours; the profiler reports through the same logger.
+    logging.getLogger("lightning.pytorch").setLevel(logging.INFO if options.profiler else logging.WARNING)
     with warnings.catch_warnings():
         # Lightning passes torch a scheduler argument that torch is about to rename; nothing of ours is concerned.
         warnings.simplefilter("ignore", FutureWarning)
