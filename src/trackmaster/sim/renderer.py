@@ -18,7 +18,7 @@ Mode = Literal["gray", "bgra"]
 NEAR_M = 0.2
 """Nothing closer to the eye is drawn."""
 
-DRAW_DISTANCE_M = 160.0
+DRAW_DISTANCE_M = 250.0
 """Default reach; haze is complete there, so nothing pops up."""
 
 CUDA_TILE_PX = 16

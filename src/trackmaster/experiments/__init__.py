@@ -1,0 +1,1 @@
+"""Experiments end to end, and the page that reports them."""
