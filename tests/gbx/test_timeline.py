@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trackmaster import gbx
 from trackmaster.gbx.events import EVENT_DTYPE
 
-EXAMPLES = settings(max_examples=120, deadline=None)
+EXAMPLES = settings(max_examples=300, deadline=None)
 NAMES = ("_FakeIsRaceRunning", "Accelerate", "Brake", "SteerLeft", "SteerRight", "Steer", "Gas", "Respawn", "Horn")
 DIGITAL = {"Accelerate", "Brake", "SteerLeft", "SteerRight", "Respawn", "Horn", "_FakeIsRaceRunning"}
 DURATION_MS = 400
@@ -181,6 +181,13 @@ def test_a_short_respawn_tap_is_still_seen() -> None:
     timeline = gbx.InputTimeline.from_events(events((101, "Respawn", 1), (102, "Respawn", 0)), 200)
     assert np.flatnonzero(timeline.keys_u8 & 16).tolist() == [10]
     assert timeline.respawn_presses.sum() == 1
+
+
+def test_two_respawns_within_a_tick_both_count() -> None:
+    rows = [(101, "Respawn", 1), (103, "Respawn", 0), (105, "Respawn", 1), (130, "Respawn", 0)]
+    timeline = gbx.InputTimeline.from_events(events(*rows), 200)
+    assert timeline.respawn_presses[10] == 2
+    assert np.flatnonzero(timeline.keys_u8 & 16).tolist() == [10, 11]
 
 
 def test_from_actions_holds_each_action_for_its_ticks() -> None:

@@ -130,17 +130,21 @@ def _start_at_zero(commands: list[Command]) -> list[Command]:
 
 def _stretch_respawns(commands: list[Command]) -> list[Command]:
     """Hold every Respawn press for at least one tick: a shorter one would vanish between two callbacks."""
+    release: Command | None = None
     pressed_at: int | None = None
     result = []
     for command in commands:
         if command.control is not Control.RESPAWN:
             result.append(command)
         elif command.value:
-            pressed_at = command.time_ms
+            if release is not None and release.time_ms <= command.time_ms:
+                result.append(release)
+            release, pressed_at = None, command.time_ms
             result.append(command)
         elif pressed_at is not None:
-            result.append(command._replace(time_ms=max(command.time_ms, pressed_at + TICK_MS)))
-            pressed_at = None
+            release, pressed_at = command._replace(time_ms=max(command.time_ms, pressed_at + TICK_MS)), None
+    if release is not None:
+        result.append(release)
     return sorted(result, key=lambda c: c.time_ms)
 
 

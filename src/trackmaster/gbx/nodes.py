@@ -6,7 +6,7 @@ stepped over; any other unknown chunk ends the reading, because nobody can know 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from trackmaster.gbx import limits
@@ -17,6 +17,7 @@ from trackmaster.gbx.reader import ByteReader
 
 END_OF_NODE = 0xFACADE01
 SKIPPABLE = 0x534B4950
+SKIPPABLE_MARK = b"PIKS"
 LIST_VERSION = 10
 
 ChunkReader = Callable[["BodyReader", Any], None]
@@ -38,27 +39,13 @@ class SkippedNode:
     class_id: int
 
 
-@dataclass(slots=True)
-class Trace:
-    """Where ids and node numbers stand in a body, so that parts can be cut out and the rest renumbered.
-
-    Attributes:
-        ids: (offset, end, text, word) of each id in reading order; ``word`` is as stored.
-        nodes: (offset, number, is_definition) of each node reference.
-        spans: offset range of the references that a reader function marked by name.
-        is_nested: whether ids or nodes stand inside a chunk that says its size, which would then be wrong.
-    """
-
-    ids: list[tuple[int, int, str, int]] = field(default_factory=list)
-    nodes: list[tuple[int, int, bool]] = field(default_factory=list)
-    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
-    is_nested: bool = False
-
-
 class BodyReader(ByteReader):
     """Reads the node tree of one body with its own id dictionary and node numbers."""
 
-    __slots__ = ("chunk_ids", "depth", "external", "node_count", "nodes", "registry", "trace", "unpack_budget")
+    may_batch = True
+    """Whether chunk readers may read many ids at once, past ``id``."""
+
+    __slots__ = ("depth", "external", "node_count", "nodes", "registry", "unpack_budget")
 
     def __init__(
         self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body"
@@ -69,24 +56,10 @@ class BodyReader(ByteReader):
         self.registry = registry
         self.nodes: dict[int, object] = {}
         self.depth = 0
-        self.chunk_ids: list[int] = []
-        self.trace: Trace | None = None
         self.unpack_budget = limits.GHOST_BYTES
 
-    def id(self) -> str:
-        """Read an id; note its place if the body is being traced."""
-        trace = self.trace
-        if trace is None:
-            return super().id()
-        if self.ids is None:
-            self.pos += 4
-            start = self.pos
-            self.pos -= 4
-        else:
-            start = self.pos
-        text = super().id()
-        trace.ids.append((start, self.pos, text, int.from_bytes(self.data[start : start + 4], "little")))
-        return text
+    def mark(self, name: str, start: int) -> None:
+        """Note where a field stood; only of interest to a reader that traces."""
 
     def main_node(self, class_id: int) -> object:
         """Read the file's main node, which has no number, and make sure that it fills the body.
@@ -112,23 +85,16 @@ class BodyReader(ByteReader):
         start = self.pos
         number = self.i32()
         if number == -1:
-            self._note(start, number, is_definition=False)
             return None
         if number in self.nodes:
-            self._note(start, number, is_definition=False)
             found = self.nodes[number]
         elif number in self.external:
             self.fail(f"node {number} lies in another file, which this reader does not open", at=start)
         else:
-            self._note(start, number, is_definition=True)
             found = self._new_node(number, start)
         if not isinstance(found, expected):
             self.fail(f"node {number} is a {_describe(found)}, expected a {expected.__name__}", at=start)
         return found
-
-    def _note(self, start: int, number: int, *, is_definition: bool) -> None:
-        if self.trace is not None:
-            self.trace.nodes.append((start, number, is_definition))
 
     def _new_node(self, number: int, start: int) -> object:
         if not 1 <= number < self.node_count:
@@ -161,24 +127,26 @@ class BodyReader(ByteReader):
         return found
 
     def _chunks(self, readers: Mapping[int, ChunkReader], node: object, class_id: int) -> None:
+        data, end = self.data, self.end
         while True:
             start = self.pos
             chunk_id = self.u32()
             if chunk_id == END_OF_NODE:
                 return
-            chunk_id = modern_id(chunk_id)
-            self.chunk_ids.append(chunk_id)
             read = readers.get(chunk_id)
-            if self.pos + 8 <= self.end and self.data[self.pos : self.pos + 4] == b"PIKS":
+            if read is None:
+                chunk_id = modern_id(chunk_id)
+                read = readers.get(chunk_id)
+            if start + 12 <= end and data[start + 4 : start + 8] == SKIPPABLE_MARK:
                 self._skippable(read, node, chunk_id)
-            elif read is None:
+            elif read is not None:
+                read(self, node)
+            else:
                 self.fail(
                     f"chunk {chunk_id:#010x} in a {class_name(class_id)} is not known here and does not say its size",
                     advice=_advice(chunk_id),
                     at=start,
                 )
-            else:
-                read(self, node)
 
     def _skippable(self, read: ChunkReader | None, node: object, chunk_id: int) -> None:
         self.pos += 4
@@ -193,11 +161,7 @@ class BodyReader(ByteReader):
             self.pos = end
             return
         self.end = end
-        trace = self.trace
-        seen = 0 if trace is None else len(trace.ids) + len(trace.nodes)
         read(self, node)
-        if trace is not None and len(trace.ids) + len(trace.nodes) > seen:
-            trace.is_nested = True
         self.finish(f"chunk {chunk_id:#010x}")
         self.end = outer
 

@@ -16,6 +16,7 @@ NEW_ID = 0x40000000
 UID_ID = 0x80000000
 EMPTY_ID = 0xFFFFFFFF
 ID_VERSION = 3
+ID_INDEX = 0x3FFFFFFF
 
 
 class Ident(NamedTuple):
@@ -178,23 +179,22 @@ class ByteReader:
                 self.fail(f"the id dictionary has version {version}, expected {ID_VERSION}", at=self.pos - 4)
             ids = self.ids = []
         word = self.u32()
-        kind = word >> 30
-        if kind in (1, 2):
-            index = word & 0x3FFFFFFF
-            if index == 0:
-                if len(ids) >= limits.IDS:
-                    self.fail(f"more than {limits.IDS} ids are defined", at=self.pos - 4)
-                text = self.string()
-                ids.append(text)
-                return text
-            if index > len(ids):
-                self.fail(f"id number {index} is used, but only {len(ids)} are defined so far", at=self.pos - 4)
-            return ids[index - 1]
         if word == EMPTY_ID:
             return ""
+        kind, index = word >> 30, word & ID_INDEX
         if kind == 0:
             return str(word)
-        return self.fail(f"{word:#010x} is no id", at=self.pos - 4)
+        if kind == 3:
+            self.fail(f"{word:#010x} is no id", at=self.pos - 4)
+        if index == 0:
+            if len(ids) >= limits.IDS:
+                self.fail(f"more than {limits.IDS} ids are defined", at=self.pos - 4)
+            text = self.string()
+            ids.append(text)
+            return text
+        if index > len(ids):
+            self.fail(f"id number {index} is used, but only {len(ids)} are defined so far", at=self.pos - 4)
+        return ids[index - 1]
 
     def ident(self) -> Ident:
         """Read the three ids that name a thing."""

@@ -3,9 +3,9 @@
 from trackmaster.gbx.classes import CHALLENGE, class_name
 from trackmaster.gbx.container import read_body, read_shell
 from trackmaster.gbx.errors import GbxError
-from trackmaster.gbx.nodes import BodyReader, Trace
 from trackmaster.gbx.reader import EMPTY_ID
 from trackmaster.gbx.registry import REGISTRY
+from trackmaster.gbx.trace import Trace, TracingReader
 from trackmaster.gbx.writer import pack_body
 
 ALL_CLIPS = "clips"
@@ -34,8 +34,8 @@ def strip_intro_clips(map_bytes: bytes, *, only_intro: bool = False, name: str =
     if shell.class_id != CHALLENGE:
         raise GbxError(name, f"the file holds a {class_name(shell.class_id)}, expected a map", advice="Give a map")
     body = read_body(map_bytes, shell, name)
-    reader = BodyReader(body, name, REGISTRY)
-    trace = reader.trace = Trace()
+    reader = TracingReader(body, name, REGISTRY)
+    trace = reader.trace
     reader.main_node(shell.class_id)
     span = trace.spans.get(INTRO if only_intro else ALL_CLIPS)
     if span is None or set(body.data[span[0] : span[1]]) == {0xFF}:

@@ -236,7 +236,9 @@ class _State:
     def changes(self, wanted: tuple[int, ...], presses: int, time_ms: int) -> list[Command]:
         """Return commands of one callback that lead from this state to ``wanted``."""
         keys, axes, is_axis = wanted[0], wanted[1:3], wanted[3:5]
-        group = [Command(time_ms, Control.RESPAWN, value) for value in self._respawn_strokes(keys, presses)]
+        group = [Command(time_ms, Control.RESPAWN, 1)] * presses
+        if self.keys & ~keys & RESPAWN:
+            group.append(Command(time_ms, Control.RESPAWN, 0))
         group += [Command(time_ms, Control(bit), keys >> bit & 1) for bit in range(4) if (keys ^ self.keys) >> bit & 1]
         for axis, control in ((0, Control.STEER), (1, Control.GAS)):
             pair = (Control.LEFT, Control.RIGHT) if axis == 0 else (Control.ACCELERATE, Control.BRAKE)
@@ -250,16 +252,6 @@ class _State:
             if by_axis:
                 group.append(Command(time_ms, control, axes[axis]))
         return group
-
-    def _respawn_strokes(self, keys: int, presses: int) -> list[int]:
-        strokes = []
-        is_held = bool(self.keys & RESPAWN)
-        for _ in range(presses):
-            strokes += [0, 1] if is_held else [1]
-            is_held = True
-        if is_held and not keys & RESPAWN:
-            strokes.append(0)
-        return strokes
 
 
 def _spread(
