@@ -63,7 +63,8 @@ class CaptureSummary:
     def sentence(self) -> str:
         """Return the last line of a run."""
         speed = self.frames / self.wall_s if self.wall_s > 0 else 0.0
-        parts = [f"{len(self.captured)} replays captured ({self.frames} frames, {speed:.0f}/s)"]
+        count = len(self.captured)
+        parts = [f"{count} replay{'' if count == 1 else 's'} captured ({self.frames} frames, {speed:.0f}/s)"]
         if self.skipped:
             parts.append(f"{self.skipped} were there already")
         rejects = len(self.rejected) + self.known_rejects

@@ -1,0 +1,41 @@
+"""A straight track, a run on it with curves of the steering wheel, and both as a real replay file."""
+
+import numpy as np
+import pytest
+
+from trackmaster import gbx
+from trackmaster.game import SimulatorGame, record_ghost
+from trackmaster.gbx import Challenge, Ghost, InputTimeline
+from trackmaster.track import Track
+from trackmaster.track.layout import RoadLayout
+
+KEYS = np.full(800, 1, np.uint8)
+KEYS[100:120] |= 4
+KEYS[120:142] |= 8
+KEYS[305:331] = 2
+
+
+@pytest.fixture(scope="session")
+def challenge() -> Challenge:
+    """Start, four cells of road, a checkpoint, four cells, the finish."""
+    road = RoadLayout(10, 1, 5, 0).straights(4).add("StadiumRoadMainCheckpoint")
+    road.straights(4).add("StadiumRoadMainFinishLine").straights(4)
+    return Challenge(uid="straight", name="Straight", blocks=tuple(road.blocks))
+
+
+@pytest.fixture(scope="session")
+def track(challenge: Challenge) -> Track:
+    """The same, ready to drive."""
+    return Track.from_challenge(challenge)
+
+
+@pytest.fixture(scope="session")
+def ghost(track: Track) -> Ghost:
+    """A run over the track that steers and brakes."""
+    return record_ghost(SimulatorGame(watched=False), track, InputTimeline.from_keys(KEYS), nickname="tester")
+
+
+@pytest.fixture(scope="session")
+def replay_bytes(challenge: Challenge, ghost: Ghost) -> bytes:
+    """The run as a replay file."""
+    return gbx.write_replay(gbx.write_challenge(challenge), ghost)
