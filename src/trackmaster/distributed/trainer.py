@@ -11,6 +11,7 @@ from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, append_evaluations
 from trackmaster.rl.iqn import IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
@@ -97,6 +98,8 @@ class Trainer:
             KeyboardInterrupt: the user stopped; everything has been saved before.
             TransportError: a worker is gone; everything has been saved before.
         """
+        if self.stats.n_evaluations == 0:
+            self._evaluate()  # every curve begins with the agent as it was before the first update
         self._publish()
         try:
             while not self._is_over():
@@ -183,6 +186,11 @@ class Trainer:
         evaluations = self._evaluator(self._agent.get_actor())
         metrics, is_best = self.stats.note_evaluation(evaluations, self._logger.wall_s)
         self._log_values(metrics)
+        if self._store is not None:
+            append_evaluations(
+                self._store.folder / EVALUATIONS_FILE, evaluations, wall_s=self._logger.wall_s,
+                env_steps=self.stats.cumul_number_frames_played, train_steps=self.stats.cumul_number_batches_done,
+            )  # fmt: skip
         for track, result in evaluations.items():
             best = "-" if result.best_ms is None else f"{result.best_ms / 1000:.2f} s"
             self._say(
