@@ -55,6 +55,16 @@ def test_grass_covers_the_whole_map_under_everything() -> None:
     assert np.unique(corners[..., 1]) == pytest.approx([9.0])
 
 
+def test_water_takes_the_place_of_the_grass_and_has_banks_only_around_it() -> None:
+    pond = [Block("StadiumWater", 0, x, 0, 20, GROUND) for x in (5, 6, 7)]
+    mesh = Track.from_challenge(challenge(START, ROAD, GOAL, *pond)).mesh
+    heights, _ = mesh.ground_below(np.array([[x, 30.0, 20.5 * 32] for x in (4.9 * 32, 5.1 * 32, 6.0 * 32, 8.1 * 32)]))
+    assert heights == pytest.approx([9.0, 2.0, 2.0, 9.0])
+    banks = (mesh.look == Look.WALL) & (mesh.vertices[mesh.triangles][:, :, 1].min(axis=1) == 2.0)
+    assert banks.sum() == 2 * 8
+    assert not mesh.collidable[mesh.look == Look.WATER].any()
+
+
 def test_unknown_drivable_blocks_are_named_and_refused_unless_allowed() -> None:
     strange = [Block("StadiumLoopLeft", 0, x, 1, 3) for x in (3, 6)] + [Block("StadiumMoonBase", 0, 1, 1, 1)]
     map_ = challenge(START, ROAD, GOAL, Block("StadiumTubePillar", 0, 2, 1, 2), *strange)

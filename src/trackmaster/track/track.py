@@ -15,11 +15,11 @@ from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, TriangleMesh
 from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks
 from trackmaster.track.pose import Pose, Trigger, TriggerKind
+from trackmaster.track.reference_line import ReferenceLine, build_reference_line
 from trackmaster.track.route import RouteSearch
 
 if TYPE_CHECKING:
     from trackmaster.gbx import Challenge, Ghost
-    from trackmaster.track.reference_line import ReferenceLine
 
 _GATE_BELOW_SURFACE_M = 1.0
 """Gates reach this far under the surface, so that a bouncing car cannot slip below them."""
@@ -90,7 +90,7 @@ class Track:
             triggers=triggers,
             laps=max(1, challenge.laps) if challenge.is_multilap else 1,
             n_checkpoints=sum(t.kind is TriggerKind.CHECKPOINT for t in triggers),
-            reference_line=_line_of(ghost),
+            reference_line=_line_of(ghost, challenge.uid),
             coverage=coverage,
             challenge=challenge,
             blocks=tuple(placed),
@@ -150,11 +150,9 @@ def _trigger(item: PlacedBlock) -> Trigger:
     return Trigger(gate.kind, item.index, center, item.rotation, half, respawn)
 
 
-def _line_of(ghost: Ghost | None) -> ReferenceLine | None:
+def _line_of(ghost: Ghost | None, uid: str) -> ReferenceLine | None:
     if ghost is None:
         return None
-    from trackmaster.track.reference_line import build_reference_line
-
     if ghost.samples is None or ghost.race_time_ms is None:
         raise TrackError("The ghost has no samples or did not finish; a reference line needs a finished drive.")
-    return build_reference_line(ghost.samples, ghost.race_time_ms)
+    return build_reference_line(ghost.samples, ghost.race_time_ms, map_uid=uid)

@@ -6,6 +6,7 @@ from trackmaster.track.catalogue.platforms import PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
+from trackmaster.track.catalogue.terrain import TERRAIN
 
 __all__ = [
     "SCENERY",
@@ -21,7 +22,7 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {"StadiumRoadMain": ROAD_MAIN}
 
 

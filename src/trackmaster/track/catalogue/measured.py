@@ -58,7 +58,7 @@ DIRT_CHECKPOINT_PLANE_M = 2.33
 FINISH_PLANE_M = 6.41
 """Car origin before the block centre when the finish counts (measured, 20 passes, +-0.02)."""
 
-ROAD_RESPAWN_OVER_SURFACE_M = 0.225
+RESPAWN_OVER_SURFACE_M = 0.225
 """Origin over a road surface after a respawn (measured); on platforms it is zero."""
 
 PLATFORM_TOP_M = 8.0
@@ -76,3 +76,9 @@ contacts on rubber between 27.51 and 31.99 m from the corner, asphalt beyond; +-
 
 BORDER_WALL_THICKNESS_M = 1.0
 """Thickness of that barrier (assumed)."""
+
+GRASS_OVER_FLOOR_M = 1.0
+"""Grass over the floor of a block on ground level 1."""
+
+WATER_SURFACE_M, POOL_FLOOR_M = 8.0, 2.0
+"""World heights of water and of the floor under it (measured)."""

@@ -5,6 +5,7 @@ from functools import partial
 
 from trackmaster.track.catalogue import measured as m
 from trackmaster.track.catalogue import rises
+from trackmaster.track.catalogue.edges import EDGES
 from trackmaster.track.catalogue.rises import Rise
 from trackmaster.track.catalogue.roads import knots_path, lift_of
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Surfaces, Waypoint, exits_of
@@ -33,9 +34,6 @@ CONTROL = Finish(Material.CONCRETE, Look.PLATFORM)
 
 UP = (0, 1, 0)
 """The cell above the block: a platform's surface is that cell's floor."""
-
-EDGES = (((32.0, 32.0), (0.0, 32.0)), ((0.0, 32.0), (0.0, 0.0)), ((0.0, 0.0), (32.0, 0.0)), ((32.0, 0.0), (32.0, 32.0)))
-"""Start and end of each side (0..3 = +z, -x, -z, +x)."""
 
 _UNDER_M = m.PLATFORM_TOP_M - m.PLATFORM_THICKNESS_M
 _BARRIER_M = 32.0 - m.BORDER_RUBBER_M
@@ -105,7 +103,6 @@ def _slope(_site: Site, *, rise: Rise, top: Finish) -> list[Patch]:
 
 _FOUR_WAYS = tuple(Exit(side, UP, Clip.PLATFORM) for side in range(4))
 _GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.PLATFORM_TOP_M, m.PLATFORM_TOP_M)
-_GRASS_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 1.0, 1.0 + m.ROAD_RESPAWN_OVER_SURFACE_M)
 _SLOPE_UP = "-z@0,1,0:P +z@0,2,0:P"
 
 
@@ -116,11 +113,6 @@ def _flat(
     waypoint: Waypoint | None = None,
 ) -> BlockSpec:
     return BlockSpec("platform", surfaces, exits=exits, evidence=evidence, waypoint=waypoint)
-
-
-def _nothing(_site: Site) -> list[Patch]:
-    """A gate that stands on the ground has no surface of its own."""
-    return []
 
 
 def _slope_block(rise: Rise, exits: str) -> BlockSpec:
@@ -147,7 +139,5 @@ PLATFORMS: dict[str, BlockSpec] = {
     "StadiumCircuitSlopeStart": _slope_block(rises.CIRCUIT_SLOPE_START, _SLOPE_UP),
     "StadiumCircuitSlopeStraight": _slope_block(rises.CIRCUIT_SLOPE_STRAIGHT, "-z@0,1,0:P +z@0,3,0:P"),
     "StadiumCircuitSlopeEnd": _slope_block(rises.CIRCUIT_SLOPE_END, _SLOPE_UP),
-    "StadiumGrassCheckpoint": BlockSpec("ground", _nothing, waypoint=_GRASS_GATE),
-    "StadiumGrass": BlockSpec("ground", _nothing),
 }
 """Platforms by name."""

@@ -27,6 +27,7 @@ class Clip(Enum):
     DIRT_HIGH = "DH"
     TUBE = "T"
     PLATFORM = "P"
+    WATER = "W"
 
     def joins(self, other: "Clip") -> bool:
         """Tell whether a road can go on from an exit of this kind to one of the other."""
@@ -39,7 +40,7 @@ class Clip(Enum):
         return _SURFACE_M.get(self, m.ROAD_SURFACE_M)
 
 
-_SURFACE_M = {Clip.PLATFORM: 0.0, Clip.DIRT: m.DIRT_SURFACE_M}
+_SURFACE_M = {Clip.PLATFORM: 0.0, Clip.DIRT: m.DIRT_SURFACE_M, Clip.WATER: m.POOL_FLOOR_M}
 
 
 @dataclass(frozen=True)
