@@ -24,7 +24,7 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "demo": Verb(
         "replays to frames to an encoder to a driving agent, with a report at the end",
-        "trackmaster.experiments.demo:DemoConfig",
+        "trackmaster.experiments.demo_config:DemoConfig",
         "trackmaster.experiments.demo:run_demo",
     ),
     "gbx show": Verb(

@@ -1,0 +1,128 @@
+"""The demo's first stage: find replays in any folder, keep the usable ones, lay them out as capture expects them."""
+
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from trackmaster import gbx
+from trackmaster.errors import TrackmasterError
+from trackmaster.files import atomic_dir, atomic_write_bytes
+from trackmaster.progress import progress
+from trackmaster.track import Track, TrackError
+
+UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class FoundReplay:
+    """One .Gbx file of the user's folder."""
+
+    source: Path
+    track_id: str
+    """The map's uid; empty if the file could not be read that far."""
+    map_name: str
+    driver: str
+    race_time_ms: int | None
+    reason: str
+    """Why it is left out; empty if it is used."""
+    sha256: str = ""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it goes on to capture."""
+        return not self.reason
+
+
+def collect_replays(folder: Path, maps_dir: Path, *, use_tqdm: bool = True) -> list[FoundReplay]:
+    """Read every replay below ``folder`` and copy the usable ones to ``maps_dir``.
+
+    Writes ``maps_dir/replays/<uid>/pos<N>_<driver>_<ms>ms.replay.gbx`` and ``maps_dir/tracks/<uid>.Challenge.Gbx``; an
+    earlier result is replaced.
+
+    Raises:
+        TrackmasterError: the folder does not exist, holds no replay, or none that can be used.
+    """
+    if not folder.is_dir():
+        raise TrackmasterError(f"{folder}: there is no such folder. Give a folder with .Replay.Gbx files.")
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() == ".gbx")
+    judged: dict[str, str] = {}
+    found: list[FoundReplay] = []
+    maps: dict[str, bytes] = {}
+    for path in progress(files, desc="replays", enabled=use_tqdm):
+        row, content = _look_at(path, judged)
+        if row is None:
+            continue
+        if row.is_used and any(other.sha256 == row.sha256 for other in found):
+            row = _refuse(row, "the same file again")
+        if row.is_used and content is not None:
+            maps.setdefault(row.track_id, content)
+        found.append(row)
+    if not found:
+        raise TrackmasterError(f"{folder}: there is no .Replay.Gbx file in it or below it.")
+    if not maps:
+        raise TrackmasterError(
+            f"{folder}: none of the {len(found)} replays can be used. The first one: {found[0].reason}. Choose "
+            "finished runs on Stadium maps whose blocks are known; 'trackmaster track coverage' lists them."
+        )
+    _lay_out(found, maps, maps_dir)
+    return found
+
+
+def _look_at(path: Path, judged: dict[str, str]) -> tuple[FoundReplay | None, bytes | None]:
+    """Return what a replay is, and its map; None for other files. ``judged`` remembers what was said about each map."""
+    blank = FoundReplay(path, "", "", "", None, "")
+    try:
+        data = path.read_bytes()
+        replay = gbx.read(data, name=path.name)
+    except (OSError, gbx.GbxError) as error:
+        is_meant = path.name.lower().endswith(".replay.gbx")
+        return (_refuse(blank, str(error)) if is_meant else None), None
+    if not isinstance(replay, gbx.Replay):
+        return None, None
+    challenge, ghost = replay.challenge, replay.ghost
+    row = FoundReplay(
+        path, replay.map_uid, challenge.name if challenge else "", replay.nickname or replay.login or "unknown",
+        replay.race_time_ms, "", hashlib.sha256(data).hexdigest(),
+    )  # fmt: skip
+    if challenge is None or replay.challenge_bytes is None:
+        return _refuse(row, "it has no embedded map"), None
+    if replay.race_time_ms is None or ghost is None or ghost.samples is None:
+        return _refuse(row, "the run was not finished"), None
+    if challenge.uid not in judged:
+        judged[challenge.uid] = _why_not(challenge)
+    reason = judged[challenge.uid]
+    return (_refuse(row, reason), None) if reason else (row, replay.challenge_bytes)
+
+
+def _why_not(challenge: gbx.Challenge) -> str:
+    """Return why a map cannot be drawn; empty if it can."""
+    try:
+        Track.from_challenge(challenge)
+    except TrackError as error:
+        return str(error)
+    return ""
+
+
+def _refuse(row: FoundReplay, reason: str) -> FoundReplay:
+    return FoundReplay(row.source, row.track_id, row.map_name, row.driver, row.race_time_ms, reason, row.sha256)
+
+
+def _lay_out(found: list[FoundReplay], maps: dict[str, bytes], maps_dir: Path) -> None:
+    with atomic_dir(maps_dir / "replays") as target:
+        for track_id in maps:
+            rows = [row for row in found if row.is_used and row.track_id == track_id]
+            rows.sort(key=lambda row: (row.race_time_ms or 0, row.source))
+            for position, row in enumerate(rows, 1):
+                driver = UNSAFE.sub("_", row.driver).strip("_")[:60] or "driver"
+                name = f"pos{position}_{driver}_{row.race_time_ms}ms.replay.gbx"
+                (target / folder_name(track_id)).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(row.source, target / folder_name(track_id) / name)
+    for track_id, content in maps.items():
+        atomic_write_bytes(maps_dir / "tracks" / f"{folder_name(track_id)}.Challenge.Gbx", content)
+
+
+def folder_name(track_id: str) -> str:
+    """Return a map uid as a plain folder name; uids come from files and are not trusted."""
+    return UNSAFE.sub("_", track_id)[:100] or "_"

@@ -1,0 +1,227 @@
+"""The main road in one command: replays become frames, an encoder, a driving agent, a video and a report."""
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import trackmaster
+from trackmaster.capture import CaptureConfig
+from trackmaster.distributed.racing import load_tracks
+from trackmaster.distributed.train import sample_spec, train
+from trackmaster.env import evaluation_starts
+from trackmaster.errors import ConfigError
+from trackmaster.experiments import stages
+from trackmaster.experiments.collect import FoundReplay, collect_replays
+from trackmaster.experiments.demo_config import DemoConfig
+from trackmaster.experiments.demo_report import DemoResult, demo_report
+from trackmaster.experiments.lap import Lap, drive_lap, lap_frames
+from trackmaster.experiments.report import write_report
+from trackmaster.files import atomic_write_text
+from trackmaster.nn.weights import load_strict
+from trackmaster.pretrain.config import PretrainConfig
+from trackmaster.rl.checkpoint import BEST
+from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
+from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
+from trackmaster.rl.torch_files import load_torch
+from trackmaster.track import Track
+from trackmaster.units import MPS_TO_KMPH, format_race_time
+from trackmaster.view import OverlayFrame, write_lap_video
+
+PACKAGE_DIR = Path(trackmaster.__file__).parent
+BUNDLED_DIR = PACKAGE_DIR / "bundled"
+QUICK_PRESET = Path("config_files/rl/config_quick.yaml")
+VIDEO_SIZE_PX = (854, 480)
+VIDEO_EVERY_TICKS = 2
+N_STAGES = 6
+
+
+def run_demo(config: DemoConfig) -> int:
+    """Run all stages and write ``report.html`` and ``lap.mp4`` into the output folder."""
+    _prepare(config)
+    out = config.output
+    clock = StageClock(out / "stages.json")
+    with clock.stage("replays"):
+        found = collect_replays(config.replays or BUNDLED_DIR, out / "maps", use_tqdm=config.use_tqdm)
+        _say_replays(found)
+    preset = TrainConfig.load(config=_preset_path())
+    with clock.stage("frames"):
+        summary = stages.capture_frames(_capture_config(config, preset))
+        print(summary.sentence())
+    runs = stages.captured_runs(out / "img")
+    place = stages.choose_place(runs, out / "maps", config.track)
+    train_config = stages.training_config(
+        preset, place, out, minutes=config.train_minutes, episodes=config.episodes, seed=config.seed,
+        use_tqdm=config.use_tqdm,
+    )  # fmt: skip
+    config_path = out / "train_config.yaml"
+    atomic_write_text(config_path, train_config.to_yaml())
+    with clock.stage("encoder"):
+        encoder = stages.train_encoder(_pretrain_config(config, config_path))
+        stages.inject_encoder(encoder, train_config, config_path)
+    with clock.stage("agent"):
+        best = format_race_time(place.best_ms)
+        print(f"Training on '{place.name}' for {config.train_minutes:g} minutes; best replay {best}.")
+        train(train_config)
+        evaluations = read_evaluations(train_config.run_dir / EVALUATIONS_FILE)
+    with clock.stage("lap"):
+        track = load_tracks(train_config)[0]
+        lap = best_lap(train_config, track, evaluations)
+        write_video(out / "lap.mp4", lap, track, caption=f"IQN, {place.name}")
+    with clock.stage("report"):
+        data = demo_report(
+            DemoResult(found, runs, place, encoder, evaluations, lap, track, out, _facts(config), clock.seconds)
+        )
+        write_report(out / "report.html", data)
+    print(_verdict(evaluations, lap))
+    print(f"Report: {out / 'report.html'}\nVideo:  {out / 'lap.mp4'}")
+    return 0
+
+
+class StageClock:
+    """Says which stage runs and adds up how long each took, over several calls that continue each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._number = path, 0
+        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Announce a stage and add its wall time when it ends, interrupted or not."""
+        self._number += 1
+        print(f"\n[{self._number}/{N_STAGES}] {name}", flush=True)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 2)
+            atomic_write_text(self._path, json.dumps(self.seconds, indent=1))
+
+
+def best_lap(config: TrainConfig, track: Track, evaluations: Sequence[LoggedEvaluation]) -> Lap:
+    """Drive again the best attempt that the best weights made: the fastest finish, else the longest way."""
+    weights = config.run_dir / BEST / ONLINE_FILE
+    actor = IQNActor(config.to_iqn_config(sample_spec(config)["floats"].shape[0]), seed=config.evaluation.seed)
+    load_strict(actor.network, load_torch(weights), source=str(weights))
+    starts = evaluation_starts(config.evaluation.seed, config.evaluation.attempts)
+    best = max(evaluations, key=_rank)
+    attempts = range(len(best.progress_m))
+    attempt = min(attempts, key=lambda i: (best.race_time_ms[i] or float("inf"), -best.progress_m[i]))
+    return drive_lap(actor, track, config.to_env_config(evaluation=True), starts[attempt])
+
+
+def write_video(path: Path, lap: Lap, track: Track, *, caption: str) -> None:
+    """Draw a lap with time, speed and keys on it."""
+    speed = np.linalg.norm(lap.states.velocity_mps, axis=1) * MPS_TO_KMPH
+    length_m = max(float(lap.progress_m[-1]), 1.0) if lap.race_time_ms is not None else track_length_m(track)
+    overlay = (
+        OverlayFrame(
+            time_ms=int(lap.states.time_ms[tick]), speed_kmph=float(speed[tick]), steer=float(lap.steer[tick]),
+            gas=float(lap.gas[tick]), brake=float(lap.brake[tick]),
+            progress=min(float(lap.progress_m[tick]) / length_m, 1.0), caption=caption,
+        )
+        for tick in range(0, len(lap), VIDEO_EVERY_TICKS)
+    )  # fmt: skip
+    frames = lap_frames(lap, track, size_px=VIDEO_SIZE_PX, every=VIDEO_EVERY_TICKS)
+    write_lap_video(path, frames, overlay, fps=100 // VIDEO_EVERY_TICKS)
+
+
+def track_length_m(track: Track) -> float:
+    """Return the length of the reference line."""
+    line = track.reference_line
+    return float(np.linalg.norm(np.diff(line.points_m, axis=0), axis=1).sum()) if line is not None else 1.0
+
+
+def _rank(row: LoggedEvaluation) -> tuple[int, float, float]:
+    times = [t for t in row.race_time_ms if t is not None]
+    return len(times), -float(np.median(times)) if times else float("-inf"), float(np.mean(row.progress_m))
+
+
+def _prepare(config: DemoConfig) -> None:
+    """Refuse to mix two sets of settings in one folder.
+
+    Raises:
+        ConfigError: the folder holds a demo with other settings, or something that is no demo.
+    """
+    out = config.output
+    settings = config.model_copy(update={"overwrite": False, "use_tqdm": True}).to_yaml()
+    mark = out / "demo_config.yaml"
+    if out.exists() and any(out.iterdir()):
+        if not mark.is_file():
+            raise ConfigError(f"{out} holds something that is no demo. Choose another --output.")
+        if mark.read_text(encoding="utf-8") != settings:
+            if not config.overwrite:
+                raise ConfigError(
+                    f"{out} holds a demo with other settings (see {mark}). Choose another --output, or throw the old "
+                    "one away with --overwrite."
+                )
+            shutil.rmtree(out)
+    atomic_write_text(mark, settings)
+
+
+def _preset_path() -> Path:
+    for root in (Path(), PACKAGE_DIR.parents[1]):
+        if (root / QUICK_PRESET).is_file():
+            return root / QUICK_PRESET
+    raise ConfigError(f"{QUICK_PRESET} is missing: run the demo from a checkout of trackmaster.")
+
+
+def _capture_config(config: DemoConfig, preset: TrainConfig) -> CaptureConfig:
+    maps = config.output / "maps"
+    return CaptureConfig(
+        replays_dir=maps / "replays", tracks_dir=maps / "tracks", vcp_dir=maps / "vcp",
+        output_dir=config.output / "img",
+        width=preset.neural_network.w_downsized, height=preset.neural_network.h_downsized, fps=config.fps,
+        vcp_source="best", use_tqdm=config.use_tqdm, log_level="WARNING",
+    )  # fmt: skip
+
+
+def _pretrain_config(config: DemoConfig, rl_config_path: Path) -> PretrainConfig:
+    return PretrainConfig(
+        data_dir=config.output / "img", output_dir=config.output / "encoder", run_name=stages.RUN_NAME,
+        preprocess_cache_dir=config.output / "cache", rl_config_path=rl_config_path, task="ae",
+        image_normalization="01", epochs=config.encoder_epochs, batch_size=64, workers=1, seed=config.seed,
+        use_tqdm=config.use_tqdm,
+    )  # fmt: skip
+
+
+def _say_replays(found: Sequence[FoundReplay]) -> None:
+    used = [row for row in found if row.is_used]
+    maps = sorted({row.map_name for row in used})
+    print(f"{len(used)} of {len(found)} replays can be used, on {len(maps)} maps: {', '.join(maps)}.")
+    for row in found:
+        if not row.is_used:
+            print(f"  left out {row.source.name}: {row.reason}")
+
+
+def _facts(config: DemoConfig) -> dict[str, object]:
+    digest = hashlib.sha256(config.to_yaml().encode()).hexdigest()[:12]
+    return {
+        "trackmaster": trackmaster.__version__,
+        "seed": config.seed,
+        "settings": f"{config.output / 'demo_config.yaml'} ({digest})",
+        "Python": platform.python_version(),
+        "PyTorch": torch.__version__,
+        "processor": platform.processor() or platform.machine(),
+        "repeatable": "frames, encoder data and every evaluated lap are exact; the training itself is limited by wall "
+        "time and runs worker and learner side by side, so its course differs from call to call",
+    }
+
+
+def _verdict(evaluations: Sequence[LoggedEvaluation], lap: Lap) -> str:
+    first, last = evaluations[0], evaluations[-1]
+    finished = sum(t is not None for t in last.race_time_ms)
+    shown = f"finishes in {format_race_time(lap.race_time_ms)}" if lap.race_time_ms else "does not finish yet"
+    before, after, n = np.mean(first.progress_m), np.mean(last.progress_m), len(last.progress_m)
+    return (
+        f"\nEvaluated progress over {n} deterministic episodes: {before:.0f} m before, {after:.0f} m after training; "
+        f"{finished} of {n} finish. The lap shown {shown}."
+    )

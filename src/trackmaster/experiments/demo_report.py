@@ -1,0 +1,128 @@
+"""What the demo's stages left becomes the data of one report page."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from trackmaster.experiments.collect import FoundReplay
+from trackmaster.experiments.lap import Lap
+from trackmaster.experiments.report_data import Evaluation, FramePicture, ReplayRow, ReportData, ShownLap, TrainingRun
+from trackmaster.experiments.stages import Place
+from trackmaster.pretrain.artifact import Artifact
+from trackmaster.rl.evaluation_log import LoggedEvaluation
+from trackmaster.track import Track
+from trackmaster.units import format_race_time
+
+SHEET_FRAMES = 24
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Everything the report tells about."""
+
+    found: Sequence[FoundReplay]
+    runs: Sequence[Mapping[str, Any]]
+    place: Place
+    encoder: Artifact
+    evaluations: Sequence[LoggedEvaluation]
+    lap: Lap
+    track: Track
+    output: Path
+    facts: Mapping[str, object]
+    stage_seconds: Mapping[str, float]
+
+
+def demo_report(result: DemoResult) -> ReportData:
+    """Return the page's content."""
+    frames = sum(int(run["total_frames"]) for run in result.runs)
+    losses = _losses(result.encoder.path / "metrics.csv")
+    mesh, lap = result.track.mesh, result.lap
+    line = result.track.reference_line
+    length_m = None if line is None else float(np.linalg.norm(np.diff(line.points_m, axis=0), axis=1).sum())
+    return ReportData(
+        title=f"From replays to a driving agent: {result.place.name}",
+        summary=_summary(result, frames),
+        replays=_replay_rows(result),
+        frames=_sheet(result.runs),
+        encoder_losses=losses,
+        encoder_note=f"Autoencoder on {frames} frames of {len(result.runs)} replays; the encoder of epoch "
+        f"{result.encoder.meta['best_epoch']} went into the agent.",
+        runs=(TrainingRun("IQN", tuple(_evaluation(row) for row in result.evaluations)),),
+        track_length_m=length_m,
+        lap=ShownLap(
+            position_m=lap.states.position_m,
+            speed_mps=np.linalg.norm(lap.states.velocity_mps, axis=1),
+            time_ms=lap.states.time_ms,
+            race_time_ms=lap.race_time_ms,
+            driver="IQN",
+            vertices=mesh.vertices,
+            triangles=mesh.triangles,
+            look=mesh.look,
+        ),
+        video=result.output / "lap.mp4",
+        stages=tuple(result.stage_seconds.items()),
+        facts=result.facts,
+        commands=("make demo",),
+    )
+
+
+def _summary(result: DemoResult, frames: int) -> str:
+    first, last = result.evaluations[0], result.evaluations[-1]
+    before, after, n = np.mean(first.progress_m), np.mean(last.progress_m), len(last.progress_m)
+    finished = sum(t is not None for t in last.race_time_ms)
+    best, shown = format_race_time(result.place.best_ms), format_race_time(result.lap.race_time_ms)
+    return (
+        f"{sum(row.is_used for row in result.found)} replays gave {frames} frames. The agent's evaluated progress went "
+        f"from {before:.0f} m to {after:.0f} m over {n} deterministic episodes, of which {finished} finish at the end. "
+        f"Fastest replay on this track: {best}; the lap shown: {shown}."
+    )
+
+
+def _replay_rows(result: DemoResult) -> list[ReplayRow]:
+    frames_of = {run.get("replay_sha256"): int(run["total_frames"]) for run in result.runs}
+    return [
+        ReplayRow(
+            file=row.source.name,
+            map_name=row.map_name,
+            map_uid=row.track_id,
+            driver=row.driver,
+            race_time_ms=row.race_time_ms,
+            origin=row.source.parent.name,
+            frames=frames_of.get(row.sha256, 0),
+            note=row.reason or ("" if row.sha256 in frames_of else "capture rejected it, see img/index.json"),
+        )
+        for row in result.found
+    ]
+
+
+def _sheet(runs: Sequence[Mapping[str, Any]]) -> list[FramePicture]:
+    """Return frames from all runs in turn, spread over each run."""
+    pictures = []
+    per_run = max(1, SHEET_FRAMES // max(1, len(runs)))
+    for run in runs[:SHEET_FRAMES]:
+        files = sorted(Path(run["folder"]).glob("frame_*.jpeg"))
+        for index in np.linspace(0, len(files) - 1, per_run + 2, dtype=int)[1:-1]:
+            frame = cv2.imread(str(files[index]), cv2.IMREAD_GRAYSCALE)
+            if frame is not None:
+                pictures.append(
+                    FramePicture(np.asarray(frame, dtype=np.uint8), f"{run['replay_name']} {files[index].stem}")
+                )
+    return pictures
+
+
+def _losses(path: Path) -> dict[str, list[float]]:
+    """Return the columns of the encoder's history that are losses."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = {"train_loss": "train", "val_loss": "validation"}
+    curves = {label: [float(row[key]) for row in rows if row.get(key)] for key, label in names.items()}
+    return {label: values for label, values in curves.items() if values}
+
+
+def _evaluation(row: LoggedEvaluation) -> Evaluation:
+    return Evaluation(row.wall_s, row.env_steps, row.progress_m, row.race_time_ms)
