@@ -11,7 +11,6 @@ from trackmaster.errors import TrackmasterError
 from trackmaster.experiments.report_data import Evaluation, ReportData, ShownLap, TrainingRun
 from trackmaster.files import atomic_write_text
 from trackmaster.sim.appearance import Appearance
-from trackmaster.track.surface import Look
 from trackmaster.units import format_race_time
 from trackmaster.view.figures import lap_figure, loss_figure, progress_figure
 from trackmaster.view.pictures import as_bgr, contact_sheet, data_url, encode_jpeg, encode_png
@@ -257,8 +256,8 @@ def _lap(lap: ShownLap | None, figures: _FigureWriter) -> str:
         return _note("No lap was recorded.")
     colors = None
     if lap.look is not None:
-        palette = Appearance().colors
-        colors = np.array([palette[look] for look in Look])[np.minimum(lap.look, len(Look) - 1)]
+        palette = np.array(Appearance().colors)
+        colors = palette[np.minimum(lap.look, len(palette) - 1)]
     figure = lap_figure(
         lap.position_m,
         lap.speed_mps,

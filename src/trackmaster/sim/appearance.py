@@ -5,7 +5,8 @@ texels, with all halved levels behind it so that far surfaces show their mean in
 under quarter turns, because a page does not know which way its block is turned.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,24 +23,23 @@ CLOUD_SCALE = 36.0
 """Texels of the cloud picture per unit of height of the cloud layer."""
 
 
-def _default_colors() -> dict[Look, Color]:
-    return {
-        Look.ROAD: (104, 102, 100),
-        Look.KERB: (226, 226, 226),
-        Look.GRASS: (58, 122, 62),
-        Look.PLATFORM: (176, 168, 158),
-        Look.DIRT: (58, 98, 140),
-        Look.WALL: (128, 108, 96),
-        Look.TURBO: (30, 190, 250),
-        Look.CHECKPOINT: (232, 150, 40),
-        Look.FINISH: (48, 44, 226),
-        Look.START: (84, 190, 70),
-        Look.MARKING: (240, 240, 240),
-        Look.SCENERY: (112, 116, 120),
-        Look.WATER: (150, 110, 50),
-        Look.FREE_WHEELING: (60, 110, 240),
-        Look.UNDERSIDE: (74, 72, 72),
-    }
+_COLORS: dict[Look, Color] = {
+    Look.ROAD: (104, 102, 100),
+    Look.KERB: (226, 226, 226),
+    Look.GRASS: (58, 122, 62),
+    Look.PLATFORM: (176, 168, 158),
+    Look.DIRT: (58, 98, 140),
+    Look.WALL: (128, 108, 96),
+    Look.TURBO: (30, 190, 250),
+    Look.CHECKPOINT: (232, 150, 40),
+    Look.FINISH: (48, 44, 226),
+    Look.START: (84, 190, 70),
+    Look.MARKING: (240, 240, 240),
+    Look.SCENERY: (112, 116, 120),
+    Look.WATER: (150, 110, 50),
+    Look.FREE_WHEELING: (60, 110, 240),
+    Look.UNDERSIDE: (74, 72, 72),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Appearance:
     """Colours (blue, green, red; 0..255), light and reach of the drawn world; vary it to randomise pictures.
 
     Attributes:
-        colors: base colour of each look.
+        colors: base colour of each look, in the order of :class:`~trackmaster.track.surface.Look`.
         contrast: strength of the texture patterns; 0 paints flat colours.
         sun: direction towards the sun, any length.
         ambient: light in full shade, 1 = colours as given.
@@ -58,7 +58,7 @@ class Appearance:
         texture_seed: seed of the grain in the textures.
     """
 
-    colors: dict[Look, Color] = field(default_factory=_default_colors)
+    colors: tuple[Color, ...] = tuple(_COLORS[look] for look in Look)
     contrast: float = 1.0
     sun: tuple[float, float, float] = (0.45, 0.8, -0.4)
     ambient: float = 0.55
@@ -81,6 +81,7 @@ class Appearance:
         light: F32 = (self.ambient + self.diffuse * np.maximum(cosine, 0)).astype(np.float32)
         return light
 
+    @lru_cache(maxsize=4)  # noqa: B019 (frozen, and worth keeping: every picture size makes a renderer)
     def sky(self) -> NDArray[np.uint32]:
         """Return the upper half of the sky, stereographic, packed 0x00RRGGBB, uint32 (SKY_SIZE * SKY_SIZE,).
 
@@ -98,6 +99,7 @@ class Appearance:
         cover = (self.contrast * cover * np.minimum(sine * 3, 1.0))[..., None]
         return _pack(color + (255 - color) * np.clip(cover, 0, 1)).reshape(-1)
 
+    @lru_cache(maxsize=4)  # noqa: B019
     def atlas(self) -> NDArray[np.uint32]:
         """Return all texture pages with their levels, packed 0x00RRGGBB, uint32 (ATLAS_PAGES * ATLAS_PAGE,)."""
         rng = np.random.default_rng(self.texture_seed)

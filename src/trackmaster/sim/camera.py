@@ -77,9 +77,10 @@ class ChaseSettings:
     air_turn_s: float = 0.30
     air_tilt_s: float = 0.80
 
-    def ramps(self) -> tuple[Ramp, ...]:
-        """Return the six influences in the order of the state's columns."""
-        return (self.gas, self.brake, self.steer, self.turbo, self.gear, self.air)
+    def ramps(self) -> F64:
+        """Return size, up_s and down_s (3, 6) of the influences in the order of the state's columns."""
+        ramps = (self.gas, self.brake, self.steer, self.turbo, self.gear, self.air)
+        return np.array([[ramp.size, ramp.up_s, ramp.down_s] for ramp in ramps]).T
 
 
 CAMERA_2 = ChaseSettings()
@@ -123,8 +124,8 @@ class CameraState:
         ramps: (n, 6) how far each influence has grown, 0..1.
         stretch_m: (n,) distance beyond the rest distance.
         stretch_rate_mps: (n,) its rate.
-        axes: (n, 6) the view's forward and up before it looks down.
-        car_axes: (n, 6) the car's forward and up at the last update.
+        axes: (n, 2, 3) the view's forward and up before it looks down.
+        car_axes: (n, 2, 3) the car's forward and up at the last update.
         gear: (n,) at the last update.
         gear_time_s: (n,) what is left of the pulse after a gear change.
         is_fresh: (n,) True until the first update after a reset.
@@ -142,15 +143,16 @@ class CameraState:
     @classmethod
     def at_rest(cls, n: int) -> "CameraState":
         """Return ``n`` cameras that have not seen their car yet."""
+        axes = (n, 2, 3)
         return cls(
-            np.zeros((n, 6)),
-            np.zeros(n),
-            np.zeros(n),
-            np.zeros((n, 6)),
-            np.zeros((n, 6)),
-            np.zeros(n, np.int64),
-            np.zeros(n),
-            np.ones(n, np.bool_),
+            ramps=np.zeros((n, 6)),
+            stretch_m=np.zeros(n),
+            stretch_rate_mps=np.zeros(n),
+            axes=np.zeros(axes),
+            car_axes=np.zeros(axes),
+            gear=np.zeros(n, np.int64),
+            gear_time_s=np.zeros(n),
+            is_fresh=np.ones(n, np.bool_),
         )
 
     def take(self, ids: ArrayLike | slice) -> "CameraState":
@@ -179,6 +181,9 @@ class ChaseCamera:
         self.n = n
         self.settings = settings
         self._state = CameraState.at_rest(n)
+        self._follow_s = np.array([settings.turn_s, settings.tilt_s])
+        self._follow_air_s = np.array([settings.air_turn_s, settings.air_tilt_s])
+        self._ramp_size, self._ramp_up_s, self._ramp_down_s = settings.ramps()
 
     def reset(self, mask: ArrayLike | None = None) -> None:
         """Forget the past of all cars, or of those where ``mask`` (n,) is True."""
@@ -241,44 +246,40 @@ class ChaseCamera:
         causes[:, _AIR] = ~(touching.any(axis=1) if touching.ndim == 2 else touching)
 
         steps = max(1, round(dt_s / SUBSTEP_S)) if dt_s > 0 else 0
-        before = state.car_axes.copy()
+        turn = car_axes - state.car_axes
         for k in range(steps):
-            share = (k + 1) / steps
-            self._substep(dt_s / steps, causes, before * (1 - share) + car_axes * share)
+            self._substep(dt_s / steps, causes, state.car_axes + turn * ((k + 1) / steps))
         state.car_axes[:] = car_axes
         return self._pose(np.asarray(position_m, np.float64))
 
     def _car_axes(self, rotation: ArrayLike) -> F64:
-        """Return forward and up of the cars side by side, (n, 6)."""
+        """Return forward and up of the cars, (n, 2, 3)."""
         matrix = np.asarray(rotation, np.float64)
         if matrix.shape != (self.n, 3, 3):
             raise SimError(f"rotation has shape {matrix.shape}: a camera for {self.n} cars needs ({self.n}, 3, 3)")
-        return np.concatenate([matrix[:, :, 2], matrix[:, :, 1]], axis=1)
+        return np.stack([matrix[:, :, 2], matrix[:, :, 1]], axis=1)
 
     def _substep(self, dt_s: float, causes: F64, car_axes: F64) -> None:
         state, settings = self._state, self.settings
         causes[:, _GEAR] = state.gear_time_s > 0
         np.maximum(state.gear_time_s - dt_s, 0.0, out=state.gear_time_s)
-        target = np.zeros(self.n)
-        for i, ramp in enumerate(settings.ramps()):
-            level = state.ramps[:, i]
-            np.clip(causes[:, i], level - dt_s / ramp.down_s, level + dt_s / ramp.up_s, out=level)
-            target += ramp.size * level
+        levels = state.ramps
+        np.maximum(levels - dt_s / self._ramp_down_s, np.minimum(causes, levels + dt_s / self._ramp_up_s), out=levels)
+        pull = levels * self._ramp_size
+        # Column by column: a sum over the axis might group differently for one car and for many.
+        target = pull[:, 0] + pull[:, 1] + pull[:, 2] + pull[:, 3] + pull[:, 4] + pull[:, 5]
         force = settings.spring * (target - state.stretch_m) - settings.damping * state.stretch_rate_mps
         state.stretch_rate_mps += dt_s * force
         state.stretch_m += dt_s * state.stretch_rate_mps
 
-        in_air = causes[:, _AIR] > 0
-        turn_s = np.where(in_air, settings.air_turn_s, settings.turn_s)
-        tilt_s = np.where(in_air, settings.air_tilt_s, settings.tilt_s)
-        axes = state.axes
-        axes[:, :3] = _unit(axes[:, :3] + (dt_s / (dt_s + turn_s))[:, None] * (car_axes[:, :3] - axes[:, :3]))
-        axes[:, 3:] = _unit(axes[:, 3:] + (dt_s / (dt_s + tilt_s))[:, None] * (car_axes[:, 3:] - axes[:, 3:]))
+        follow = np.where(causes[:, _AIR, None] > 0, self._follow_air_s, self._follow_s)  # (n, 2)
+        state.axes += (dt_s / (dt_s + follow))[:, :, None] * (car_axes - state.axes)
+        state.axes /= _length(state.axes)[..., None]
 
     def _pose(self, position_m: F64) -> CameraPose:
         state, settings = self._state, self.settings
-        forward = state.axes[:, :3]
-        left = _unit(_cross(state.axes[:, 3:], forward))
+        forward = state.axes[:, 0]
+        left = _unit(_cross(state.axes[:, 1], forward))
         up = _cross(forward, left)
         height = settings.height_m + settings.air_height_m * state.ramps[:, _AIR]
         distance = np.maximum(settings.distance_m + state.stretch_m, 1.0)
@@ -323,6 +324,12 @@ def _cross(a: F64, b: F64) -> F64:
     )
 
 
+def _length(v: F64) -> F64:
+    """Return the lengths of vectors (..., 3), never 0."""
+    square = v * v
+    length: F64 = np.sqrt(square[..., 0] + square[..., 1] + square[..., 2])
+    return np.maximum(length, 1e-9)
+
+
 def _unit(v: F64) -> F64:
-    length = np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1] + v[:, 2] * v[:, 2])
-    return v / np.maximum(length, 1e-9)[:, None]
+    return v / _length(v)[..., None]

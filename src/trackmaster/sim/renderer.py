@@ -15,6 +15,9 @@ from trackmaster.sim.errors import SimError
 
 Mode = Literal["gray", "bgra"]
 
+_IS_GRAY, _GRAY, _BGRA = 9, 10, 11
+"""Places of the arguments of ``render_views`` that change from call to call."""
+
 NEAR_M = 0.2
 """Nothing closer to the eye is drawn."""
 
@@ -23,6 +26,8 @@ DRAW_DISTANCE_M = 250.0
 
 CUDA_TILE_PX = 16
 """Edge of the square one CUDA thread fills."""
+
+SMOOTH_FROM_PX = 360
 
 MAX_SIZE_PX = 8192
 
@@ -54,7 +59,8 @@ class Renderer:
         device: Warp device, ``"cpu"`` or ``"cuda:0"``.
         appearance: colours, light, haze; the default is the house style.
         draw_distance_m: how far one sees; the time per frame grows with it.
-        supersample: draw this many times finer along each side and average, for smooth edges in videos.
+        supersample: draw this many times finer along each side and average, for smooth edges; by default twice for
+            pictures people look at (``SMOOTH_FROM_PX`` rows and more) and not at all for smaller ones.
         tile_px: edge of the square one thread fills; None takes the whole frame on the CPU and 16 on CUDA.
     """
 
@@ -68,11 +74,12 @@ class Renderer:
         *,
         appearance: Appearance | None = None,
         draw_distance_m: float = DRAW_DISTANCE_M,
-        supersample: int = 1,
+        supersample: int | None = None,
         tile_px: int | None = None,
     ) -> None:
         if not (1 <= width <= MAX_SIZE_PX and 1 <= height <= MAX_SIZE_PX):
             raise RenderError(f"a frame of {width} x {height} pixels was asked for: each side must be 1..{MAX_SIZE_PX}")
+        supersample = supersample or (2 if height >= SMOOTH_FROM_PX else 1)
         if n_views < 1 or not 1 <= supersample <= 8:
             raise RenderError(f"n_views is {n_views} and supersample {supersample}: expected at least 1, and 1..8")
         self.width, self.height, self.n_views = width, height, n_views
@@ -96,6 +103,28 @@ class Renderer:
         self._fine = self._no_bgra
         if supersample > 1:
             self._fine = wp.empty(n_views * fine_h * fine_w, dtype=wp.uint32, device=self._device)
+
+        # Recorded once: packing the scene's arrays for every call would cost more than a small frame.
+        self._command = wp.launch(
+            kernels_raster.render_views,
+            dim=(n_views, self._tiles),
+            inputs=[
+                self._scene,
+                self._views.struct,
+                fine_w,
+                fine_h,
+                tile,
+                self._tiles_x,
+                self._slots,
+                self._depth,
+                self._ids,
+                0,
+                self._no_gray,
+                self._no_bgra,
+            ],
+            device=self._device,
+            record_cmd=True,
+        )
 
     def render(
         self,
@@ -146,25 +175,12 @@ class Renderer:
         is_gray = int(mode == "gray")
         gray, bgra = (target, self._no_bgra) if is_gray else (self._no_gray, target)
         fine = self._supersample > 1
-        wp.launch(
-            kernels_raster.render_views,
-            dim=(n, self._tiles),
-            inputs=[
-                self._scene,
-                self._views.struct,
-                self.width * self._supersample,
-                self.height * self._supersample,
-                self._tile,
-                self._tiles_x,
-                self._slots,
-                self._depth,
-                self._ids,
-                0 if fine else is_gray,
-                self._no_gray if fine else gray,
-                self._fine if fine else bgra,
-            ],
-            device=self._device,
-        )
+        command = self._command
+        command.set_dim((n, self._tiles))
+        command.set_param_at_index(_IS_GRAY, 0 if fine else is_gray)
+        command.set_param_at_index(_GRAY, self._no_gray if fine else gray)
+        command.set_param_at_index(_BGRA, self._fine if fine else bgra)
+        command.launch()
         if fine:
             wp.launch(
                 kernels_raster.average_blocks,
