@@ -53,8 +53,7 @@ def _ends(commands: list[Command]) -> list[int]:
         if command.control >= Control.STEER:
             continue
         if command.value:
-            if command.control not in pressed:
-                pressed[command.control] = index
+            pressed[command.control] = index  # a release ends the latest press; an earlier one stays open
         else:
             start = pressed.pop(command.control, None)
             if start is not None:
