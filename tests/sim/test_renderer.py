@@ -200,6 +200,8 @@ def test_surfaces_sky_and_grass_differ_clearly_at_64_pixels() -> None:
     empty = Renderer(mesh(quad((0, 0), (1, 1), 9.0), int(Look.GRASS)), 64, 64, 1)
     frame = empty.render(np.array([[500.0, 12.0, 480.0]]), looking(0.1, -0.1)[None], 75.0, mode="bgra")[0]
     means["GRASS"] = frame[45:, :, :3].reshape(-1, 3).mean(axis=0)
+    grey = {name: means[name] @ [0.114, 0.587, 0.299] for name in ("ROAD", "GRASS", "DIRT", "PLATFORM")}
+    assert np.diff(sorted(grey.values())).min() > 15, f"agents see grey: {grey}"
     names = list(means)
     for i, one in enumerate(names):
         for other in names[i + 1 :]:

@@ -19,21 +19,19 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Color = tuple[float, float, float]
 
-CLOUD_SCALE = 36.0
-"""Texels of the cloud picture per unit of height of the cloud layer."""
 
-
+# Road, grass, dirt and platform also differ in grey: that is all an agent sees.
 _COLORS: dict[Look, Color] = {
-    Look.ROAD: (104, 102, 100),
+    Look.ROAD: (122, 120, 118),
     Look.KERB: (226, 226, 226),
-    Look.GRASS: (58, 122, 62),
+    Look.GRASS: (40, 94, 46),
     Look.PLATFORM: (176, 168, 158),
-    Look.DIRT: (58, 98, 140),
+    Look.DIRT: (48, 82, 134),
     Look.WALL: (128, 108, 96),
     Look.TURBO: (30, 190, 250),
     Look.CHECKPOINT: (232, 150, 40),
     Look.FINISH: (48, 44, 226),
-    Look.START: (84, 190, 70),
+    Look.START: (96, 216, 92),
     Look.MARKING: (240, 240, 240),
     Look.SCENERY: (112, 116, 120),
     Look.WATER: (150, 110, 50),
@@ -64,7 +62,7 @@ class Appearance:
     ambient: float = 0.55
     diffuse: float = 0.55
     fog_color: Color = (236, 214, 196)
-    zenith_color: Color = (206, 140, 76)
+    zenith_color: Color = (230, 172, 108)
     fog_start: float = 0.35
     texture_seed: int = 0
 
@@ -94,7 +92,7 @@ class Appearance:
         sine = (1 - r2) / (1 + r2)  # of the elevation
         share = np.minimum(sine * (3.2 - 2.2 * sine), 1.0)[..., None]
         color = np.asarray(self.fog_color) * (1 - share) + np.asarray(self.zenith_color) * share
-        flat = CLOUD_SCALE * 2 / (1 + r2) / np.maximum(sine, 0.01)
+        flat = 2 / (1 + r2) / np.maximum(sine, 0.01)
         cover = _clouds(np.random.default_rng(self.texture_seed + 1), x * flat, z * flat)
         cover = (self.contrast * cover * np.minimum(sine * 3, 1.0))[..., None]
         return _pack(color + (255 - color) * np.clip(cover, 0, 1)).reshape(-1)
@@ -117,17 +115,24 @@ def _grid() -> tuple[F32, F32]:
     return u, v
 
 
+def _smooth(knots: F32, u: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    """Return noise between the knots (n, n) of a lattice that repeats, at ``u`` and ``v`` in knots."""
+    cells = len(knots)
+    left, top = np.floor(u), np.floor(v)
+    s, t = u - left, v - top
+    s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
+    i, j = left.astype(np.int64) % cells, top.astype(np.int64) % cells
+    i1, j1 = (i + 1) % cells, (j + 1) % cells
+    low = knots[j, i] * (1 - s) + knots[j, i1] * s
+    high = knots[j1, i] * (1 - s) + knots[j1, i1] * s
+    return np.asarray(low * (1 - t) + high * t)
+
+
 def _noise(rng: np.random.Generator, cells: int) -> F32:
-    """Return smooth noise in [0, 1] that tiles, with ``cells`` bumps along each side."""
-    knots = rng.random((cells, cells), dtype=np.float32)
+    """Return a page of smooth noise in [0, 1] that tiles, with ``cells`` bumps along each side."""
     at = np.arange(ATLAS_SIZE, dtype=np.float32) * (cells / ATLAS_SIZE)
-    low = at.astype(np.int64)
-    t = at - low
-    t = t * t * (3 - 2 * t)
-    high = (low + 1) % cells
-    rows = knots[low] * (1 - t)[:, None] + knots[high] * t[:, None]
-    smooth: F32 = rows[:, low] * (1 - t) + rows[:, high] * t
-    return smooth
+    v, u = np.meshgrid(at, at, indexing="ij")
+    return _smooth(rng.random((cells, cells), dtype=np.float32), u, v).astype(np.float32)
 
 
 def _checker(size_m: float) -> F32:
@@ -193,13 +198,11 @@ def _pattern(look: Look, rng: np.random.Generator) -> F32:
 
 
 def _clouds(rng: np.random.Generator, u: F64, v: F64) -> F64:
-    """Return cloud cover 0..0.85 at points of the cloud layer; the layer repeats every 256 units."""
+    """Return cloud cover 0..0.8 at points of the cloud layer, in units of its height."""
     cover = np.zeros_like(u)
-    for cells, weight in ((4, 0.55), (8, 0.28), (16, 0.12), (32, 0.05)):
-        picture = _noise(rng, cells)
-        cover += weight * picture[v.astype(np.int64) % ATLAS_SIZE, u.astype(np.int64) % ATLAS_SIZE]
-    smooth: F64 = np.clip((cover - 0.54) * 4, 0, 1) * 0.8
-    return smooth
+    for fineness, weight in ((1.1, 0.42), (2.3, 0.28), (4.9, 0.18), (10.3, 0.12)):
+        cover += weight * _smooth(rng.random((64, 64), dtype=np.float32), u * fineness, v * fineness)
+    return np.clip((cover - 0.53) * 3.4, 0, 1) * 0.8
 
 
 def _pack(color: NDArray[Any]) -> NDArray[np.uint32]:

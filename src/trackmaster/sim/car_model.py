@@ -23,6 +23,7 @@ PAINT: Color = (60, 60, 214)
 DARK: Color = (44, 40, 38)
 TRIM: Color = (236, 236, 236)
 GLASS: Color = (150, 110, 60)
+LAMP: Color = (120, 130, 255)
 TYRE: Color = (46, 44, 44)
 RIM: Color = (190, 190, 190)
 
@@ -106,6 +107,8 @@ def build_car(sides: int = 8) -> CarModel:
         part.extend([number] * len(shape))
 
     add(_slab((0.52, 0.12, 0.68), (0.46, 0.12, 0.58), (-1.75, 0.75)), PAINT)  # tub
+    add(_slab((0.46, 0.16, 0.36), (0.50, 0.14, 0.40), (-1.80, -1.70)), DARK)  # diffuser
+    add(_slab((0.30, 0.46, 0.54), (0.30, 0.46, 0.54), (-1.78, -1.70)), LAMP)  # tail light
     add(_slab((0.46, 0.12, 0.58), (0.20, 0.14, 0.32), (0.75, 2.2)), PAINT)  # nose
     add(_slab((0.86, 0.14, 0.54), (0.70, 0.14, 0.46), (-0.75, 0.70)), DARK)  # side pods
     add(_slab((0.13, 0.54, 0.62), (0.10, 0.40, 0.46), (0.60, 1.75)), TRIM)  # stripe on the nose
