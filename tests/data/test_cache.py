@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackmaster.data import CacheSpec, DataError, ReplayFrameDataset, ensure_cache, find_replays, open_cache
-from trackmaster.data import cache_build, source_signature, split_by_map, stale_reason
+from trackmaster.data import (
+    CacheSpec,
+    DataError,
+    ReplayFrameDataset,
+    cache_build,
+    ensure_cache,
+    find_replays,
+    open_cache,
+    source_signature,
+    split_by_map,
+    stale_reason,
+)
 
 
 def spec(tree: Path, **more: Any) -> CacheSpec:

@@ -35,14 +35,14 @@ class FrameDecoder(nn.Module):
         rows, columns = height // SIDE_STEP_PX, width // SIDE_STEP_PX
         layers: list[nn.Module] = [
             nn.Linear(in_features, _BASE_CHANNELS * rows * columns),
-            nn.LeakyReLU(LEAKY_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.Unflatten(1, (_BASE_CHANNELS, rows, columns)),
             nn.ConvTranspose2d(32, 64, 3, stride=2, padding=1, output_padding=1),
-            nn.LeakyReLU(LEAKY_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1),
-            nn.LeakyReLU(LEAKY_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
-            nn.LeakyReLU(LEAKY_SLOPE),
+            nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.ConvTranspose2d(16, out_channels, 4, stride=2, padding=1),
         ]
         self.layers = nn.Sequential(*layers, nn.Sigmoid()) if bounded else nn.Sequential(*layers)
@@ -60,7 +60,7 @@ class GaussianHead(nn.Module):
         """Build the head for ``latent`` latent numbers."""
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(in_features, _HIDDEN), nn.LeakyReLU(LEAKY_SLOPE), nn.Linear(_HIDDEN, 2 * latent)
+            nn.Linear(in_features, _HIDDEN), nn.LeakyReLU(LEAKY_SLOPE, inplace=True), nn.Linear(_HIDDEN, 2 * latent)
         )
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,7 @@ def build_encoder(in_channels: int = 1, *, generator: torch.Generator | None = N
     layers: list[nn.Module] = []
     channels = in_channels
     for out_channels, kernel, stride in CONV_STAGES:
-        layers += [nn.Conv2d(channels, out_channels, kernel, stride), nn.LeakyReLU(LEAKY_SLOPE)]
+        layers += [nn.Conv2d(channels, out_channels, kernel, stride), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
         channels = out_channels
     encoder = nn.Sequential(*layers, nn.Flatten())
     init_orthogonal(encoder, generator=generator)
