@@ -78,7 +78,7 @@ def _look_at(path: Path, judged: dict[str, str]) -> tuple[FoundReplay | None, by
         replay = gbx.read(data, name=path.name)
     except (OSError, gbx.GbxError) as error:
         is_meant = path.name.lower().endswith(".replay.gbx")
-        return (_refuse(blank, str(error)) if is_meant else None), None
+        return (_refuse(blank, str(error).removeprefix(f"{path.name}: ")) if is_meant else None), None
     if not isinstance(replay, gbx.Replay):
         return None, None
     challenge, ghost = replay.challenge, replay.ghost

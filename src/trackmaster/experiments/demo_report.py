@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import cv2
@@ -13,12 +14,14 @@ from trackmaster.experiments.collect import FoundReplay
 from trackmaster.experiments.lap import Lap
 from trackmaster.experiments.report_data import Evaluation, FramePicture, ReplayRow, ReportData, ShownLap, TrainingRun
 from trackmaster.experiments.stages import Place
+from trackmaster.gbx import plain_text
 from trackmaster.pretrain.artifact import Artifact
 from trackmaster.rl.evaluation_log import LoggedEvaluation
 from trackmaster.track import Track
 from trackmaster.units import format_race_time
 
 SHEET_FRAMES = 24
+NOTE_LETTERS = 160
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,37 @@ def _summary(result: DemoResult, frames: int) -> str:
     finished = sum(t is not None for t in last.race_time_ms)
     best, shown = format_race_time(result.place.best_ms), format_race_time(result.lap.race_time_ms)
     return (
-        f"{sum(row.is_used for row in result.found)} replays gave {frames} frames. The agent's evaluated progress went "
+        f"{len(result.runs)} replays gave {frames} frames. The agent's evaluated progress went "
         f"from {before:.0f} m to {after:.0f} m over {n} deterministic episodes, of which {finished} finish at the end. "
         f"Fastest replay on this track: {best}; the lap shown: {shown}."
     )
 
 
 def _replay_rows(result: DemoResult) -> list[ReplayRow]:
+    """Return the captured replays, then one row for all that failed for the same reason."""
     frames_of = {run.get("replay_sha256"): int(run["total_frames"]) for run in result.runs}
-    return [
+    rows = [
         ReplayRow(
             file=row.source.name,
-            map_name=row.map_name,
+            map_name=plain_text(row.map_name),
             map_uid=row.track_id,
-            driver=row.driver,
+            driver=plain_text(row.driver),
             race_time_ms=row.race_time_ms,
             origin=row.source.parent.name,
-            frames=frames_of.get(row.sha256, 0),
-            note=row.reason or ("" if row.sha256 in frames_of else "capture rejected it, see img/index.json"),
+            frames=frames_of[row.sha256],
         )
         for row in result.found
+        if row.sha256 in frames_of
     ]
+    refused: dict[tuple[str, str], list[FoundReplay]] = {}
+    for row in result.found:
+        if row.sha256 not in frames_of:
+            reason = row.reason or "capture rejected it, see img/index.json"
+            refused.setdefault((plain_text(row.map_name), shorten(reason, NOTE_LETTERS)), []).append(row)
+    for (map_name, reason), group in refused.items():
+        file = group[0].source.name + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        rows.append(ReplayRow(file, map_name, origin=group[0].source.parent.name, note=reason))
+    return rows
 
 
 def _sheet(runs: Sequence[Mapping[str, Any]]) -> list[FramePicture]:

@@ -23,6 +23,7 @@ from trackmaster.gbx.reading import read, read_challenge, read_header, read_repl
 from trackmaster.gbx.samples import GhostSamples
 from trackmaster.gbx.script import from_script, script_commands, to_script
 from trackmaster.gbx.strip import strip_intro_clips
+from trackmaster.gbx.text import plain_text
 from trackmaster.gbx.timeline import ACTION_BITS, ACTION_KEYS, InputTimeline
 from trackmaster.gbx.write_challenge import make_uid, write_challenge
 from trackmaster.gbx.write_ghost import write_ghost, write_replay
@@ -58,6 +59,7 @@ __all__ = [
     "from_script",
     "make_samples",
     "make_uid",
+    "plain_text",
     "read",
     "read_challenge",
     "read_header",

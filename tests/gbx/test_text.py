@@ -1,0 +1,22 @@
+"""Names without formatting codes."""
+
+import pytest
+
+from trackmaster.gbx import plain_text
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("$000EHEMC - $fffD$f00i$fffz$f00z$fffy", "EHEMC - Dizzy"),
+        ("$h[bigbang1112]$i$n$o$bbbBIGBANG1112", "BIGBANG1112"),
+        ("$s$o$33CLav$32Bende$31Ar To$309wn", "Lavender Town"),
+        ("$l[http://x.y]here$l", "here"),
+        ("5$$ each", "5$ each"),
+        ("\ufeff$i$900ғ$C00ฟ$F00๏", "ғฟ๏"),
+        ("ends with $", "ends with"),
+        ("A01-Race", "A01-Race"),
+    ],
+)
+def test_plain_text_leaves_what_people_read(text: str, plain: str) -> None:
+    assert plain_text(text) == plain
