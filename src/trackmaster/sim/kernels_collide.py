@@ -9,80 +9,126 @@ import warp as wp
 from trackmaster.sim import constants as C
 from trackmaster.sim.kernels_math import unrotate
 from trackmaster.sim.kernels_tables import BODY_CENTRE, BODY_RADII, BODY_ROTATION, HUB, WHEEL_OF, WHEEL_RADII
-from trackmaster.sim.kernels_types import Car, Contact, Scene, Triangle, Wheel
+from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Triangle, Wheel
 
 CELL_M = 8.0
 SAME_NORMAL = 1e-5
 MERGE_COS = 0.8660254
+BOX_CENTRE = wp.constant(wp.vec3(*C.BOX_CENTRE))
+BOX_HALF = wp.constant(wp.vec3(*C.BOX_HALF))
+HULL_CENTRE = wp.constant(wp.vec3(*C.HULL_CENTRE))
+HULL_HALF = wp.constant(wp.vec3(*C.HULL_HALF))
 BODY_REACH = wp.constant(wp.vec4(1.92, 1.70, 1.05, 0.92))
 WHEEL_REACH = 0.365
 
 
-@wp.struct
-class Shape:
-    """One ellipsoid at the present pose."""
-
-    centre: wp.vec3  # car frame
-    offset: wp.vec3  # centre minus car origin, world
-    radii: wp.vec3
-    turn: wp.mat33  # ellipsoid to car frame
-    reach: float
+@wp.func
+def centre_of(i: int, wheels: wp.array(dtype=Wheel)):
+    """Centre of an ellipsoid in the car frame; wheels hang below their hubs."""
+    if i < C.FIRST_WHEEL:
+        return BODY_CENTRE[i]
+    wheel = WHEEL_OF[i]
+    return HUB[wheel] - wp.vec3(0.0, wheels[wheel].absorb, 0.0)
 
 
 @wp.func
-def body_turn(i: int):
-    return wp.mat33(
-        BODY_ROTATION[i, 0], BODY_ROTATION[i, 1], BODY_ROTATION[i, 2],
-        BODY_ROTATION[i, 3], BODY_ROTATION[i, 4], BODY_ROTATION[i, 5],
-        BODY_ROTATION[i, 6], BODY_ROTATION[i, 7], BODY_ROTATION[i, 8],
-    )  # fmt: skip
+def radii_of(i: int):
+    if i < C.FIRST_WHEEL:
+        return BODY_RADII[i]
+    return WHEEL_RADII
 
 
 @wp.func
-def place_shapes(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), shapes: wp.array(dtype=Shape)):
-    for i in range(C.N_ELLIPSOIDS):
-        if i < C.FIRST_WHEEL:
-            shapes[i].centre = BODY_CENTRE[i]
-            shapes[i].radii = BODY_RADII[i]
-            shapes[i].turn = body_turn(i)
-            shapes[i].reach = BODY_REACH[i]
-        else:
-            wheel = WHEEL_OF[i]
-            shapes[i].centre = HUB[wheel] - wp.vec3(0.0, wheels[wheel].absorb, 0.0)
-            shapes[i].radii = WHEEL_RADII
-            shapes[i].turn = wp.identity(n=3, dtype=wp.float32)
-            shapes[i].reach = WHEEL_REACH
-        shapes[i].offset = cars[0].rotation * shapes[i].centre
+def reach_of(i: int):
+    """Radius of the sphere around an ellipsoid, with a little to spare."""
+    if i < C.FIRST_WHEEL:
+        return BODY_REACH[i]
+    return WHEEL_REACH
 
 
 @wp.func
-def into_sphere(v: wp.vec3, turn: wp.mat33, radii: wp.vec3):
-    """A car-frame offset from the centre in the unit-sphere frame of the ellipsoid."""
-    return wp.cw_div(unrotate(turn, v), radii)
+def into_axes(i: int, v: wp.vec3):
+    """A car-frame vector along the axes of an ellipsoid; wheels share the car's axes."""
+    if i < C.FIRST_WHEEL:
+        return wp.vec3(
+            BODY_ROTATION[i, 0] * v[0] + BODY_ROTATION[i, 3] * v[1] + BODY_ROTATION[i, 6] * v[2],
+            BODY_ROTATION[i, 1] * v[0] + BODY_ROTATION[i, 4] * v[1] + BODY_ROTATION[i, 7] * v[2],
+            BODY_ROTATION[i, 2] * v[0] + BODY_ROTATION[i, 5] * v[1] + BODY_ROTATION[i, 8] * v[2],
+        )
+    return v
+
+
+@wp.func
+def out_of_axes(i: int, v: wp.vec3):
+    """The way back to the car frame."""
+    if i < C.FIRST_WHEEL:
+        return wp.vec3(
+            BODY_ROTATION[i, 0] * v[0] + BODY_ROTATION[i, 1] * v[1] + BODY_ROTATION[i, 2] * v[2],
+            BODY_ROTATION[i, 3] * v[0] + BODY_ROTATION[i, 4] * v[1] + BODY_ROTATION[i, 5] * v[2],
+            BODY_ROTATION[i, 6] * v[0] + BODY_ROTATION[i, 7] * v[1] + BODY_ROTATION[i, 8] * v[2],
+        )
+    return v
+
+
+@wp.func
+def descends(a: wp.vec3, b: wp.vec3):
+    """Lexicographic order of vectors: 1 if a comes first (is larger), -1 if b does, 0 if they are equal."""
+    for k in range(3):
+        if a[k] > b[k]:
+            return 1
+        if a[k] < b[k]:
+            return -1
+    return 0
+
+
+@wp.func
+def comes_before(hits: wp.array(dtype=Contact), a: int, b: int):
+    """The game's order of contacts: world position, x then y then z, largest first (6.3)."""
+    order = descends(hits[a].world, hits[b].world)
+    if order == 0:
+        order = descends(hits[a].normal, hits[b].normal)
+    if order == 0:
+        order = descends(hits[a].push, hits[b].push)
+    if order == 0:  # one place, two triangles: any fixed order will do
+        order = hits[b].triangle - hits[a].triangle
+    if order == 0:
+        order = hits[b].ellipsoid - hits[a].ellipsoid
+    return order > 0
 
 
 @wp.func
 def store_contact(
-    hits: wp.array(dtype=Contact), n: int, shapes: wp.array(dtype=Shape), i: int, triangle: Triangle, is_face: int,
-    touch: wp.vec3, amount: float, face: wp.vec3, normal: wp.vec3,
-    cars: wp.array(dtype=Car),
+    cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int, i: int, triangle: int, is_face: int,
+    centre: wp.vec3, touch: wp.vec3, amount: float, face: wp.vec3, normal: wp.vec3,
 ):  # fmt: skip
-    """Write a contact given in the sphere frame: touch point, push-out amount along the face normal, contact normal."""
-    turn = shapes[i].turn
-    radii = shapes[i].radii
-    across = turn * wp.cw_div(normal, radii)
-    point = shapes[i].centre + turn * wp.cw_mul(radii, touch)
+    """Add a contact given in the sphere frame: touch point, push-out amount along the face normal, contact normal.
+
+    Returns the new count. With all places taken the contact that comes last in the game's order gives way, so what is
+    kept does not depend on the order in which triangles are visited.
+    """
+    radii = radii_of(i)
+    across = out_of_axes(i, wp.cw_div(normal, radii))
+    point = centre + out_of_axes(i, wp.cw_mul(radii, touch))
+    world = cars[0].position + cars[0].rotation * point
+    # On a level floor all heights are equal in theory: rounding must not decide the order.
+    hits[n].world = wp.vec3(world[0], wp.floor(world[1] * 65536.0 + 0.5) / 65536.0, world[2])
     hits[n].point = point
     hits[n].normal = across / wp.length(across)
-    hits[n].push = turn * wp.cw_mul(radii, face * amount)
-    world = cars[0].position + cars[0].rotation * point
-    hits[n].world = wp.vec3(world[0], wp.floor(world[1] * 65536.0 + 0.5) / 65536.0, world[2])
+    hits[n].push = out_of_axes(i, wp.cw_mul(radii, face * amount))
     hits[n].sphere_face = face
     hits[n].sphere_normal = normal
-    hits[n].axis = triangle.axis
-    hits[n].material = triangle.material
     hits[n].ellipsoid = i
+    hits[n].triangle = triangle
     hits[n].is_face = is_face
+    if n < C.MAX_CONTACTS:
+        return n + 1
+    last = wp.int32(0)
+    for k in range(1, C.MAX_CONTACTS):
+        if comes_before(hits, last, k):
+            last = k
+    if comes_before(hits, n, last):
+        hits[last] = hits[n]
+    return n
 
 
 @wp.func
@@ -100,80 +146,101 @@ def touch_edges(foot: wp.vec3, face: wp.vec3, reach: float, a: wp.vec3, b: wp.ve
         elif k == 2:
             start = c
             stop = a
-        along = wp.normalize(stop - start)
-        outward = wp.cross(along, face)
-        q = wp.dot(foot - start, outward)
-        if q > reach:
-            return wp.vec3(0.0, 0.0, 0.0), -1.0
-        if q > 0.0:
+        edge = stop - start
+        if wp.dot(foot - start, wp.cross(edge, face)) > 0.0:
+            along = wp.normalize(edge)
+            outward = wp.cross(along, face)
+            q = wp.dot(foot - start, outward)
+            if q > reach:
+                return foot, -1.0
             feature = foot - outward * q
             if wp.dot(foot - start, along) < 0.0:
-                feature = start
-                n2 = wp.dot(feature, feature)
+                n2 = wp.dot(start, start)
                 if n2 > C.EPS_SQUARED and n2 <= 1.0:
-                    return feature, wp.sqrt(n2)
-                return feature, -1.0
+                    return start, wp.sqrt(n2)
+                return start, -1.0
             if wp.dot(foot - stop, along) <= 0.0:
                 n2 = wp.dot(feature, feature)
                 if n2 > C.EPS:
                     return feature, wp.sqrt(n2)
                 return feature, -1.0
-            feature = stop
-            size = wp.length(feature)
+            size = wp.length(stop)
             if size > C.EPS_SQUARED and size <= 1.0:
-                return feature, wp.sqrt(size)  # the game takes the root of the length at this vertex
-            return feature, -1.0
+                return stop, wp.sqrt(size)  # the game takes the root of the length at this vertex
+            return stop, -1.0
     return foot, 0.0
 
 
 @wp.func
+def overlaps(low: wp.vec3, high: wp.vec3, other_low: wp.vec3, other_high: wp.vec3):
+    return (
+        high[1] >= other_low[1]
+        and low[1] <= other_high[1]
+        and high[0] >= other_low[0]
+        and low[0] <= other_high[0]
+        and high[2] >= other_low[2]
+        and low[2] <= other_high[2]
+    )
+
+
+@wp.func
+def reaches(centre: wp.vec3, half: wp.vec3, normal: wp.vec3, height: float):
+    """Whether a car-frame box meets a plane that lies ``height`` below the car origin."""
+    extent = wp.dot(half, wp.vec3(wp.abs(normal[0]), wp.abs(normal[1]), wp.abs(normal[2])))
+    return wp.abs(height + wp.dot(centre, normal)) <= extent
+
+
+@wp.func
+def collide_ellipsoid(
+    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int,
+    i: int, centre: wp.vec3, support: wp.vec3, over: float,
+):  # fmt: skip
+    """Contact of one ellipsoid whose centre is ``over`` above the plane and that reaches it; returns the new count."""
+    size = wp.length(support)
+    d = over / size
+    if d > 1.0:
+        return n
+    position = cars[0].position
+    rotation = cars[0].rotation
+    radii = radii_of(i)
+    face = support / size
+    foot = face * (-d)
+    a = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].a - position) - centre), radii)
+    b = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].b - position) - centre), radii)
+    c = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].c - position) - centre), radii)
+    feature, length = touch_edges(foot, face, wp.sqrt(1.0 - d * d), a, b, c)
+    if length > 0.0:
+        amount = (1.0 - length) / length * d
+        return store_contact(cars, hits, n, i, index, 0, centre, feature, amount, face, -feature)
+    if length == 0.0 and d > 0.0:
+        return store_contact(cars, hits, n, i, index, 1, centre, foot, 1.0 - d, face, face)
+    return n
+
+
+@wp.func
 def collide_triangle(
-    cars: wp.array(dtype=Car), shapes: wp.array(dtype=Shape), hits: wp.array(dtype=Contact), count: int,
-    triangle: Triangle,
+    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
+    hits: wp.array(dtype=Contact), count: int,
 ):  # fmt: skip
     """Add the contacts of all ellipsoids with one triangle; returns the new count."""
     n = count
     position = cars[0].position
-    rotation = cars[0].rotation
-    low = triangle.low - position
-    high = triangle.high - position
-    height = wp.dot(position - triangle.a, triangle.normal)  # of the car origin over the plane
-    if height > C.REACH_M or height < -C.REACH_M:
+    normal = unrotate(cars[0].rotation, triangles[index].normal)
+    height = wp.dot(position - triangles[index].a, triangles[index].normal)
+    if not reaches(BOX_CENTRE, BOX_HALF, normal, height):
         return n
-    normal = unrotate(rotation, triangle.normal)
-    for i in range(C.N_ELLIPSOIDS):
-        over = height + wp.dot(shapes[i].offset, triangle.normal)
-        reach = shapes[i].reach
-        if over >= 0.0 and over <= reach and n < C.MAX_CONTACTS:
-            o = shapes[i].offset
-            if (
-                o[0] + reach >= low[0]
-                and o[0] - reach <= high[0]
-                and o[1] + reach >= low[1]
-                and o[1] - reach <= high[1]
-                and o[2] + reach >= low[2]
-                and o[2] - reach <= high[2]
-            ):
-                turn = shapes[i].turn
-                radii = shapes[i].radii
-                support = wp.cw_mul(radii, unrotate(turn, normal))
-                size = wp.length(support)
-                d = over / size
-                if d <= 1.0:
-                    face = support / size
-                    foot = face * (-d)
-                    centre = shapes[i].centre
-                    a = into_sphere(unrotate(rotation, triangle.a - position) - centre, turn, radii)
-                    b = into_sphere(unrotate(rotation, triangle.b - position) - centre, turn, radii)
-                    c = into_sphere(unrotate(rotation, triangle.c - position) - centre, turn, radii)
-                    feature, length = touch_edges(foot, face, wp.sqrt(1.0 - d * d), a, b, c)
-                    if length > 0.0:
-                        amount = (1.0 - length) / length * d
-                        store_contact(hits, n, shapes, i, triangle, 0, feature, amount, face, -feature, cars)
-                        n += 1
-                    elif length == 0.0 and d > 0.0:
-                        store_contact(hits, n, shapes, i, triangle, 1, foot, 1.0 - d, face, face, cars)
-                        n += 1
+    first = wp.int32(C.FIRST_WHEEL)
+    if reaches(HULL_CENTRE, HULL_HALF, normal, height):
+        first = 0
+    for i in range(first, C.N_ELLIPSOIDS):
+        centre = centre_of(i, wheels)
+        over = height + wp.dot(centre, normal)
+        support = wp.cw_mul(radii_of(i), into_axes(i, normal))
+        if over >= 0.0 and over * over <= wp.dot(support, support) * 1.00001:
+            middle = position + cars[0].rotation * centre
+            reach = wp.vec3(reach_of(i), reach_of(i), reach_of(i))
+            if overlaps(middle - reach, middle + reach, triangles[index].low, triangles[index].high):
+                n = collide_ellipsoid(triangles, index, cars, hits, n, i, centre, support, over)
     return n
 
 
@@ -210,53 +277,26 @@ def merge_contacts(hits: wp.array(dtype=Contact), count: int):
 
 
 @wp.func
-def descends(a: wp.vec3, b: wp.vec3):
-    """Lexicographic order of vectors: 1 if a comes first (is larger), -1 if b does, 0 if they are equal."""
-    for k in range(3):
-        if a[k] > b[k]:
-            return 1
-        if a[k] < b[k]:
-            return -1
-    return 0
-
-
-@wp.func
-def comes_before(a: Contact, b: Contact):
-    order = descends(a.world, b.world)
-    if order == 0:
-        order = descends(a.normal, b.normal)
-    if order == 0:
-        order = descends(a.push, b.push)
-    return order > 0
-
-
-@wp.func
-def sort_contacts(hits: wp.array(dtype=Contact), count: int):
-    """Insertion sort by world position, x then y then z, largest first (6.3)."""
-    for k in range(1, count):
-        item = hits[k]
+def sort_contacts(hits: wp.array(dtype=Contact), count: int, order: wp.array(dtype=int)):
+    """Insertion sort of the contacts' numbers."""
+    for k in range(count):
         j = wp.int32(k)
         while j > 0:
-            if not comes_before(item, hits[j - 1]):
+            if not comes_before(hits, k, order[j - 1]):
                 break
-            hits[j] = hits[j - 1]
+            order[j] = order[j - 1]
             j -= 1
-        hits[j] = item
+        order[j] = k
 
 
 @wp.func
-def find_contacts(
-    scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact)
-):
-    """Fill ``hits`` with the sorted contacts at the present pose; returns how many there are."""
-    shapes = wp.zeros(shape=(8,), dtype=Shape)
-    place_shapes(cars, wheels, shapes)
+def gather_near(scene: Scene, track: int, low: wp.vec3, high: wp.vec3, items: wp.array(dtype=int)):
+    """List the triangles whose box meets the given one; returns how many, or -1 if they do not fit."""
     head = scene.tracks[track]
-    p = cars[0].position
-    low_x = wp.clamp(int(wp.floor((p[0] - C.REACH_M - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
-    high_x = wp.clamp(int(wp.floor((p[0] + C.REACH_M - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
-    low_z = wp.clamp(int(wp.floor((p[2] - C.REACH_M - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
-    high_z = wp.clamp(int(wp.floor((p[2] + C.REACH_M - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
+    low_x = wp.clamp(int(wp.floor((low[0] - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
+    high_x = wp.clamp(int(wp.floor((high[0] - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
+    low_z = wp.clamp(int(wp.floor((low[2] - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
+    high_z = wp.clamp(int(wp.floor((high[2] - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
     count = wp.int32(0)
     for x in range(low_x, high_x + 1):
         for z in range(low_z, high_z + 1):
@@ -265,12 +305,88 @@ def find_contacts(
                 index = scene.cell_items[k]
                 # A triangle in several of the visited cells counts in the first of them only.
                 if (
-                    wp.max(scene.triangles[index].cell_x, low_x) == x
+                    overlaps(low, high, scene.triangles[index].low, scene.triangles[index].high)
+                    and wp.max(scene.triangles[index].cell_x, low_x) == x
                     and wp.max(scene.triangles[index].cell_z, low_z) == z
-                    and p[1] + C.REACH_M >= scene.triangles[index].low[1]
-                    and p[1] - C.REACH_M <= scene.triangles[index].high[1]
                 ):
-                    count = collide_triangle(cars, shapes, hits, count, scene.triangles[index])
+                    if count == C.MAX_NEAR:
+                        return -1
+                    items[count] = index
+                    count += 1
+    return count
+
+
+@wp.func
+def collide_cells(
+    scene: Scene, track: int, low: wp.vec3, high: wp.vec3, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
+    hits: wp.array(dtype=Contact),
+):  # fmt: skip
+    """Collide with all triangles of the box, however many; returns the number of contacts."""
+    head = scene.tracks[track]
+    low_x = wp.clamp(int(wp.floor((low[0] - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
+    high_x = wp.clamp(int(wp.floor((high[0] - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
+    low_z = wp.clamp(int(wp.floor((low[2] - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
+    high_z = wp.clamp(int(wp.floor((high[2] - head.grid_z) / CELL_M)), 0, head.cells_z - 1)
+    count = wp.int32(0)
+    for x in range(low_x, high_x + 1):
+        for z in range(low_z, high_z + 1):
+            cell = head.first_cell + x * head.cells_z + z
+            for k in range(scene.cell_start[cell], scene.cell_start[cell + 1]):
+                index = scene.cell_items[k]
+                if (
+                    overlaps(low, high, scene.triangles[index].low, scene.triangles[index].high)
+                    and wp.max(scene.triangles[index].cell_x, low_x) == x
+                    and wp.max(scene.triangles[index].cell_z, low_z) == z
+                ):
+                    count = collide_triangle(scene.triangles, index, cars, wheels, hits, count)
+    return count
+
+
+@wp.func
+def spread(rotation: wp.mat33):
+    """Half size of the world box around the turned car box."""
+    return wp.vec3(
+        wp.dot(BOX_HALF, wp.vec3(wp.abs(rotation[0, 0]), wp.abs(rotation[0, 1]), wp.abs(rotation[0, 2]))),
+        wp.dot(BOX_HALF, wp.vec3(wp.abs(rotation[1, 0]), wp.abs(rotation[1, 1]), wp.abs(rotation[1, 2]))),
+        wp.dot(BOX_HALF, wp.vec3(wp.abs(rotation[2, 0]), wp.abs(rotation[2, 1]), wp.abs(rotation[2, 2]))),
+    )
+
+
+@wp.func
+def find_contacts(
+    scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact),
+    near: wp.array(dtype=Near), items: wp.array(dtype=int), order: wp.array(dtype=int),
+):  # fmt: skip
+    """Fill ``hits`` with the contacts at the present pose and ``order`` with their order; returns how many there are.
+
+    ``near`` and ``items`` save searching the grid while the car stays in the box they were gathered for; they change
+    nothing about the result.
+    """
+    centre = cars[0].position + cars[0].rotation * BOX_CENTRE
+    half = spread(cars[0].rotation)
+    low = centre - half
+    high = centre + half
+    if (
+        low[0] < near[0].low[0]
+        or low[1] < near[0].low[1]
+        or low[2] < near[0].low[2]
+        or high[0] > near[0].high[0]
+        or high[1] > near[0].high[1]
+        or high[2] > near[0].high[2]
+    ):
+        slack = wp.vec3(C.NEAR_SLACK_M, C.NEAR_SLACK_M, C.NEAR_SLACK_M)
+        ahead = cars[0].velocity * C.NEAR_TIME_S
+        none = wp.vec3(0.0, 0.0, 0.0)
+        near[0].low = low - slack + wp.min(ahead, none)
+        near[0].high = high + slack + wp.max(ahead, none)
+        near[0].count = gather_near(scene, track, near[0].low, near[0].high, items)
+    count = wp.int32(0)
+    if near[0].count < 0:
+        count = collide_cells(scene, track, low, high, cars, wheels, hits)
+    for k in range(near[0].count):
+        index = items[k]
+        if overlaps(low, high, scene.triangles[index].low, scene.triangles[index].high):
+            count = collide_triangle(scene.triangles, index, cars, wheels, hits, count)
     count = merge_contacts(hits, count)
-    sort_contacts(hits, count)
+    sort_contacts(hits, count, order)
     return count

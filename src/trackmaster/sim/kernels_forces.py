@@ -5,14 +5,20 @@ import warp as wp
 
 from trackmaster.sim import constants as C
 from trackmaster.sim.kernels_donut import enter_donut, run_donut
-from trackmaster.sim.kernels_math import asin_small, linear_curve, sign_of, sin_poly, slope_ramp, steer_ramp, step_curve
+from trackmaster.sim.kernels_math import (
+    asin_small,
+    cos_poly,
+    linear_curve,
+    sign_of,
+    sin_poly,
+    slope_ramp,
+    steer_ramp,
+    step_curve,
+)
 from trackmaster.sim.kernels_tables import (
     DRIVE_N,
     DRIVE_X,
     DRIVE_Y,
-    GRIP_N,
-    GRIP_X,
-    GRIP_Y,
     MATERIAL,
     REVERSE_N,
     REVERSE_X,
@@ -126,7 +132,7 @@ def add_yaw(cars: wp.array(dtype=Car), lateral_factor: float):
         * cars[0].steer
         * linear_curve(cars[0].speed_kmh, TORQUE_X, TORQUE_Y, TORQUE_N)
     )
-    limit = linear_curve(cars[0].speed_kmh, GRIP_X, GRIP_Y, GRIP_N) * lateral_factor
+    limit = cars[0].grip * lateral_factor
     limits = float(0.0)
     requests = float(0.0)
     yaw = float(0.0)
@@ -237,6 +243,8 @@ def run_handling(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
     """Wheels, steering, drive (4.2-4.7)."""
     angle = asin_small(wp.min(1.0 / (C.STEER_ANGLE_SPEED * wp.abs(cars[0].v[2]) + C.STEER_ANGLE_BASE), 1.0))
     cars[0].wheel_angle = -cars[0].steer * angle
+    cars[0].wheel_cos = cos_poly(cars[0].wheel_angle)
+    cars[0].wheel_sin = sin_poly(cars[0].wheel_angle)
     cars[0].slip_seen = 0
     cars[0].slide_any = 0
     if cars[0].burn_mode == C.BURN_DONUT:

@@ -6,7 +6,7 @@ import warp as wp
 from trackmaster.sim import constants as C
 from trackmaster.sim import layout
 from trackmaster.sim.kernels_math import rotation_of
-from trackmaster.sim.kernels_types import Car, Gate, Scene, Wheel, words
+from trackmaster.sim.kernels_types import Car, Gate, Near, Scene, Wheel, words
 
 CP_TIMES = layout.INT_ROWS["cp_times"].start
 
@@ -37,8 +37,27 @@ def stamp(cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
 
 
 @wp.func
-def pass_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
+def look_for_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), near: wp.array(dtype=Near)):
+    """Remember how far the car can go from here without meeting a gate."""
+    first = scene.tracks[track].first_gate
+    quiet = float(1.0e6)
+    for g in range(scene.tracks[track].n_gates):
+        offset = cars[0].position - scene.gates[first + g].centre
+        quiet = wp.min(quiet, wp.length(offset) - wp.sqrt(scene.gates[first + g].reach_squared) - 0.01)
+    quiet = wp.max(quiet, 0.0)
+    near[0].anchor = cars[0].position
+    near[0].quiet_squared = quiet * quiet
+
+
+@wp.func
+def pass_gates(
+    scene: Scene, track: int, cars: wp.array(dtype=Car), near: wp.array(dtype=Near), state_i: wp.array2d(dtype=int),
+    slot: int,
+):  # fmt: skip
     """Count gates whose box the car origin has just entered."""
+    moved = cars[0].position - near[0].anchor
+    if wp.dot(moved, moved) < near[0].quiet_squared:
+        return
     first = scene.tracks[track].first_gate
     n_gates = scene.tracks[track].n_gates
     for g in range(n_gates):
@@ -49,13 +68,7 @@ def pass_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), state_i: wp.
                 if scene.gates[first + g].is_finish != 0:
                     if taken_count(cars[0].taken, n_gates) >= scene.tracks[track].n_checkpoints:
                         stamp(cars, state_i, slot)
-                        cars[0].free_wheel = 0
-                        cars[0].taken = words(0)
-                        cars[0].lap += 1
-                        cars[0].respawn_trigger = -1
-                        if cars[0].lap >= scene.tracks[track].laps:
-                            cars[0].finished = 1
-                            cars[0].race_time = cars[0].time
+                        finish_lap(scene, track, cars)
                 elif (cars[0].taken[word] & bit) == 0:
                     stamp(cars, state_i, slot)
                     cars[0].free_wheel = 0
@@ -64,6 +77,18 @@ def pass_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), state_i: wp.
             cars[0].inside[word] = cars[0].inside[word] | bit
         else:
             cars[0].inside[word] = cars[0].inside[word] & ~bit
+    look_for_gates(scene, track, cars, near)
+
+
+@wp.func
+def finish_lap(scene: Scene, track: int, cars: wp.array(dtype=Car)):
+    cars[0].free_wheel = 0
+    cars[0].taken = words(0)
+    cars[0].lap += 1
+    cars[0].respawn_trigger = -1
+    if cars[0].lap >= scene.tracks[track].laps:
+        cars[0].finished = 1
+        cars[0].race_time = cars[0].time
 
 
 @wp.func

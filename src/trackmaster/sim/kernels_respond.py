@@ -94,11 +94,16 @@ def touch_body(cars: wp.array(dtype=Car), n: wp.vec3, x: wp.vec3, r: wp.vec3, u:
 
 
 @wp.func
-def respond(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact), count: int):
+def respond(
+    scene: Scene, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact), count: int,
+    order: wp.array(dtype=int),
+):  # fmt: skip
     """Process the sorted contacts one by one, each with the velocities its predecessors left; then push out (6.5)."""
     total = wp.vec3(0.0, 0.0, 0.0)
-    for k in range(count):
-        material = hits[k].material
+    for position in range(count):
+        k = order[position]
+        triangle = hits[k].triangle
+        material = scene.triangles[triangle].material
         if material != C.MATERIAL_WATER and material != C.MATERIAL_GOLF_BALL:
             cars[0].any_contact = 1
             n = hits[k].normal
@@ -108,7 +113,7 @@ def respond(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.a
             wheel = WHEEL_OF[hits[k].ellipsoid]
             if wheel >= 0:
                 r = touch_wheel(cars, wheels, wheel, n, x, r, u, material)
-                axis = hits[k].axis
+                axis = scene.triangles[triangle].axis
                 wheels[wheel].axis = wp.vec3(0.0, 0.0, 1.0)  # a block without a known direction boosts forwards
                 if wp.dot(axis, axis) > 0.0:
                     wheels[wheel].axis = unrotate(cars[0].rotation, axis)

@@ -8,11 +8,18 @@ from trackmaster.sim.kernels_collide import find_contacts
 from trackmaster.sim.kernels_engine import run_engine
 from trackmaster.sim.kernels_forces import add_drag, run_air_control, run_handling, run_turbo
 from trackmaster.sim.kernels_io import load_car, store_car
-from trackmaster.sim.kernels_math import clamp_length, inverse_inertia, rotation_of, turn_quaternion, unrotate
+from trackmaster.sim.kernels_math import (
+    clamp_length,
+    inverse_inertia,
+    linear_curve,
+    rotation_of,
+    turn_quaternion,
+    unrotate,
+)
 from trackmaster.sim.kernels_race import pass_gates, stand_still
 from trackmaster.sim.kernels_respond import respond, shake
-from trackmaster.sim.kernels_tables import COM
-from trackmaster.sim.kernels_types import Car, Contact, Scene, Wheel, words
+from trackmaster.sim.kernels_tables import COM, GRIP_N, GRIP_X, GRIP_Y
+from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Wheel, words
 from trackmaster.sim.kernels_wheels import follow_suspension
 
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False, "max_unroll": 1})
@@ -50,6 +57,7 @@ def run_forces(scene: Scene, cars: wp.array(dtype=Car), wheels: wp.array(dtype=W
     add_drag(cars)
     cars[0].local_velocity = cars[0].v
     cars[0].speed_kmh = 3.6 * cars[0].v[2]
+    cars[0].grip = linear_curve(cars[0].speed_kmh, GRIP_X, GRIP_Y, GRIP_N)
     run_handling(cars, wheels)
     run_air_control(cars)
     run_turbo(cars, wheels)
@@ -83,7 +91,8 @@ def integrate(cars: wp.array(dtype=Car), force: wp.vec3, h: float):
 @wp.func
 def run_tick(
     scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact),
-    state_i: wp.array2d(dtype=int), slot: int,
+    near: wp.array(dtype=Near), items: wp.array(dtype=int), order: wp.array(dtype=int), state_i: wp.array2d(dtype=int),
+    slot: int,
 ):  # fmt: skip
     """10 ms: as many sub-steps as keep each below 0.3 m."""
     travel = C.TICK_S * (wp.length(cars[0].velocity) + wp.length(cars[0].spin))
@@ -97,9 +106,9 @@ def run_tick(
         left = left - h
         force = run_forces(scene, cars, wheels, step)
         integrate(cars, force, step)
-        pass_gates(scene, track, cars, state_i, slot)
-        count = find_contacts(scene, track, cars, wheels, hits)
-        respond(cars, wheels, hits, count)
+        pass_gates(scene, track, cars, near, state_i, slot)
+        count = find_contacts(scene, track, cars, wheels, hits, near, items, order)
+        respond(scene, cars, wheels, hits, count, order)
     cars[0].time += 10
 
 
@@ -112,7 +121,11 @@ def advance(
     slot = wp.tid() + first
     cars = wp.zeros(shape=(1,), dtype=Car)
     wheels = wp.zeros(shape=(4,), dtype=Wheel)
-    hits = wp.zeros(shape=(32,), dtype=Contact)
+    hits = wp.zeros(shape=(33,), dtype=Contact)  # one more than are kept: room for a candidate
+    order = wp.zeros(shape=(32,), dtype=int)
+    near = wp.zeros(shape=(1,), dtype=Near)
+    near[0].low = wp.vec3(1.0, 1.0, 1.0)  # an empty box: the first search looks at the grid
+    items = wp.zeros(shape=(128,), dtype=int)
     load_car(f, i, b, slot, cars, wheels)
     track = scene.track_of_car[slot]
     for _ in range(ticks):
@@ -122,7 +135,7 @@ def advance(
         if cars[0].finished != 0:
             cars[0].in_gas = 0.0
             cars[0].in_brake = 1.0
-        run_tick(scene, track, cars, wheels, hits, i, slot)
+        run_tick(scene, track, cars, wheels, hits, near, items, order, i, slot)
     store_car(f, i, b, slot, cars, wheels)
 
 

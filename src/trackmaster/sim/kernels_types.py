@@ -71,7 +71,10 @@ class Car:
     w: wp.vec3
     base: wp.vec3  # base force in the car frame
     wheel_angle: float
+    wheel_cos: float
+    wheel_sin: float
     speed_kmh: float  # along z
+    grip: float  # side grip curve at that speed
     grounded: int
     slip_seen: int
     slide_any: int
@@ -103,9 +106,8 @@ class Contact:
     push: wp.vec3
     sphere_face: wp.vec3  # triangle normal in the ellipsoid's unit-sphere frame
     sphere_normal: wp.vec3  # contact normal in that frame
-    axis: wp.vec3
-    material: int
     ellipsoid: int
+    triangle: int
     is_face: int
 
 
@@ -123,6 +125,17 @@ class Triangle:
     material: int
     cell_x: int
     cell_z: int
+
+
+@wp.struct
+class Near:
+    """What a car need not search again while it stays near: triangles of a box, gates around a point."""
+
+    low: wp.vec3
+    high: wp.vec3
+    count: int  # triangles in the box; -1 if too many to remember
+    anchor: wp.vec3
+    quiet_squared: float  # no gate within this distance of the anchor
 
 
 @wp.struct

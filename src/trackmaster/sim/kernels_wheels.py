@@ -4,15 +4,12 @@
 import warp as wp
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.kernels_math import cos_half_turn, cos_poly, linear_curve, sign_of, sin_poly
+from trackmaster.sim.kernels_math import cos_half_turn, linear_curve, sign_of
 from trackmaster.sim.kernels_tables import (
     COM,
     DAMPER_N,
     DAMPER_X,
     DAMPER_Y,
-    GRIP_N,
-    GRIP_X,
-    GRIP_Y,
     HUB,
     MATERIAL,
     PITCH_N,
@@ -57,21 +54,21 @@ def add_weight_torque(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), 
 
 
 @wp.func
-def lateral_axis(normal: wp.vec3, front: bool, angle: float):
+def lateral_axis(cars: wp.array(dtype=Car), normal: wp.vec3, front: bool):
     e = wp.vec3(1.0, 0.0, 0.0)
     n2 = normal[0] * normal[0] + normal[1] * normal[1]
     if n2 > C.EPS_SQUARED:
         k = 1.0 / wp.sqrt(n2)
         e = wp.vec3(normal[1] * k, -normal[0] * k, 0.0)
     if front:
-        c = cos_poly(angle)
-        e = wp.vec3(e[0] * c, e[1] * c, -sin_poly(angle))
+        c = cars[0].wheel_cos
+        e = wp.vec3(e[0] * c, e[1] * c, -cars[0].wheel_sin)
     return e
 
 
 @wp.func
 def lateral_limit(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int, adherence: float):
-    limit = MATERIAL[wheels[i].material, 3] * adherence * linear_curve(cars[0].speed_kmh, GRIP_X, GRIP_Y, GRIP_N)
+    limit = MATERIAL[wheels[i].material, 3] * adherence * cars[0].grip
     if wheels[i].sliding != 0:
         limit = limit * C.SLIDE_LIMIT
         if cars[0].in_brake > 0.1:
@@ -83,7 +80,7 @@ def lateral_limit(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: i
 @wp.func
 def add_lateral(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int, adherence: float):
     """Grip asks for -20 times the sideways speed; more than the limit means sliding."""
-    axis = lateral_axis(wheels[i].normal, i < 2, cars[0].wheel_angle)
+    axis = lateral_axis(cars, wheels[i].normal, i < 2)
     wave = float(1.0)
     if cars[0].burn_mode == C.BURN_OUT:
         cars[0].t = cars[0].t + wp.vec3(linear_curve(cars[0].speed_kmh, PITCH_X, PITCH_Y, PITCH_N), 0.0, 0.0)
