@@ -333,3 +333,18 @@ def test_nothing_to_capture_is_a_sentence(tmp_path: Path) -> None:
         run(tmp_path)
     with pytest.raises(CaptureError, match="cannot be read"):
         run(tmp_path, track_ids="missing.txt")
+
+
+def test_a_killed_run_loses_no_whole_folder_and_leaves_no_rubbish(world: Path) -> None:
+    run(world, fps=2)
+    before = tree(world / "img" / "4711")
+    (world / "img" / "index.json").unlink()
+    rubbish = world / "img" / "4711" / f".{NAME}.abc.part"
+    rubbish.mkdir()
+    (rubbish / "frame_00000_0ms.jpeg").write_bytes(b"half")
+    again = run(world, fps=2)
+    assert again.skipped == 1, "the folder says itself that it is whole"
+    assert json.loads((world / "img" / "index.json").read_text())["replays"][f"4711/{NAME}.gbx"]["status"] == "ok"
+    run(world, fps=2, overwrite=True)
+    assert tree(world / "img" / "4711") == before
+    assert not rubbish.exists()

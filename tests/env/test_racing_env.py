@@ -279,3 +279,11 @@ def test_reward_settings_reach_the_environment(straight: Track) -> None:
     for _ in range(20):  # until all wheels are down
         _, rewards, *_ = env.step(np.array([GO, COAST]))
     assert rewards.tolist() == [1, 0]
+
+
+def test_coefficients_can_change_while_it_runs(straight: Track) -> None:
+    env = RacingVectorEnv(straight, 1, BLIND)
+    env.reset()
+    assert env.step(np.array([GO]))[1][0] == pytest.approx(-0.06, abs=1e-3)
+    env.set_reward(RewardConfig(per_ms=-1, per_m=0))
+    assert env.step(np.array([GO]))[1][0] == -50

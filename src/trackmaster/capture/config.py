@@ -1,5 +1,7 @@
 """Flags of capture: the seeds' names and defaults, for the simulator and for the real game."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +15,14 @@ from trackmaster.units import TICK_MS
 
 DEFAULT_SIZE_PX = 64
 """Width and height when no RL configuration names them."""
+
+
+_DECIDING = (
+    "fps", "fps_meta", "step_ms", "input_time_offset_ms", "vcp_distance", "vcp_suffix", "vcp_auto_generate",
+    "vcp_source", "skip_bad_float_samples", "exclude_respawn_maps", "game", "sample_tolerance_m", "finish_margin_ms",
+    "verify", "allow_unknown_blocks", "per_frame_json",
+)  # fmt: skip
+"""Flags that can change what a replay becomes; a rejected replay is tried again only when one of them changed."""
 
 
 class CaptureConfig(Settings):
@@ -122,6 +132,13 @@ class CaptureConfig(Settings):
             named = _picture_size(read_yaml(self.rl_config_path), self.rl_config_path)
             width, height = width or named[0], height or named[1]
         return width or DEFAULT_SIZE_PX, height or DEFAULT_SIZE_PX
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when a flag that decides about replays changes."""
+        values = {name: getattr(self, name) for name in _DECIDING}
+        values |= {"mode": self.resolved_mode, "size": self.size_px}
+        return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @classmethod
     def load(

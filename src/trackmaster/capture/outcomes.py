@@ -1,6 +1,8 @@
 """What became of every replay: ``index.json`` (the latest outcome of each) and ``rejects.jsonl`` (every rejection)."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from trackmaster.capture.writer import UtcClock, utc_text, write_json
 
 INDEX_NAME = "index.json"
 REJECTS_NAME = "rejects.jsonl"
+SAVE_INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,26 @@ class Outcome:
 
 
 class OutcomeBook:
-    """The outcomes of one output folder, on disk after every replay."""
+    """The outcomes of one output folder, on disk every few seconds and at the end.
 
-    def __init__(self, output_dir: Path, clock: UtcClock) -> None:
+    What a kill leaves unwritten is no loss: the folder of a captured replay says itself that it is whole.
+    """
+
+    def __init__(self, output_dir: Path, clock: UtcClock, ticker: Callable[[], float] = time.monotonic) -> None:
         """Read what earlier runs left.
+
+        Args:
+            output_dir: where ``index.json`` and ``rejects.jsonl`` stand.
+            clock: time of day for stamps.
+            ticker: seconds that only grow.
 
         Raises:
             CaptureError: ``index.json`` is there but is none of ours.
         """
         self._dir = output_dir
         self._clock = clock
+        self._ticker = ticker
+        self._saved_s = ticker()
         self._outcomes: dict[str, Outcome] = {}
         path = output_dir / INDEX_NAME
         if path.is_file():
@@ -60,12 +73,14 @@ class OutcomeBook:
         self._outcomes[file_key] = stamped
         if outcome.status == "rejected":
             self._append_reject(stamped, wall_s)
-        self.save()
+        if self._ticker() - self._saved_s >= SAVE_INTERVAL_S:
+            self.save()
 
     def save(self) -> None:
         """Write ``index.json``, replays in the order of their names."""
         listed = {key: asdict(self._outcomes[key]) for key in sorted(self._outcomes)}
         write_json(self._dir / INDEX_NAME, {"schema_version": 1, "replays": listed})
+        self._saved_s = self._ticker()
 
     def _append_reject(self, outcome: Outcome, wall_s: float) -> None:
         line = {

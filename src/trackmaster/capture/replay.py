@@ -1,6 +1,8 @@
 """Capturing one replay on the simulator: run, picture, label, check, write."""
 
+import glob
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +70,29 @@ class ReplayCapture:
             return False
         return (folder / "manifest.json").is_file() and bool(verdict.get("ok") or not self._config.verify)
 
-    def run(self, file: ReplayFile, sha256: str, fingerprint: str) -> Outcome:
+    def recall(self, file: ReplayFile, sha256: str) -> Outcome | None:
+        """Return the outcome that a whole folder tells by itself, None when it is of another file or other flags."""
+        track_id = file.track_id or ""
+        try:
+            text = (self._config.output_dir / track_id / file.name / "metadata.json").read_text(encoding="utf-8")
+            found = json.loads(text)
+        except (OSError, ValueError):
+            return None
+        if found.get("replay_sha256") != sha256 or found.get("settings") != self._config.fingerprint:
+            return None
+        return Outcome(
+            track_id,
+            file.name,
+            "ok",
+            sha256,
+            self._config.fingerprint,
+            frames=int(found.get("total_frames", 0)),
+            mode=str(found.get("mode", "")),
+            map_uid=str(found.get("map_uid", "")),
+            race_time_ms=found.get("race_time_ms"),
+        )
+
+    def run(self, file: ReplayFile, sha256: str) -> Outcome:
         """Capture one replay.
 
         Raises:
@@ -89,7 +113,7 @@ class ReplayCapture:
             file.name,
             "ok",
             sha256,
-            fingerprint,
+            self._config.fingerprint,
             frames=frames,
             mode=config.resolved_mode,
             map_uid=source.map.challenge.uid,
@@ -173,6 +197,8 @@ class ReplayCapture:
     @contextmanager
     def _folder(self, target: Path) -> Iterator[Path]:
         """Yield a temporary folder that becomes ``target``; a track folder that stays empty is removed again."""
+        for stale in target.parent.glob(f".{glob.escape(target.name[:80])}.*.part"):
+            shutil.rmtree(stale, ignore_errors=True)  # left by a run that was killed
         try:
             with atomic_dir(target) as temporary:
                 yield temporary
@@ -271,6 +297,7 @@ class ReplayCapture:
             "camera": CAMERA,
             "image_source": "simulator",
             "mode": config.resolved_mode,
+            "settings": config.fingerprint,
             "game_version": None,
             "plugin": None,
             "floats_rebuilt": list(trajectory.rebuilt),

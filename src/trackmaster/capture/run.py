@@ -1,7 +1,6 @@
 """The capture run: every replay becomes a verified folder of frames, or one line that says why not."""
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -19,13 +18,6 @@ from trackmaster.capture.writer import UtcClock, utc_now
 from trackmaster.progress import progress
 
 log = logging.getLogger(__name__)
-
-_DECIDING = (
-    "fps", "fps_meta", "step_ms", "input_time_offset_ms", "vcp_distance", "vcp_suffix", "vcp_auto_generate",
-    "vcp_source", "skip_bad_float_samples", "exclude_respawn_maps", "game", "sample_tolerance_m", "finish_margin_ms",
-    "verify", "allow_unknown_blocks", "per_frame_json",
-)  # fmt: skip
-"""Flags that can change what a replay becomes; a rejected replay is tried again only when one of them changed."""
 
 
 @dataclass
@@ -98,7 +90,7 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
     work = ReplayCapture(config, LineShelf(config, {key: tuple(group) for key, group in groups.items() if key}), clock)
     summary = CaptureSummary(config.output_dir)
     started = time.perf_counter()
-    fingerprint = settings_fingerprint(config)
+    fingerprint = config.fingerprint
     try:
         for file in progress(files, desc="capture", enabled=config.use_tqdm):
             _one(file, config, work, book, summary, fingerprint)
@@ -117,13 +109,6 @@ def run_capture(config: CaptureConfig) -> int:
         print(f"rejected {outcome.track_id}/{outcome.replay}: {outcome.reason}: {outcome.detail}")
     print(summary.sentence())
     return summary.exit_code
-
-
-def settings_fingerprint(config: CaptureConfig) -> str:
-    """Return 16 hex digits that change when a flag that decides about replays changes."""
-    values = {name: getattr(config, name) for name in _DECIDING}
-    values["mode"], values["size"] = config.resolved_mode, config.size_px
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _chosen(config: CaptureConfig) -> tuple[ReplayFile, ...]:
@@ -168,6 +153,12 @@ def _one(
     before = book.known(key)
     sha256 = _sha256(file.path)
     same = before is not None and before.sha256 == sha256 and not config.overwrite
+    if before is None and not config.overwrite and file.track_id is not None and work.is_done(file.track_id, file.name):
+        # A killed run wrote the folder but not the index: the folder is the truth.
+        before = work.recall(file, sha256)
+        same = before is not None
+        if before is not None:
+            book.record(key, before, wall_s=0.0)
     if before is not None and same and before.status == "ok" and work.is_done(before.track_id, before.replay):
         if before.settings != fingerprint:
             raise CaptureError(
@@ -182,7 +173,7 @@ def _one(
         return
     started = time.perf_counter()
     try:
-        outcome = work.run(file, sha256, fingerprint)
+        outcome = work.run(file, sha256)
     except ReplayRejectedError as reject:
         track_id = file.track_id or (before.track_id if before is not None else "")
         outcome = Outcome(

@@ -66,6 +66,7 @@ class EpisodeBook:
         """
         n = len(track_uids)
         self.config = config
+        self.reward = config.reward
         self.zones = zones
         self.builder = ObservationBuilder(config.extra_floats)
         self.shift = ShiftClock(n)
@@ -140,7 +141,7 @@ class EpisodeBook:
         self._previous_floats[:] = self.floats
         self._observe(cars)
         reward = step_reward(
-            self.config.reward,
+            self.reward,
             floats=self.floats,
             previous_floats=self._previous_floats,
             actions=actions,
@@ -153,7 +154,7 @@ class EpisodeBook:
 
     def potential(self) -> NDArray[np.float32]:
         """Return the (N,) potential of the current observations."""
-        return potential(self.config.reward, self.floats)
+        return potential(self.reward, self.floats)
 
     def keep(self, car: int) -> dict[str, object]:
         """Return one car's books as values that ``put_back`` takes."""

@@ -10,7 +10,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from trackmaster.env.actions import N_ACTIONS, controls
-from trackmaster.env.config import EnvConfig
+from trackmaster.env.config import EnvConfig, RewardConfig
 from trackmaster.env.episode import EndReason, EpisodeBook
 from trackmaster.env.errors import EnvError
 from trackmaster.env.spaces import observation_space
@@ -155,6 +155,10 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
             self._look(moved=_nobody(self.num_envs), fresh=over)
         info.update(self._info())
         return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, info
+
+    def set_reward(self, reward: RewardConfig) -> None:
+        """Pay by other coefficients from the next decision on (schedules of optional terms)."""
+        self._book.reward = reward
 
     def close_extras(self, **kwargs: Any) -> None:
         """Let go of the simulator."""
