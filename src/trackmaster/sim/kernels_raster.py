@@ -10,6 +10,7 @@ import warp as wp
 from trackmaster.sim.kernels_shade import (
     ATLAS_PAGE,
     ATLAS_TEXELS_PER_M,
+    average_row,
     clear,
     pack,
     shade_sky,
@@ -448,27 +449,13 @@ def render_views(
 @wp.kernel
 def average_blocks(
     fine: wp.array(dtype=wp.uint32), width: int, height: int, factor: int, is_gray: int,
-    gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
+    pixels: wp.array(dtype=wp.int32), gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
 ):
-    """Every pixel is the rounded mean of factor x factor finer ones."""
-    view, row, column = wp.tid()
-    b = int(0)
-    g = int(0)
-    r = int(0)
-    for i in range(factor):
-        for j in range(factor):
-            p = fine[((view * height + row) * factor + i) * width * factor + column * factor + j]
-            b += int(p & wp.uint32(255))
-            g += int((p >> wp.uint32(8)) & wp.uint32(255))
-            r += int((p >> wp.uint32(16)) & wp.uint32(255))
-    n = factor * factor
-    b = (b + n // 2) // n
-    g = (g + n // 2) // n
-    r = (r + n // 2) // n
-    at = (view * height + row) * width + column
+    """Every pixel is the rounded mean of factor x factor finer ones; one thread per row."""
+    view, row = wp.tid()
+    at = (view * height + row) * width
+    average_row(fine, pixels, at * factor * factor, at, width, factor)
     if is_gray != 0:
-        gray[at] = wp.uint8((b * 3735 + g * 19235 + r * 9798 + 16384) >> 15)
+        store_gray(pixels, gray, at, at, width)
     else:
-        bgra[at] = wp.uint32(b) | (wp.uint32(g) << wp.uint32(8)) | (wp.uint32(r) << wp.uint32(16)) | (
-            wp.uint32(255) << wp.uint32(24)
-        )
+        store_bgra(pixels, bgra, at, at, width)

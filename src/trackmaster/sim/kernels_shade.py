@@ -142,6 +142,36 @@ def store_bgra(pixels: wp.array(dtype=wp.int32), bgra: wp.array(dtype=wp.uint32)
 
 
 @wp.func_native("""
+    const unsigned* __restrict__ in = fine.data + start;
+    int* __restrict__ out = pixels.data + to;
+    const int stride = width * factor;
+    const unsigned count = (unsigned)(factor * factor);
+    // Division by multiplication: exact for all sums that factors up to 8 can give.
+    const unsigned inverse = ((1u << 20) + count - 1u) / count;
+    const unsigned half = count / 2u;
+    for (int column = 0; column < width; ++column) {
+        unsigned outer = 0u, green = 0u;
+        for (int i = 0; i < factor; ++i) {
+            for (int j = 0; j < factor; ++j) {
+                const unsigned p = in[i * stride + column * factor + j];
+                outer += p & 0x00ff00ffu;
+                green += (p >> 8) & 0xffu;
+            }
+        }
+        const unsigned b = (((outer & 0xffffu) + half) * inverse) >> 20;
+        const unsigned r = (((outer >> 16) + half) * inverse) >> 20;
+        const unsigned g = ((green + half) * inverse) >> 20;
+        out[column] = (int)(b | (g << 8) | (r << 16));
+    }
+""")
+def average_row(
+    fine: wp.array(dtype=wp.uint32), pixels: wp.array(dtype=wp.int32), start: int, to: int, width: int, factor: int
+):
+    """Average blocks of packed pixels into one row."""
+    ...
+
+
+@wp.func_native("""
     float* __restrict__ w = depth.data + at;
     int* __restrict__ n = pixels.data + at;
 #ifndef __CUDACC__

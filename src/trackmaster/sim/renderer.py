@@ -49,7 +49,7 @@ class Renderer:
 
     A frame depends only on its own camera, car and track: it is bit-equal in every run, batch size and tiling. Gray
     frames equal ``cv2.cvtColor(bgra, COLOR_BGRA2GRAY)`` of the colour frame, so capture and training see the same
-    pixels whichever way they ask.
+    pixels whichever way they ask. A renderer owns one set of buffers: give every thread its own.
 
     Args:
         tracks: one or more tracks (or bare meshes).
@@ -100,9 +100,10 @@ class Renderer:
         self._views = _ViewBuffers(n_views, self._device, n_tracks=len(_meshes(tracks)))
         self._no_gray = wp.empty(1, dtype=wp.uint8, device=self._device)
         self._no_bgra = wp.empty(1, dtype=wp.uint32, device=self._device)
-        self._fine = self._no_bgra
+        self._fine = self._coarse = self._no_bgra
         if supersample > 1:
             self._fine = wp.empty(n_views * fine_h * fine_w, dtype=wp.uint32, device=self._device)
+            self._coarse = wp.empty(n_views * height * width, dtype=wp.int32, device=self._device)
 
         # Recorded once: packing the scene's arrays for every call would cost more than a small frame.
         self._command = wp.launch(
@@ -184,8 +185,17 @@ class Renderer:
         if fine:
             wp.launch(
                 kernels_raster.average_blocks,
-                dim=(n, self.height, self.width),
-                inputs=[self._fine, self.width, self.height, self._supersample, is_gray, gray, bgra],
+                dim=(n, self.height),
+                inputs=[
+                    self._fine,
+                    self.width,
+                    self.height,
+                    self._supersample,
+                    is_gray,
+                    self._coarse,
+                    gray,
+                    bgra,
+                ],
                 device=self._device,
             )
         return frames
