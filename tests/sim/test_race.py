@@ -1,5 +1,7 @@
 """Checkpoints, finish, laps, respawn and the clock."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -98,3 +100,25 @@ def test_turbo_adds_five_times_the_thrust(plane_track):
     assert gained == pytest.approx(5 * 11 * 0.27, abs=1.0)  # 11 m/s^2 above 101 km/h
     assert turbo.view.turbo[0] == pytest.approx(5.0, abs=1e-3)
     assert road.view.turbo[0] == 0.0
+
+
+def test_turbo_pushes_along_its_block_and_brakes_against_it(plane_track):
+    class Block:
+        name = "StadiumRoadMainTurbo"
+
+    class Placed:
+        block = Block()
+        rotation = np.diag([-1.0, 1.0, -1.0])
+
+        def columns(self):
+            return [(0, 0)]
+
+    track = plane_track(half=16, material=7)
+    mesh = track.mesh
+    moved = type(mesh)(mesh.vertices + np.float32([16, 0, 16]), *list(vars(mesh).values())[1:])
+    with_block = SimpleNamespace(**{**vars(track), "mesh": moved, "blocks": (Placed(),)})
+    world = World(with_block, 1)
+    world.place(None, [16.0, 0.02, 8.0], np.eye(3), velocity_mps=[0.0, 0.0, 29.0])
+    world.step(0.0, 0.0, 0.0, ticks=20)
+    assert world.view.turbo[0] == pytest.approx(-5.0, abs=0.01)
+    assert world.view.velocity_mps[0, 2] < 25.0

@@ -187,3 +187,18 @@ def test_unusable_arguments_are_refused_with_a_sentence(plane_track):
         world.snapshot([2])
     with pytest.raises(SimError, match="2 states cannot go into 1 cars"):
         world.restore(world.snapshot(), [0])
+
+
+def test_crowded_places_are_searched_without_memory_and_give_the_same_bits(plane_track):
+    track = plane_track(half=15, pieces=120)  # far more triangles near the car than it remembers
+    worlds = [World(track, 2) for _ in range(2)]
+    for world in worlds:
+        world.place(None, [0.0, 0.02, -10.0], np.eye(3), velocity_mps=[[0.0, 0.0, 8.0], [1.0, 0.0, 3.0]])
+    worlds[0].step(0.5, 1.0, 0.0, ticks=40)
+    for _ in range(40):
+        worlds[1].step(0.5, 1.0, 0.0)
+    assert worlds[0].snapshot().equals(worlds[1].snapshot())
+    whole = World(plane_track(half=15), 1)
+    whole.place(None, [0.0, 0.02, -10.0], np.eye(3), velocity_mps=[0.0, 0.0, 8.0])
+    whole.step(0.5, 1.0, 0.0, ticks=40)
+    assert worlds[0].view.position_m[0] == pytest.approx(whole.view.position_m[0], abs=1e-3)

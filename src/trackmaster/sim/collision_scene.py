@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.sim.bumps import bump_tile
-from trackmaster.sim.constants import MATERIAL_NOT_COLLIDABLE, N_MATERIALS
+from trackmaster.sim.constants import (
+    MATERIAL_NOT_COLLIDABLE,
+    MATERIAL_RED_TURBO,
+    MATERIAL_ROULETTE,
+    MATERIAL_TURBO,
+    N_MATERIALS,
+)
 from trackmaster.sim.errors import SimError
 from trackmaster.sim.kernels_collide import CELL_M
 from trackmaster.sim.kernels_types import Gate, Scene, TrackHead, Triangle
@@ -17,6 +23,7 @@ from trackmaster.sim.layout import MAX_TRIGGERS
 from trackmaster.sim.rotation import quaternion_from_matrix
 from trackmaster.sim.warp_start import wp
 from trackmaster.track import Pose, TriangleMesh, Trigger
+from trackmaster.units import CELL_SIZE_M
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -24,6 +31,7 @@ I64 = NDArray[np.int64]
 MAX_CELLS = 4_000_000
 """A grid beyond this (a mesh tens of kilometres wide) is refused instead of filling the memory."""
 MARGIN_M = 1.0
+BOOSTERS = (MATERIAL_TURBO, MATERIAL_RED_TURBO, MATERIAL_ROULETTE)
 
 
 class Drivable(Protocol):
@@ -63,10 +71,21 @@ def _corners(mesh: TriangleMesh) -> tuple[F64, NDArray[np.intp]]:
     return corners[keep], keep
 
 
-def _axes(mesh: TriangleMesh, keep: NDArray[np.intp]) -> F64:
-    """Return the forward axis of the block of each triangle, zero where the mesh does not tell."""
-    axes = getattr(mesh, "block_forward", None)
-    return np.zeros((len(keep), 3)) if axes is None else np.asarray(axes, np.float64)[keep]
+def _axes(track: Drivable, corners: F64, material: NDArray[np.uint8]) -> F64:
+    """Return the forward axis of the block under each booster triangle (F, 3); zero where there is none.
+
+    A booster pushes along its block; only the track's blocks know that direction, the mesh does not.
+    """
+    axes = np.zeros((len(corners), 3))
+    boosters = np.flatnonzero(np.isin(material, BOOSTERS))
+    blocks = [placed for placed in getattr(track, "blocks", ()) if "Turbo" in placed.block.name]
+    columns = {column: placed for placed in blocks for column in placed.columns()}
+    for k in boosters:
+        middle = corners[k].mean(axis=0)
+        placed = columns.get((int(middle[0] // CELL_SIZE_M[0]), int(middle[2] // CELL_SIZE_M[2])))
+        if placed is not None:
+            axes[k] = placed.rotation[:, 2]
+    return axes
 
 
 class _Grid:
@@ -168,7 +187,8 @@ def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], dev
         corners, keep = _corners(track.mesh)
         grid = _Grid(corners.min(axis=1), corners.max(axis=1), track.name)
         heads.append(_head_row(track, grid, n_cells, n_gates))
-        triangles.append(_triangle_rows(corners, _axes(track.mesh, keep), track.mesh.material[keep], grid))
+        material = track.mesh.material[keep]
+        triangles.append(_triangle_rows(corners, _axes(track, corners, material), material, grid))
         gates.append(_gate_rows(track))
         count, item = grid.lists()
         counts.append(count)

@@ -97,14 +97,22 @@ def comes_before(hits: wp.array(dtype=Contact), a: int, b: int):
 
 
 @wp.func
+def outranks(hits: wp.array(dtype=Contact), a: int, b: int):
+    """Whether contact a is kept rather than b: faces before edges and corners, then the game's order."""
+    if hits[a].is_face != hits[b].is_face:
+        return hits[a].is_face > hits[b].is_face
+    return comes_before(hits, a, b)
+
+
+@wp.func
 def store_contact(
     cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int, i: int, triangle: int, is_face: int,
     centre: wp.vec3, touch: wp.vec3, amount: float, face: wp.vec3, normal: wp.vec3,
 ):  # fmt: skip
     """Add a contact given in the sphere frame: touch point, push-out amount along the face normal, contact normal.
 
-    Returns the new count. With all places taken the contact that comes last in the game's order gives way, so what is
-    kept does not depend on the order in which triangles are visited.
+    Returns the new count. With all places taken the least important contact gives way, so what is kept does not depend
+    on the order in which triangles are visited.
     """
     radii = radii_of(i)
     across = out_of_axes(i, wp.cw_div(normal, radii))
@@ -124,9 +132,9 @@ def store_contact(
         return n + 1
     last = wp.int32(0)
     for k in range(1, C.MAX_CONTACTS):
-        if comes_before(hits, last, k):
+        if outranks(hits, last, k):
             last = k
-    if comes_before(hits, n, last):
+    if outranks(hits, n, last):
         hits[last] = hits[n]
     return n
 
