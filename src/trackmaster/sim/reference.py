@@ -12,15 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.reference_forces import (
-    Inputs,
-    Sums,
-    add_drag,
-    run_air_control,
-    run_engine,
-    run_handling,
-    run_turbo,
-)
+from trackmaster.sim.reference_engine import Inputs, run_engine
+from trackmaster.sim.reference_forces import Sums, add_drag, run_air_control, run_handling, run_turbo
 from trackmaster.sim.reference_state import (
     CENTRE,
     HUBS,
