@@ -133,6 +133,28 @@ def test_ten_thousand_blocks_with_an_unreachable_checkpoint_do_not_hang() -> Non
         Track.from_challenge(challenge(*blocks)).centre_line()
 
 
+def test_line_drops_from_a_road_to_the_platform_it_stands_on() -> None:
+    field = [Block("StadiumCircuitBase", 0, 10, 2, z) for z in range(10, 16)]
+    goal = Block("StadiumRoadMainFinishLine", 0, 10, 3, 15)
+    line = Track.from_challenge(challenge(START._replace(y=3, flags=0), *field, goal)).centre_line()
+    on_platform = (line[:, 2] > 11.1 * 32) & (line[:, 2] < 14.9 * 32)
+    assert line[on_platform, 1] == pytest.approx(24.0)
+    assert line[0, 1] == line[-1, 1] == pytest.approx(25.345)
+
+
+def test_laps_repeat_the_line_without_going_back() -> None:
+    ring = RoadLayout(10, 1, 10, 0, name="StadiumRoadMainStartFinishLine").straights(1).add("StadiumRoadMainCheckpoint")
+    blocks = ring.left(2).straights(1).left(2).straights(3).left(2).straights(1).left(2).blocks
+    one = Track.from_challenge(challenge(*blocks)).centre_line()
+    three = Track.from_challenge(challenge(*blocks, laps=3, is_multilap=True)).centre_line()
+    steps = np.diff(three, axis=0)
+    assert np.linalg.norm(steps, axis=1).max() < 1.6
+    turns = np.sum(steps[1:] * steps[:-1], axis=1)
+    assert (turns > 0).all(), "never backwards"
+    lengths = [np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in (one, three)]
+    assert lengths[1] > 2.9 * lengths[0]
+
+
 def test_coverage_table_has_a_row_per_map_and_a_total() -> None:
     rows = coverage([challenge(START, ROAD, GOAL), challenge(START, Block("StadiumLoopLeft", 0, 1, 1, 1))])
     assert rows[0].cells() == ("a test", "3", "3", "100.0 %", "")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
+import trackmaster
 from trackmaster.gbx import Block, Challenge
 from trackmaster.gbx.write_challenge import make_uid
 from trackmaster.track.errors import TrackError
 from trackmaster.track.layout import RoadLayout
 
 AUTHOR = "trackmaster"
+
+_POSITION = re.compile(r"pos(\d+)_")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,22 @@ def bundled_challenge(slug: str) -> BundledTrack:
     if slug not in tracks:
         raise TrackError(f"There is no bundled track {slug!r}; choose one of {', '.join(tracks)}.")
     return tracks[slug]
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the package with the maps (``tracks``) and expert replays (``replays/<slug>``)."""
+    return Path(trackmaster.__file__).parent / "bundled"
+
+
+def bundled_map(slug: str) -> Path:
+    """Return the map file of a bundled track."""
+    return bundled_folder() / "tracks" / f"{bundled_challenge(slug).slug}.Challenge.Gbx"
+
+
+def bundled_replays(slug: str) -> list[Path]:
+    """Return the expert replays of a bundled track, fastest first."""
+    found = (bundled_folder() / "replays" / bundled_challenge(slug).slug).glob("pos*_*.replay.gbx")
+    return sorted(found, key=lambda path: int(match[1]) if (match := _POSITION.match(path.name)) else 0)
 
 
 def _track(slug: str, name: str, summary: str, blocks: list[Block]) -> BundledTrack:

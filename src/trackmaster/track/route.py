@@ -21,7 +21,7 @@ from trackmaster.track.pose import TriggerKind
 POINT_SPACING_M = 1.0
 """Spacing of the points along a way through a block."""
 
-MAX_STATES = 200_000
+MAX_STATES = 100_000
 """States after which the search gives up: a hostile map must end in a sentence, not in a hang."""
 
 
@@ -61,6 +61,8 @@ class RouteSearch:
     def __init__(self, placed: Sequence[PlacedBlock]) -> None:
         """Index the exits of all blocks."""
         self._doors = exits_by_joint(placed)
+        self._ways: dict[Doorway, list[_Way]] = {}
+        self._plans: dict[tuple[int, Exit, Exit], tuple[F64 | None, float]] = {}
         gates = [b for b in placed if b.spec.waypoint and b.spec.waypoint.kind is TriggerKind.CHECKPOINT]
         self._gate_number = {block.index: number for number, block in enumerate(gates)}
         self._gates = gates
@@ -101,6 +103,7 @@ class RouteSearch:
     def _lap(self, first: list[_Way]) -> tuple[list[_Way], Doorway]:
         """Return the ways of one lap and the doorway behind the finish (of the finish block itself)."""
         everything = (1 << len(self._gates)) - 1
+        self._check_reach(first)
         came_from: dict[_State, tuple[_State | None, _Way]] = {}
         best: dict[_State, float] = {}
         queue: list[_Entry] = []
@@ -127,7 +130,7 @@ class RouteSearch:
                 return [*self._trace(state, came_from), final[0]], final[1]
             for way in self._through(entry.doorway):
                 offer(way, entry.cost_m, entry.taken, state)
-        raise TrackError(self._why_not(best))
+        raise _no_road("a finish after all checkpoints", len(best))
 
     @staticmethod
     def _trace(state: _State, came_from: dict[_State, tuple[_State | None, _Way]]) -> list[_Way]:
@@ -138,35 +141,51 @@ class RouteSearch:
             ways.append(way)
         return ways[::-1]
 
-    def _why_not(self, best: dict[_State, float]) -> str:
-        seen = 0
-        for _, taken in best:
-            seen |= taken
-        missing = [
-            f"{b.block.name} at ({b.block.x}, {b.block.y}, {b.block.z})"
-            for n, b in enumerate(self._gates)
-            if not seen >> n & 1
-        ]
-        goal = f"checkpoint {missing[0]}" if missing else "a finish after all checkpoints"
-        return (
-            f"No connected road leads from the start to {goal} (searched {len(best)} places). "
-            "The track has jumps or blocks whose exits are unknown: give the path of a ghost as reference line."
-        )
+    def _check_reach(self, first: list[_Way]) -> None:
+        """Look without counting: a gate that no road leads to would keep the real search busy for nothing."""
+        seen: set[Doorway] = set()
+        gates: set[int] = set()
+        todo = list(first)
+        while todo:
+            way = todo.pop()
+            gates |= set() if way.gate is None else {way.gate}
+            if way.out is not None and way.out not in seen:
+                seen.add(way.out)
+                todo += self._through(way.out)
+        missing = [block.block for number, block in enumerate(self._gates) if number not in gates]
+        if missing:
+            block = missing[0]
+            raise _no_road(f"checkpoint {block.name} at ({block.x}, {block.y}, {block.z})", len(seen))
+        if not any(self._finish(doorway) for doorway in seen):
+            raise _no_road("a finish", len(seen))
 
-    def _through(self, doorway: Doorway) -> Iterator[_Way]:
-        for block, entry in self._entered(doorway):
-            for way_out in block.spec.exits:
-                if way_out is entry:
-                    continue
-                local = way_between(block.spec, entry, way_out)
-                if local is not None:
-                    points = block.to_world(local)
-                    gate = self._gate_number.get(block.index) if entry.side % 2 == 0 else None
-                    yield _Way(self._leave(block, way_out), points, _length(points), gate)
+    def _through(self, doorway: Doorway) -> list[_Way]:
+        """Return the ways on behind a doorway: the shortest for each exit and gate."""
+        if doorway not in self._ways:
+            best: dict[tuple[Doorway, int | None], _Way] = {}
+            for block, entry in self._entered(doorway):
+                gate = self._gate_number.get(block.index) if entry.side % 2 == 0 else None
+                for way_out in block.spec.exits:
+                    local, length_m = self._plan(block, entry, way_out)
+                    if local is None:
+                        continue
+                    key = (self._leave(block, way_out), gate)
+                    if key not in best or length_m < best[key].length_m:
+                        best[key] = _Way(key[0], block.to_world(local), length_m, gate)
+            self._ways[doorway] = list(best.values())
+        return self._ways[doorway]
+
+    def _plan(self, block: PlacedBlock, entry: Exit, way_out: Exit) -> tuple[F64 | None, float]:
+        """Return the way in the block's frame and its length; equal blocks share it."""
+        key = (id(block.spec), entry, way_out)
+        if key not in self._plans:
+            local = way_between(block.spec, entry, way_out) if way_out is not entry else None
+            self._plans[key] = (local, 0.0 if local is None else _length(local))
+        return self._plans[key]
 
     def _entered(self, doorway: Doorway) -> Iterator[tuple[PlacedBlock, Exit]]:
         for block, entry in self._doors.get(doorway.joint, ()):
-            if block.world_side(entry.side) == (doorway.heading + 2) % 4 and entry.clip.joins(doorway.clip):
+            if block.world_side(entry.side) == (doorway.heading + 2) % 4 and _goes_on(doorway.clip, entry.clip):
                 yield block, entry
 
     def _finish(self, doorway: Doorway) -> tuple[_Way, Doorway] | None:
@@ -183,6 +202,18 @@ class RouteSearch:
     @staticmethod
     def _leave(block: PlacedBlock, way_out: Exit) -> Doorway:
         return Doorway(block.joint(way_out.side, way_out.unit), block.world_side(way_out.side), way_out.clip)
+
+
+def _no_road(goal: str, searched: int) -> TrackError:
+    return TrackError(
+        f"No connected road leads from the start to {goal} (searched {searched} places). The track has jumps or blocks "
+        "whose exits are unknown: give the path of a ghost as reference line."
+    )
+
+
+def _goes_on(leaving: Clip, entering: Clip) -> bool:
+    """Tell whether one can drive on; a road that stands on a platform drops to it by its own thickness."""
+    return leaving.joins(entering) or {leaving, entering} == {Clip.ROAD, Clip.PLATFORM}
 
 
 def way_between(spec: BlockSpec, entry: Exit, way_out: Exit) -> F64 | None:
