@@ -130,6 +130,11 @@ class RouteSearch:
                 return [*self._trace(state, came_from), final[0]], final[1]
             for way in self._through(entry.doorway):
                 offer(way, entry.cost_m, entry.taken, state)
+        if queue:
+            raise TrackError(
+                f"The search for a way over {len(self._gates)} checkpoints gave up after {len(best)} places: too many "
+                "orders are possible. Give the path of a ghost as reference line."
+            )
         raise _no_road("a finish after all checkpoints", len(best))
 
     @staticmethod
