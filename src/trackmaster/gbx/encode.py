@@ -86,14 +86,14 @@ def make_samples(
     rows = np.zeros(count, ROW_DTYPE)
     rows["position"] = position
     _encode_rotation(rows, quaternion)
-    rows["speed"], rows["velocity_dir"] = _encode_vector(velocity)
-    rows["spin"], rows["spin_dir"] = _encode_vector(spin)
-    local = np.einsum("nij,ni->nj", quaternion_to_matrix(quaternion), velocity)
-    rows["local_speed"][:, 0] = _stored(local[:, 2], FORWARD_RANGE_MPS / 65535, FORWARD_LOWEST_MPS, 65535)
-    rows["local_speed"][:, 1] = _stored(local[:, 0], SIDEWAYS_RANGE_MPS / 65535, SIDEWAYS_LOWEST_MPS, 65535)
-    rows["rpm"] = _stored(_column("rpm", rpm, (count,)), RPM_RANGE / 65535, 0.0, 65535)
+    for column, vectors in enumerate((velocity, spin)):
+        _encode_vector(rows["motion"][:, column], vectors)
+    local = np.einsum("nij,ni->nj", quaternion_to_matrix(quaternion.T), velocity)
+    rows["words"][:, 0] = _stored(local[:, 2], FORWARD_RANGE_MPS / 65535, FORWARD_LOWEST_MPS, 65535)
+    rows["words"][:, 1] = _stored(local[:, 0], SIDEWAYS_RANGE_MPS / 65535, SIDEWAYS_LOWEST_MPS, 65535)
+    rows["words"][:, 2] = _stored(_column("rpm", rpm, (count,)), RPM_RANGE / 65535, 0.0, 65535)
     turns = _column("wheel_rotation_rad", wheel_rotation_rad, (count, 4)) % WHEEL_TURNS_RAD
-    rows["wheel_rotation"] = _stored(turns, WHEEL_TURNS_RAD / 65535, 0.0, 65535)
+    rows["words"][:, 3:] = _stored(turns, WHEEL_TURNS_RAD / 65535, 0.0, 65535)
     rows["inputs"][:, 0] = _stored(_column("steer", steer, (count,)), 2 / 255, -1.0, 255)
     rows["inputs"][:, 1] = _stored(_column("gas", gas, (count,)), 1 / 255, 0.0, 255)
     rows["inputs"][:, 2] = _stored(_column("brake", brake, (count,)), 1 / 255, 0.0, 255)
@@ -170,13 +170,13 @@ def _directions(vectors: Floats) -> tuple[Floats, Floats]:
     return np.arctan2(vectors[:, 1], vectors[:, 0]), np.arctan2(vectors[:, 2], flat)
 
 
-def _encode_vector(vectors: Floats) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+def _encode_vector(motion: npt.NDArray[np.void], vectors: Floats) -> None:
     length = np.linalg.norm(vectors, axis=1)
     with np.errstate(divide="ignore"):
-        magnitude = np.where(length > 0, np.clip(np.rint(1000 * np.log(length)), -32767, 32767), NO_SPEED)
+        motion["size"] = np.where(length > 0, np.clip(np.rint(1000 * np.log(length)), -32767, 32767), NO_SPEED)
     heading, pitch = _directions(vectors)
-    direction = np.stack([np.rint(heading * (127 / np.pi)), np.rint(pitch * (254 / np.pi))], axis=1)
-    return magnitude.astype(np.int16), direction.astype(np.int8)
+    motion["heading"] = np.rint(heading * (127 / np.pi)).astype(np.int8).view(np.uint8)
+    motion["pitch"] = np.rint(pitch * (254 / np.pi)).astype(np.int8).view(np.uint8)
 
 
 def _stored(values: Floats, factor: float, lowest: float, highest: int) -> Floats:

@@ -5,6 +5,7 @@ whole format is a set of small functions. Chunks that announce their size (skipp
 stepped over; any other unknown chunk ends the reading, because nobody can know where it stops.
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,8 +18,8 @@ from trackmaster.gbx.reader import ByteReader
 
 END_OF_NODE = 0xFACADE01
 SKIPPABLE = 0x534B4950
-SKIPPABLE_MARK = b"PIKS"
 LIST_VERSION = 10
+_TWO_WORDS = struct.Struct("<II").unpack_from
 
 ChunkReader = Callable[["BodyReader", Any], None]
 NodeT = TypeVar("NodeT")
@@ -99,8 +100,11 @@ class BodyReader(ByteReader):
     def _new_node(self, number: int, start: int) -> object:
         if not 1 <= number < self.node_count:
             self.fail(f"node {number} is referred to, expected 1 to {self.node_count - 1}", at=start)
-        class_id = modern_id(self.u32())
+        class_id = self.u32()
         node_type = self.registry.get(class_id)
+        if node_type is None:
+            class_id = modern_id(class_id)
+            node_type = self.registry.get(class_id)
         if node_type is None:
             self.fail(f"node {number} is a {class_name(class_id)}, which is not known here", advice=UNSUPPORTED)
         if self.depth >= limits.DEPTH:
@@ -130,14 +134,19 @@ class BodyReader(ByteReader):
         data, end = self.data, self.end
         while True:
             start = self.pos
-            chunk_id = self.u32()
+            if start + 8 > end:  # only the end mark may stand alone
+                if self.u32() == END_OF_NODE:
+                    return
+                self._cut(8)
+            chunk_id, mark = _TWO_WORDS(data, start)
+            self.pos = start + 4
             if chunk_id == END_OF_NODE:
                 return
             read = readers.get(chunk_id)
             if read is None:
                 chunk_id = modern_id(chunk_id)
                 read = readers.get(chunk_id)
-            if start + 12 <= end and data[start + 4 : start + 8] == SKIPPABLE_MARK:
+            if mark == SKIPPABLE:
                 self._skippable(read, node, chunk_id)
             elif read is not None:
                 read(self, node)

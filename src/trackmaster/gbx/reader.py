@@ -148,8 +148,10 @@ class ByteReader:
 
     def string(self) -> str:
         """Read text preceded by its length in bytes."""
-        size = self.u32()
-        pos = self.pos
+        pos = self.pos + 4
+        if pos > self.end:
+            self._cut(4)
+        size = _U32(self.data, pos - 4)[0]
         if size > limits.STRING_BYTES or pos + size > self.end:
             self.fail(f"a text announces {size} bytes, but {self.end - pos} are left", at=pos - 4)
         self.pos = pos + size
