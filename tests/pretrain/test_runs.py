@@ -147,6 +147,17 @@ def test_resuming_with_other_settings_is_refused(make_config: Any, tmp_path: Pat
         pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "3"]))
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_epoch_is_reported(make_config: Any, framework: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    pretrain.run(make_config(framework=framework, val_fraction=0.4), say=said.append)
+    lines = capsys.readouterr().err
+    for epoch in (1, 2):
+        assert f"epoch {epoch} train: 2/2" in lines
+        assert f"epoch {epoch} val: 1/1" in lines
+        assert any(sentence.startswith(f"epoch {epoch} of 2: train_loss 0.") for sentence in said)
+
+
 def test_cache_and_live_decoding_train_alike(make_config: Any, tmp_path: Path) -> None:
     live = pretrain.run(make_config(framework="native", n_stack=2, val_fraction=0.4))
     cached = pretrain.run(

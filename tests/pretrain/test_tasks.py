@@ -2,6 +2,7 @@
 
 import math
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -133,6 +134,25 @@ def test_uncut_views_are_the_picture_itself(monkeypatch: pytest.MonkeyPatch) -> 
     draws[4] = 0.5  # brightness unchanged
     monkeypatch.setattr(torch, "rand", lambda *args, **more: draws)
     assert torch.allclose(random_view(pictures, seeded(), black=0.0, white=1.0), pictures, atol=1e-5)
+
+
+def test_lightly_brings_its_loss_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loss(torch.nn.Module):
+        def __init__(self, temperature: float) -> None:
+            super().__init__()
+            self.temperature = temperature
+
+        def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            return 3 * nt_xent(torch.cat([first, second]), self.temperature)
+
+    package = types.ModuleType("lightly.loss")
+    package.NTXentLoss = Loss  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lightly", types.ModuleType("lightly"))
+    monkeypatch.setitem(sys.modules, "lightly.loss", package)
+    spec = TaskSpec(64, 64, temperature=0.2)
+    with torch.no_grad():
+        theirs, ours = (kind(spec, seeded()).batch_loss(frames(), seeded(1)).loss for kind in (LightlySimClr, SimClr))
+    assert torch.allclose(theirs, 3 * ours)
 
 
 def test_lightly_without_its_package_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

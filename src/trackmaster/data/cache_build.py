@@ -39,6 +39,7 @@ def ensure_cache(
     cache_dir: Path,
     *,
     replays: Sequence[ReplayFolder] | None = None,
+    signature: SourceSignature | None = None,
     workers: int = 0,
     in_ram: bool = False,
     force: bool = False,
@@ -50,6 +51,7 @@ def ensure_cache(
         spec: what the cache must be made from.
         cache_dir: where it is kept.
         replays: the replays under ``spec.data_dir`` when they are listed already.
+        signature: their fingerprint when it is known already.
         workers: decoding threads, 0 for one per core.
         in_ram: load the arrays instead of mapping them.
         force: build even when the present cache is valid.
@@ -59,7 +61,7 @@ def ensure_cache(
         DataError: the tree or one of its frames cannot be used, or ``cache_dir`` holds something else than a cache.
     """
     found = tuple(replays) if replays is not None else find_replays(spec.data_dir)
-    signature = source_signature(found)
+    signature = signature or source_signature(found)
     reason = "a rebuild was asked for" if force else stale_reason(cache_dir, spec, signature)
     if reason is not None:
         _log.info("building the frame cache in %s: %s", cache_dir, reason)

@@ -56,6 +56,7 @@ def open_training_data(config: PretrainConfig, width: int, height: int) -> Train
             ),
             config.preprocess_cache_dir,
             replays=replays,
+            signature=signature,
             workers=config.cache_build_workers,
             in_ram=config.cache_load_in_ram,
             show_progress=config.use_tqdm,
@@ -108,9 +109,16 @@ class TensorFeed:
             total=len(self.loader),
             enabled=self._show_progress,
         )
+        # One batch is held back: Lightning takes exactly len(self) of them and never asks for the end, which is
+        # where the loader's threads are joined and the progress bar is finished.
+        held: Tensor | None = None
         for frames in batches:
+            if held is not None:
+                yield held
             batch = torch.from_numpy(np.ascontiguousarray(frames))
-            yield batch.pin_memory() if self._pin_memory else batch
+            held = batch.pin_memory() if self._pin_memory else batch
+        if held is not None:
+            yield held
 
 
 def make_feeds(

@@ -83,6 +83,7 @@ def train_lightning(session: Session, checkpoint: Path | None = None) -> None:
     with warnings.catch_warnings():
         # Lightning passes torch a scheduler argument that torch is about to rename; nothing of ours is concerned.
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
         trainer = pl.Trainer(
             accelerator=session.device.type,
             devices=1,

@@ -12,6 +12,7 @@ from torch import Tensor
 from trackmaster.files import atomic_write_text
 
 METRICS_NAME = "metrics.csv"
+_COLUMNS = ("epoch", "train_loss", "val_loss")
 Weights = dict[str, dict[str, Tensor]]
 """State dicts to be exported: ``encoder``, and ``fusion`` where there is one."""
 
@@ -76,8 +77,8 @@ class EpochRecorder:
         return self.rows[-1].get(name) if self.rows else None
 
     def write(self) -> None:
-        """Write ``metrics.csv``; columns in order of their first appearance."""
-        columns = list(dict.fromkeys(name for row in self.rows for name in row)) or ["epoch", "train_loss", "val_loss"]
+        """Write ``metrics.csv``; the losses come first, the other columns in order of their first appearance."""
+        columns = list(dict.fromkeys((*_COLUMNS, *(name for row in self.rows for name in row))))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
         writer.writeheader()

@@ -84,7 +84,7 @@ def run(config: PretrainConfig, *, stop: StopFlag | None = None, say: Callable[[
     keeper = CheckpointKeeper(run_dir / options.checkpoint_dir, monitor, save_top_k=options.save_top_k)
     stop = stop or StopFlag()
     with MetricSinks(run_dir, options, first_step=int(recorder.last("step") or 0)) as sinks:
-        session = Session(config, task, train, val, recorder, keeper, sinks, stop, device)
+        session = Session(config, task, train, val, recorder, keeper, sinks, stop, device, say)
         stopped = _train(session, checkpoint)
     meta = _meta(config, data, recorder, width, height, stopped=stopped, config_hash=config_hash)
     artifact = write_artifact(run_dir, recorder.best_weights or session.weights(), meta)

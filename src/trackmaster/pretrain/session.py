@@ -33,6 +33,8 @@ class Session:
     sinks: MetricSinks
     stop: StopFlag
     device: torch.device
+    say: Callable[[str], None]
+    """Takes a sentence about every epoch."""
 
     @property
     def is_finished(self) -> bool:
@@ -121,7 +123,9 @@ class EpochRun:
             "lr": session.config.lr,
             "samples_per_s": self._train_meter.samples / max(elapsed_s, 1e-9),
         }
-        session.recorder.record(metrics, session.weights)
+        is_best = session.recorder.record(metrics, session.weights)
+        losses = ", ".join(f"{name} {metrics[name]:.5f}" for name in ("train_loss", "val_loss") if name in metrics)
+        session.say(f"epoch {self.epoch + 1} of {session.config.epochs}: {losses}{' (best so far)' if is_best else ''}")
         session.sinks.log(metrics, step=self.global_step, epoch=self.epoch)
         session.sinks.flush()
         session.keeper.save(self.epoch, session.recorder.rows, write_state)
