@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The z-buffer rasteriser: one kernel source for CPU and CUDA, one thread per image tile of a view.
 
 On the CPU a tile is the whole image and threads run one after the other, so all share one depth buffer that stays in

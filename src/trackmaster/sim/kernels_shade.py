@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Colouring runs of pixels: what the rasteriser found becomes texture, light, haze, shadow and sky."""
 
 import warp as wp
