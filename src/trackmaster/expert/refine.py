@@ -1,0 +1,176 @@
+"""Making a drive faster than its plan: tries of changed key presses, each continued by the plan's driver.
+
+At every point of the run many short changes of the keys are driven into the future. What the change was worth is seen
+after some more seconds in which the driver goes on by plan, so a gain that ruins the next bend is no gain. The best try
+is kept for a few decisions, then the next point follows: a receding horizon with the driver as its end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackmaster.expert.driver import Keys, LineDriver
+from trackmaster.expert.errors import ExpertError
+from trackmaster.expert.rollout import bits_of, keys_of
+from trackmaster.expert.route import Route
+from trackmaster.expert.search import Found
+from trackmaster.gbx.timeline import ACCELERATE, BRAKE, LEFT, RIGHT
+from trackmaster.sim import CarView, World
+from trackmaster.units import ACTION_MS, TICK_MS, TICKS_PER_ACTION
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+_STEERING = np.array([0, LEFT, RIGHT], np.uint8)
+_PEDALS = np.array([ACCELERATE, ACCELERATE, 0, BRAKE, ACCELERATE | BRAKE], np.uint8)
+_STEERING_BITS = LEFT | RIGHT
+_CARRY_M = 30.0
+"""A higher speed at the end of a try counts as the time it saves over this distance."""
+
+_GATE_SLACK_M = 3.0
+"""A gate this far behind a car must have been counted, or the car drove past it."""
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How hard to look for improvements.
+
+    Attributes:
+        seed: of all random draws.
+        changed: decisions that a try may change (50 ms each).
+        horizon: decisions that a try lasts in all.
+        keep: decisions kept of the best try.
+        rounds: batches of tries per point; later ones change the best of the earlier ones.
+    """
+
+    seed: int = 0
+    changed: int = 12
+    horizon: int = 40
+    keep: int = 4
+    rounds: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Tries:
+    keys: U8  # (N, horizon)
+    cost_s: F64  # (N,)
+
+
+class Refiner:
+    """Refines one found drive on a world whose cars are the tries."""
+
+    def __init__(self, world: World, route: Route, found: Found, settings: Refinement) -> None:
+        self._world, self._found, self._settings = world, found, settings
+        self._n = world.n_cars
+        self._finish_m, self._gates_m = route.finish_m, route.gates_m
+        self._random = np.random.default_rng(settings.seed)
+        self._driver = LineDriver(route, found.plan.take(np.zeros(self._n, np.int64)))
+
+    def run(self, report: Callable[[str], None] = lambda _: None) -> Found:
+        """Return the drive after refinement, or the old one if it was faster.
+
+        Raises:
+            ExpertError: the tries came to a standstill.
+        """
+        view, none = self._world.view, np.zeros(self._n, np.float32)
+        self._world.reset()
+        self._world.step(none, none, none, ticks=1)
+        kept: list[int] = []
+        guess: U8 | None = None
+        limit = 2 * len(self._found.keys) + 40
+        while view.race_time_ms[0] < 0 and len(kept) < limit:
+            best = self._look_around(guess)
+            for bits in best[: self._settings.keep]:
+                self._driver.locate(view)
+                self._press(keys_of(np.full(self._n, bits, np.uint8)))
+                kept.append(int(bits))
+                if view.race_time_ms[0] >= 0:
+                    break
+            guess = best[self._settings.keep :]
+        time_ms = int(view.race_time_ms[0])
+        report(f"refined from {self._found.race_time_ms} ms to {time_ms} ms")
+        if time_ms < 0:
+            raise ExpertError("Refining a finished drive lost the way to the finish. Use another seed or horizon.")
+        if time_ms >= self._found.race_time_ms:
+            return self._found
+        count = (time_ms - TICK_MS) // ACTION_MS + 1
+        return replace(self._found, keys=np.array(kept[:count], np.uint8), race_time_ms=time_ms)
+
+    def _look_around(self, guess: U8 | None) -> U8:
+        """Return the best keys (horizon,) from here on; the world and the driver are put back to where they were."""
+        here, memory = self._world.snapshot(), self._driver.memory()
+        if guess is None:
+            guess = self._drive(None).keys[0]
+            self._world.restore(here)
+            self._driver.recall(memory)
+        parents = guess[None, : self._settings.changed]
+        best_keys, best_cost = guess, np.inf
+        for _ in range(self._settings.rounds):
+            tries = self._drive(self._changes(parents))
+            order = np.argsort(tries.cost_s, kind="stable")[:8]
+            if tries.cost_s[order[0]] < best_cost:
+                best_cost, best_keys = float(tries.cost_s[order[0]]), tries.keys[order[0]]
+            parents = tries.keys[order, : self._settings.changed]
+            self._world.restore(here)
+            self._driver.recall(memory)
+        if not np.isfinite(best_cost):
+            raise ExpertError(
+                f"All {self._n} tries of round {self._settings.rounds} left the track or missed a gate "
+                f"{self._driver.s_m[0]:.0f} m after the start. Use another seed, more candidates or a longer horizon.")
+        return best_keys
+
+    def _changes(self, parents: U8) -> U8:
+        """Return changed copies (N, changed) of the parents (P, changed); the first rows are the parents themselves."""
+        draw, width = self._random, parents.shape[1]
+        keys = parents[np.arange(self._n) % len(parents)].copy()
+        for row in range(len(parents), self._n):
+            for _ in range(int(draw.integers(1, 4))):
+                begin, length = int(draw.integers(width)), int(draw.integers(1, 7))
+                part = keys[row, begin : begin + length]
+                if draw.random() < 0.65:
+                    part[:] = (part & ~np.uint8(_STEERING_BITS)) | _STEERING[draw.integers(len(_STEERING))]
+                else:
+                    part[:] = (part & np.uint8(_STEERING_BITS)) | _PEDALS[draw.integers(len(_PEDALS))]
+        return keys
+
+    def _drive(self, given: U8 | None) -> _Tries:
+        """Drive the given keys, then the plan; row 0 goes by plan from the start."""
+        settings, view = self._settings, self._world.view
+        keys = np.zeros((self._n, settings.horizon), np.uint8)
+        places, speeds = np.zeros((2, settings.horizon + 1, self._n))
+        for step in range(settings.horizon):
+            self._driver.locate(view)
+            places[step], speeds[step] = self._driver.s_m, _speed(view)
+            bits = bits_of(self._driver.decide(view))
+            if given is not None and step < given.shape[1]:
+                bits[1:] = given[1:, step]
+            keys[:, step] = bits
+            self._press(keys_of(bits))
+        self._driver.locate(view)
+        places[-1], speeds[-1] = self._driver.s_m, _speed(view)
+        due = np.searchsorted(self._gates_m, places[-1] - _GATE_SLACK_M)
+        return _Tries(keys, np.where(view.cp_count < due, np.inf, self._cost_s(places, speeds)))
+
+    def _press(self, keys: Keys) -> None:
+        self._world.step(keys.steer, keys.gas, keys.brake, ticks=TICKS_PER_ACTION)
+
+    def _cost_s(self, places: F64, speeds: F64) -> F64:
+        """Return the time to a goal that going by plan just reaches (or the finish), less the worth of speed there."""
+        goal = max(min(float(places[-1, 0]) - 3.0, self._finish_m), float(places[0, 0]) + 0.1)
+        reached = places >= goal
+        after = np.where(reached.any(axis=0), reached.argmax(axis=0), 0)
+        rows = np.arange(self._n)
+        behind, before = places[after, rows], places[after - 1, rows]
+        part = (behind - goal) / np.maximum(behind - before, 1e-3)
+        cost = 1e-3 * ACTION_MS * (after - part)
+        if goal < self._finish_m:
+            cost += _CARRY_M / np.maximum(speeds[after, rows], 1.0)
+        return np.where(after > 0, cost, np.inf)
+
+
+def _speed(view: CarView) -> F64:
+    velocity = view.velocity_mps.astype(np.float64)
+    speed: F64 = np.sqrt((velocity**2).sum(axis=1))
+    return speed
