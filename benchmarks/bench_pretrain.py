@@ -25,7 +25,7 @@ from trackmaster.pretrain.vae import VariationalAutoencoder
 
 SIDE = 64
 BATCH = 128
-MIN_DECODE_RATIO = 1.7
+MIN_DECODE_RATIO = 1.3
 """Scaled decoding against decode, convert and area resize, one thread each."""
 MIN_GATHER_RATIO = 20.0
 """Batches from the cache against batches decoded on the fly."""

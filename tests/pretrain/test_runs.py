@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ def test_every_epoch_is_reported(make_config: Any, framework: str, capsys: pytes
         assert f"epoch {epoch} train: 2/2" in lines
         assert f"epoch {epoch} val: 1/1" in lines
         assert any(sentence.startswith(f"epoch {epoch} of 2: train_loss 0.") for sentence in said)
+
+
+def test_a_run_is_not_continued_on_other_frames(make_config: Any, frames_dir: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(frames_dir, data)
+    run = pretrain.run(make_config(framework="native", epochs=1, data_dir=data)).path
+    next(data.rglob("frame_00003_*")).unlink()
+    with pytest.raises(PretrainError, match="the frames have changed"):
+        pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "2"]))
 
 
 def test_cache_and_live_decoding_train_alike(make_config: Any, tmp_path: Path) -> None:

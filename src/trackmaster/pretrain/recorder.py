@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from trackmaster.files import atomic_write_text
+from trackmaster.pretrain.errors import PretrainError
 
 METRICS_NAME = "metrics.csv"
 _COLUMNS = ("epoch", "train_loss", "val_loss")
@@ -23,7 +24,9 @@ class EpochRecorder:
     Its state is part of every training state on disk, so a resumed run knows its best epoch.
     """
 
-    def __init__(self, path: Path, monitor: str, *, patience: int | None, min_delta: float = 0.0) -> None:
+    def __init__(
+        self, path: Path, monitor: str, *, patience: int | None, min_delta: float = 0.0, data_hash: str = ""
+    ) -> None:
         """Start an empty history.
 
         Args:
@@ -31,6 +34,7 @@ class EpochRecorder:
             monitor: metric whose minimum is the best epoch.
             patience: epochs without improvement before stopping; None never stops.
             min_delta: smallest fall that counts as improvement for stopping; any fall counts for the best epoch.
+            data_hash: fingerprint of what is trained on; a history of other data is not continued.
         """
         self.path = path
         self.monitor = monitor
@@ -38,6 +42,7 @@ class EpochRecorder:
         self.best_epoch: int | None = None
         self.best_value = math.inf
         self.best_weights: Weights | None = None
+        self._data_hash = data_hash
         self._patience = patience
         self._min_delta = min_delta
         self._reference = math.inf
@@ -88,6 +93,7 @@ class EpochRecorder:
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain types and tensors."""
         return {
+            "data_hash": self._data_hash,
             "rows": self.rows,
             "best_epoch": self.best_epoch,
             "best_value": self.best_value,
@@ -97,7 +103,16 @@ class EpochRecorder:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved history."""
+        """Continue from a saved history.
+
+        Raises:
+            PretrainError: it was made from other data.
+        """
+        if state["data_hash"] != self._data_hash:
+            raise PretrainError(
+                f"{self.path.parent}: the frames have changed since this run began; going on would mix two data sets. "
+                "Start a new run."
+            )
         self.rows = [dict(row) for row in state["rows"]]
         self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
         self.best_weights = state["best_weights"]

@@ -77,6 +77,7 @@ def run(config: PretrainConfig, *, stop: StopFlag | None = None, say: Callable[[
         monitor,
         patience=options.patience if options.early_stopping else None,
         min_delta=options.min_delta,
+        data_hash=str(data.facts["data_hash"]),
     )
     if checkpoint is not None:
         recorder.load_state_dict(read_history(checkpoint))
