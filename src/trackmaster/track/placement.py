@@ -152,3 +152,21 @@ def joined_sides(placed: Sequence[PlacedBlock]) -> dict[int, frozenset[tuple[int
             for index, place in members:
                 joined.setdefault(index, set()).add(place)
     return {item.index: frozenset(joined.get(item.index, ())) for item in placed}
+
+
+def replaced_terrain(placed: Sequence[PlacedBlock]) -> frozenset[int]:
+    """Return the map indices of terrain blocks whose place a dirt road (or the like) takes.
+
+    The map lists the terrain under such a road as well: one level below a flat road, one above at the top of a slope.
+    """
+    roads: dict[tuple[int, int], list[int]] = {}
+    for item in placed:
+        if item.spec.replaces_terrain:
+            for column in item.columns():
+                roads.setdefault(column, []).append(item.block.y)
+    return frozenset(
+        item.index
+        for item in placed
+        if item.spec.is_terrain
+        and any(abs(level - item.block.y) <= 1 for column in item.columns() for level in roads.get(column, ()))
+    )

@@ -172,6 +172,25 @@ def wall(start: tuple[float, float], end: tuple[float, float], bottom_m: float, 
     return quad(corners, finish)
 
 
+def height_field(
+    across_m: Sequence[float] | F64, along_m: Sequence[float] | F64, height: Height, finish: Finish
+) -> Patch:
+    """Return the surface over a grid of block-local x and z that faces up.
+
+    Each cell is split along the diagonal whose ends differ less in height, which keeps ridges and valleys sharp.
+    """
+    x, z = np.asarray(across_m, np.float64), np.asarray(along_m, np.float64)
+    grid_x, grid_z = (g.reshape(-1) for g in np.meshgrid(x, z, indexing="ij"))
+    vertices = np.stack([grid_x, height(grid_x, grid_z), grid_z], axis=1)
+    first = (np.arange(len(x) - 1)[:, None] * len(z) + np.arange(len(z) - 1)).reshape(-1)
+    quads = np.stack([first, first + 1, first + len(z) + 1, first + len(z)], axis=1)
+    y = vertices[quads, 1]
+    plain = np.abs(y[:, 0] - y[:, 2]) <= np.abs(y[:, 1] - y[:, 3])
+    order = np.where(plain[:, None], [[0, 1, 2, 0, 2, 3]], [[0, 1, 3, 1, 2, 3]])
+    triangles = np.take_along_axis(quads, order, axis=1).reshape(-1, 3).astype(np.int32)
+    return Patch(vertices, triangles, finish.material, finish.look)
+
+
 def box(
     low: tuple[float, float, float], high: tuple[float, float, float], finish: Finish, *, collidable: bool = True
 ) -> list[Patch]:

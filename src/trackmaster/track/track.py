@@ -13,7 +13,7 @@ from trackmaster.track.errors import TrackError
 from trackmaster.track.gates import arch
 from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, TriangleMesh
-from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks
+from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks, replaced_terrain
 from trackmaster.track.pose import Pose, Trigger, TriggerKind
 from trackmaster.track.reference_line import ReferenceLine, build_reference_line
 from trackmaster.track.route import RouteSearch
@@ -111,7 +111,10 @@ def _mesh(placed: Sequence[PlacedBlock]) -> TriangleMesh:
     joined = joined_sides(placed)
     holes = {cell for item in placed if item.spec.covers_ground and item.block.is_ground for cell in item.columns()}
     patches = grass_patches(holes)
+    replaced = replaced_terrain(placed)
     for item in placed:
+        if item.index in replaced:
+            continue
         patches += item.patches(joined[item.index])
         if item.spec.waypoint is not None:
             patches += [patch.moved(item.rotation, item.offset_m) for patch in arch(item.spec.waypoint)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trackmaster.track.catalogue.hills import DIRT_BORDER, DIRT_HILL
 from trackmaster.track.catalogue.platforms import PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
@@ -23,7 +24,11 @@ __all__ = [
 ]
 
 _SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN}
-_BY_VARIANT: dict[str, dict[int, BlockSpec]] = {"StadiumRoadMain": ROAD_MAIN}
+_BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
+    "StadiumRoadMain": ROAD_MAIN,
+    "StadiumDirtHill": DIRT_HILL,
+    "StadiumDirtBorder": DIRT_BORDER,
+}
 
 
 def lookup(name: str, variant: int) -> BlockSpec | None:

@@ -14,7 +14,11 @@ class Evidence(Enum):
     """Where the numbers of a block come from."""
 
     MEASURED = "measured on ghosts"
+    """Wheels of real drives touched blocks of this name."""
+    FAMILY = "measured on a sister block"
+    """The same shape as a measured block: mirrored, or with another surface."""
     ASSUMED = "assumed"
+    """No wheel told us; joints with measured neighbours are kept."""
 
 
 class Clip(Enum):
@@ -118,6 +122,8 @@ class BlockSpec:
         spawn: start of a race, if it is one.
         middle: surface height over the block's floor along z in the middle of a slope; None elsewhere.
         covers_ground: the block takes the place of the grass tiles under it when it stands on the ground.
+        is_terrain: ground that gives way to a block which replaces it.
+        replaces_terrain: the block takes the place of the terrain blocks in its columns, one level around its own.
     """
 
     family: str
@@ -128,11 +134,13 @@ class BlockSpec:
     waypoint: Waypoint | None = None
     spawn: Spawn | None = None
     covers_ground: bool = False
+    is_terrain: bool = False
+    replaces_terrain: bool = False
     middle: Rise | None = None
 
     @property
     def is_assumed(self) -> bool:
-        """The shape was not measured on ghosts."""
+        """No ghost told us the shape, neither on this block nor on a sister."""
         return self.evidence is Evidence.ASSUMED
 
 

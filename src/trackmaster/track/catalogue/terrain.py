@@ -1,5 +1,6 @@
 """Ground blocks: grass, gates on the grass, water."""
 
+from trackmaster.track.catalogue import hills
 from trackmaster.track.catalogue import measured as m
 from trackmaster.track.catalogue.edges import EDGES
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Exit, Site, Waypoint
@@ -40,6 +41,7 @@ _GATE = Waypoint(
 )
 
 TERRAIN: dict[str, BlockSpec] = {
+    "StadiumDirt": hills.DIRT_TILE,
     "StadiumGrass": BlockSpec("ground", nothing),
     "StadiumGrassCheckpoint": BlockSpec("ground", nothing, waypoint=_GATE),
     # The rim of a pool is grass for the most part (18 contacts at 9.00 to 9.08); its last metres are not modelled.
