@@ -24,8 +24,8 @@ _PROBE_STEP_M = 0.5
 _PROBE_REACH_M = 18.0
 _STEP_HEIGHT_M = 0.12
 _GRIPPY = (
-    Material.CONCRETE, Material.PAVEMENT, Material.METAL, Material.TURBO, Material.ASPHALT, Material.TURBO_RED,
-    Material.TURBO_ROULETTE, Material.DIRT, Material.DIRT_ROAD)  # fmt: skip
+    Material.CONCRETE, Material.PAVEMENT, Material.METAL, Material.RUBBER, Material.ASPHALT, Material.TURBO,
+    Material.TURBO_RED, Material.TURBO_ROULETTE, Material.DIRT, Material.DIRT_ROAD)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

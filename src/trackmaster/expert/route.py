@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.track import Track, Trigger, TriggerKind
-from trackmaster.track.route import RouteSearch
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -45,7 +44,7 @@ class Route:
         Raises:
             TrackError: no connected road leads over all checkpoints to the finish.
         """
-        return cls.along(RouteSearch(track.blocks).centre_line(track.laps), track.triggers)
+        return cls.along(track.centre_line(), track.triggers)
 
     @classmethod
     def along(cls, path_m: F64, triggers: Sequence[Trigger] = ()) -> "Route":
