@@ -35,7 +35,7 @@ def build(
     spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
     agent = IQNAgent(config, seed=0)
     memory = IQNMemory(
-        spec, 20_000, batch_size=config.batch_size, mini_race=MiniRace(60, 20, 2), rng=np.random.default_rng(0)
+        spec, 20_000, batch_size=config.batch_size, mini_race=MiniRace(int(options.pop("horizon", 20)), 8, 2), rng=np.random.default_rng(0)
     )
     link = InProcessTransport()
     worker = RolloutWorker(

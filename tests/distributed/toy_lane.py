@@ -1,7 +1,7 @@
 """A toy world behind the interface of the racing environment: keep to a lane that bends, and brake for nothing.
 
-Cars move along x. The lane's middle shifts sideways every few metres; more than 1.5 beside it ends the episode. Without
-gas nothing moves and the episode is cut off. Random driving finishes next to never.
+Cars move along x. The lane's middle bends; a car more than 1.5 beside it is stuck for good. A car that gets no further
+for a while is cut off. Random driving finishes next to never.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 LENGTH = 24
 LIMIT_STEPS = 60
+STALL_STEPS = 8
 STEER = np.array([0, -1, 1, 0, -1, 1, 0, -1, 1, 0, -1, 1])
 GAS = np.array([1, 1, 1, 0, 0, 0, -1, -1, -1, 0, 0, 0])
 N_FLOATS = 8
@@ -27,6 +28,8 @@ class ToyLane:
         self._x = np.zeros(num_envs)
         self._y = np.zeros(num_envs)
         self._steps = np.zeros(num_envs, dtype=int)
+        self._furthest = np.zeros(num_envs)
+        self._furthest_step = np.zeros(num_envs, dtype=int)
         self._over = np.zeros(num_envs, dtype=bool)
 
     def reset(
@@ -34,20 +37,24 @@ class ToyLane:
     ) -> tuple[dict[str, NDArray[Any]], Mapping[str, NDArray[Any]]]:
         options = options or {}
         mask = options.get("reset_mask", np.ones(self.num_envs, dtype=bool))
-        self._x[mask] = self._steps[mask] = 0
+        self._x[mask] = self._steps[mask] = self._furthest[mask] = self._furthest_step[mask] = 0
         self._y[mask] = [float(s) for s in options["start"]] if "start" in options else 0.0
         self._over[mask] = False
         return self._observe(), self._info()
 
     def step(self, actions: NDArray[Any]) -> tuple[Any, ...]:
-        moving = ~self._over
+        running = ~self._over
+        moving = running & (np.abs(self._offset()) <= 1.5)
         before = self._x.copy()
         self._x = np.where(moving, np.clip(self._x + GAS[actions], 0, LENGTH), self._x)
         self._y = np.where(moving, self._y + 0.7 * STEER[actions], self._y)
-        self._steps += moving
+        self._steps += running
+        self._furthest_step = np.where(self._x > self._furthest, self._steps, self._furthest_step)
+        self._furthest = np.maximum(self._furthest, self._x)
         finished = moving & (self._x >= LENGTH) & (np.abs(self._offset()) <= 1.5)
-        off = moving & ~finished & ((np.abs(self._offset()) > 1.5) | (self._steps >= LIMIT_STEPS))
-        reward = np.where(moving, -0.06 + 0.05 * (self._x - before), 0.0).astype(np.float32)
+        stalled = self._steps - self._furthest_step >= STALL_STEPS
+        off = running & ~finished & (stalled | (self._steps >= LIMIT_STEPS))
+        reward = np.where(running, -0.06 + 0.05 * (self._x - before), 0.0).astype(np.float32)
         self._over |= finished | off
         return self._observe(), reward, finished, off, self._info()
 

@@ -52,13 +52,17 @@ def load_track(entry: MapEntry) -> "Track":
     """
     from trackmaster import gbx
     from trackmaster.track import Track, line_from_path
+    from trackmaster.track.bundled import bundled_challenge
 
-    map_path = _existing(entry.map_path)
-    challenge = gbx.read(map_path)
-    if not isinstance(challenge, gbx.Challenge):
-        raise ConfigError(f"{map_path}: holds no map; map_path needs a .Challenge.Gbx file.")
+    if entry.map_path.startswith(BUNDLED):
+        challenge = bundled_challenge(entry.map_path.removeprefix(BUNDLED)).challenge
+    else:
+        found = gbx.read(_existing(entry.map_path))
+        if not isinstance(found, gbx.Challenge):
+            raise ConfigError(f"{entry.map_path}: holds no map; map_path needs a .Challenge.Gbx file.")
+        challenge = found
     track = Track.from_challenge(challenge)
-    line = _line(entry, map_path)
+    line = _line(entry)
     if line is None:
         line = line_from_path(track.centre_line(), map_uid=track.uid)
     return replace(track, reference_line=line)
@@ -99,25 +103,19 @@ def make_racing_env(
 
 
 def _existing(name: str) -> Path:
-    if name.startswith(BUNDLED):
-        path = Path(str(files("trackmaster") / "bundled" / f"{name.removeprefix(BUNDLED)}.Challenge.Gbx"))
-        if not path.is_file():
-            known = sorted(p.name.removesuffix(".Challenge.Gbx") for p in path.parent.glob("*.Challenge.Gbx"))
-            raise ConfigError(f"There is no bundled track {name.removeprefix(BUNDLED)!r}. Known: {', '.join(known)}.")
-        return path
     path = Path(name)
     if not path.is_file():
         raise ConfigError(f"map_path {name}: there is no such file. Give a .Challenge.Gbx file or bundled:<name>.")
     return path
 
 
-def _line(entry: MapEntry, map_path: Path) -> "ReferenceLine | None":
+def _line(entry: MapEntry) -> "ReferenceLine | None":
     from trackmaster import gbx
     from trackmaster.track import ReferenceLine, build_reference_line
 
     source = Path(entry.reference_line_path) if entry.reference_line_path is not None else None
     if source is None and entry.map_path.startswith(BUNDLED):
-        beside = map_path.with_name(map_path.name.replace(".Challenge.Gbx", ".Replay.Gbx"))
+        beside = Path(str(files("trackmaster"))) / "bundled" / f"{entry.map_path.removeprefix(BUNDLED)}.Replay.Gbx"
         source = beside if beside.is_file() else None
     if source is None:
         return None

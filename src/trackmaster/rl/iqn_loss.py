@@ -62,11 +62,12 @@ class SelfNormalisation:
         """
         with torch.no_grad():
             spread = quantile_huber_loss(target, target, target_tau, kappa=kappa).sqrt()
+            if not bool(torch.isfinite(spread).all()):  # the guard refuses this batch; the means must not keep it
+                return loss
             self.mean_spread += (1 - self.decay) * (float(spread.mean()) - self.mean_spread)
             divisor = spread.clamp(min=self.mean_spread / self.clamp_ratio)
             self.mean_divisor += (1 - self.decay) * (float(divisor.mean()) - self.mean_divisor)
-            factor = self.mean_divisor / divisor
-        return loss * factor
+        return loss * (self.mean_divisor / divisor)
 
 
 def bootstrap_target(reward: Tensor, gamma: Tensor, next_quantiles: Tensor) -> Tensor:

@@ -1,0 +1,158 @@
+"""The ring: rows come back as they went in, transitions equal hand-computed ones, nothing is drawn that may not be."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trackmaster.rl.memory import Batch, IQNMemory
+from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+from trackmaster.rl.targets import MiniRace
+
+MakeChunk = Callable[..., Chunk]
+LONG = MiniRace(horizon_actions=10_000, oversample_long_term_steps=10_000, oversample_maximum_term_steps=9_999)
+"""A mini-race so long that its end is next to never drawn; the clock is 0 more often than not."""
+
+
+def memory_of(spec: SampleSpec, capacity: int = 100, **options: object) -> IQNMemory:
+    chosen = {"batch_size": 256, "test_ratio": 0.0, "rng": np.random.default_rng(0), "mini_race": LONG, **options}
+    return IQNMemory(spec, capacity, **chosen)
+
+
+def starts_and_ends(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    return batch.floats[:, 1].numpy().astype(int), batch.next_floats[:, 1].numpy().astype(int)
+
+
+def test_transitions_equal_hand_computed_ones(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec)
+    memory.gamma = 0.5
+    assert memory.append(make_chunk(6, first=10)) == 5
+    batch = memory.sample()
+    start, end = starts_and_ends(batch)
+    assert set(start) == {10, 11, 12, 13, 14}
+    np.testing.assert_array_equal(end, np.minimum(start + 3, 15))
+    np.testing.assert_array_equal(batch.image[:, 0, 0, 0], start)
+    np.testing.assert_array_equal(batch.next_image[:, 0, 5, 5], end)
+    np.testing.assert_array_equal(batch.action, (start + 1) % 12)
+    np.testing.assert_array_equal(batch.next_floats[:, 0] - batch.floats[:, 0], end - start)
+    steps = end - start
+    reward = sum(np.where(k < steps, 0.001 * (start + 1 + k) * 0.5**k, 0.0) for k in range(3))
+    shaped = reward + 0.5**steps * (-0.01 * end) - (-0.01 * start)
+    np.testing.assert_allclose(batch.reward, shaped, atol=1e-6)
+    np.testing.assert_allclose(batch.gamma, 0.5**steps)
+
+
+def test_the_finish_is_terminal_and_a_cut_off_is_not(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec)
+    memory.append(make_chunk(6, first=10, finished=True))
+    memory.append(make_chunk(6, first=30, truncated=[0, 0, 0, 0, 0, 1]))
+    batch = memory.sample()
+    start, end = starts_and_ends(batch)
+    np.testing.assert_array_equal(batch.gamma == 0, end == 15)
+    last = start == 14
+    np.testing.assert_allclose(batch.reward[last], 0.015 + 0.14, atol=1e-6)
+
+
+def test_the_end_of_the_mini_race_is_terminal(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec, mini_race=MiniRace(horizon_actions=8, oversample_long_term_steps=4, oversample_maximum_term_steps=1))
+    memory.append(make_chunk(50))
+    batch = memory.sample()
+    clock, after = batch.floats[:, 0].numpy(), batch.next_floats[:, 0].numpy()
+    assert clock.min() == 0
+    assert clock.max() == 7
+    assert after.max() == 8
+    np.testing.assert_array_equal(batch.gamma == 0, after == 8)
+
+
+def test_windows_stop_before_exploratory_actions(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    greedy = [1, 1, 0, 1, 1, 0]  # the actions that led to rows 2 and 5 were random
+    memory = memory_of(spec)
+    memory.append(make_chunk(6, greedy=greedy))
+    start, end = starts_and_ends(memory.sample())
+    ends = dict(zip(start.tolist(), end.tolist(), strict=True))
+    assert ends == {0: 1, 1: 4, 2: 4, 3: 4, 4: 5}
+
+
+def test_windows_never_leave_their_chunk_however_often_the_ring_turns(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory, rng, expected = memory_of(spec, 60), np.random.default_rng(1), 0
+    last_of: dict[int, int] = {}
+    for turn in range(80):
+        n = int(rng.integers(2, 20))
+        first = 30 * turn
+        memory.append(make_chunk(n, first=first, episode=turn))
+        last_of[turn] = first + n - 1
+        batch = memory.sample()
+        start, end = starts_and_ends(batch)
+        for s, e, clock in zip(start.tolist(), end.tolist(), batch.floats[:, 0].tolist(), strict=True):
+            assert e == min(s + 3, last_of[s // 30]) or clock > LONG.horizon_actions - 3
+        expected = len(set(start.tolist()))
+        assert len(memory) >= expected
+    assert len(memory) <= 59
+
+
+def test_length_counts_what_can_be_drawn(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec, 20)
+    memory.append(make_chunk(8))
+    memory.append(make_chunk(8, first=50))
+    assert len(memory) == 14
+    memory.append(make_chunk(8, first=100))  # does not fit behind: starts over and takes the first chunk's place
+    assert len(memory) == 14
+    assert set(starts_and_ends(memory.sample())[0].tolist()) == {*range(50, 57), *range(100, 107)}
+
+
+def test_limit_grows_without_losing_rows(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec, 40)
+    memory.limit = 20
+    memory.append(make_chunk(10))
+    memory.append(make_chunk(10, first=50))
+    memory.limit = 40
+    memory.append(make_chunk(10, first=100))
+    assert len(memory) == 27
+
+
+def test_test_episodes_are_whole_and_kept_out_of_training(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec, 4_000, test_ratio=0.3)
+    for episode in range(300):
+        memory.append(make_chunk(6, first=6 * episode, episode=episode))
+    assert 0.2 < memory.n_test / (memory.n_test + len(memory)) < 0.4
+    trained = {s // 6 for _ in range(20) for s in starts_and_ends(memory.sample())[0].tolist()}
+    tested = {s // 6 for _ in range(20) for s in starts_and_ends(memory.sample(test=True))[0].tolist()}
+    assert not trained & tested
+
+
+def test_testing_does_not_change_what_training_draws(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    drawn = []
+    for tests in (0, 3):
+        memory = memory_of(spec, 1_000, test_ratio=0.3)
+        for episode in range(60):
+            memory.append(make_chunk(6, first=6 * episode, episode=episode))
+        for _ in range(tests):
+            memory.sample(test=True)
+        drawn.append(memory.sample().floats.clone())
+    assert (drawn[0] == drawn[1]).all()
+
+
+def test_saved_memory_continues_exactly(spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path) -> None:
+    memory = memory_of(spec, 60, test_ratio=0.2)
+    for episode in range(9):
+        memory.append(make_chunk(9, first=20 * episode, episode=episode))
+    memory.save(tmp_path / "memory")
+    other = memory_of(spec, 60, test_ratio=0.2, rng=np.random.default_rng(99))
+    other.load(tmp_path / "memory")
+    for kept in (memory, other):
+        kept.append(make_chunk(9, first=500, episode=50))
+    assert len(memory) == len(other)
+    a, b = memory.sample(), other.sample()
+    for name in ("image", "floats", "action", "reward", "gamma", "next_image", "next_floats"):
+        assert (getattr(a, name) == getattr(b, name)).all(), name
+    with pytest.raises(SampleError, match="raise memory"):
+        memory_of(spec, 10).load(tmp_path / "memory")
+
+
+def test_empty_memory_and_huge_chunks_are_refused(spec: SampleSpec, make_chunk: MakeChunk) -> None:
+    memory = memory_of(spec, 10)
+    with pytest.raises(SampleError, match="collect before training"):
+        memory.sample()
+    with pytest.raises(SampleError, match=r"memory\.size"):
+        memory.append(make_chunk(11))
