@@ -1,26 +1,14 @@
 """Chunks of a map (class 0x03043000) and of the small nodes it holds."""
 
-import re
-import struct
 from dataclasses import dataclass, field
 
 from trackmaster.gbx import limits
-from trackmaster.gbx.block import SKIN_FLAG, Block, BlockSkin
+from trackmaster.gbx.block import Block
 from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAMETERS, UNLIMITER
 from trackmaster.gbx.nodes import BodyReader, NodeType
+from trackmaster.gbx.nodes_block import SKIN_TYPE, read_blocks
 from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
-from trackmaster.gbx.reader import ID_INDEX, FileReference, Ident
-
-_WIDE, _NARROW = struct.Struct("<4BI"), struct.Struct("<4BH")
-PLACEHOLDER = 0xFFFFFFFF  # a notice in the shape of a block, on maps of the TMUnlimiter mod
-
-
-@dataclass(slots=True)
-class SkinNode:
-    """Appearance of one block."""
-
-    class_id: int
-    skin: BlockSkin | None = None
+from trackmaster.gbx.reader import FileReference, Ident
 
 
 @dataclass(slots=True)
@@ -113,53 +101,7 @@ def _blocks(r: BodyReader, node: ChallengeNode) -> None:
     version = r.u32()
     if version > 1:
         r.fail(f"the block list has version {version}, expected 0 or 1", at=r.pos - 4)
-    layout = _WIDE if version else _NARROW
-    node.blocks = tuple(_block_list(r, r.count("blocks", 4 + layout.size, limits.BLOCKS), layout))
-
-
-def _block_list(r: BodyReader, count: int, layout: struct.Struct) -> list[Block]:
-    blocks: list[Block] = []
-    is_wide = layout is _WIDE
-    while len(blocks) < count:
-        run = _PLAIN_RUN.match(r.data, r.pos, r.end) if is_wide and r.may_batch else None
-        if run is not None:
-            blocks += _plain_blocks(r, min((run.end() - r.pos) // _PLAIN.size, count - len(blocks)))
-        if len(blocks) < count:
-            blocks.append(_block(r, layout))
-    return blocks
-
-
-_PLAIN = struct.Struct("<I4BI")
-# Most blocks are 12 bytes: an id seen before, a direction from 0 to 3, x, y, z, flags without the skin bit.
-_PLAIN_RUN = re.compile(rb"(?s:(?!...[^\x40\x80]|\0\0\0).{4}[\0-\x03]...(?:.[\0-\x7f]..))+")
-
-
-def _plain_blocks(r: BodyReader, count: int) -> list[Block]:
-    """Read blocks that have no skin and bring no new name, all at once."""
-    end = r.pos + count * _PLAIN.size
-    rows = _PLAIN.iter_unpack(memoryview(r.data)[r.pos : end])
-    names = r.ids or []
-    make = tuple.__new__  # a named tuple's own constructor takes twice as long, and a map has thousands
-    try:
-        blocks = [make(Block, (names[(word & ID_INDEX) - 1], d, x, y, z, f, "", None)) for word, d, x, y, z, f in rows]
-    except IndexError:
-        return []  # an id that is not defined: reading one by one says where
-    r.pos = end
-    return blocks
-
-
-def _block(r: BodyReader, layout: struct.Struct) -> Block:
-    name = r.id()
-    start = r.pos
-    r.skip(layout.size)
-    direction, x, y, z, flags = layout.unpack_from(r.data, start)
-    if direction > 3 and flags != PLACEHOLDER:
-        r.fail(f"block {name} has direction {direction}, expected 0 to 3", at=start)
-    if not flags & SKIN_FLAG:
-        return Block(name, direction, x, y, z, flags)
-    author = r.id()
-    node = r.node(SkinNode)
-    return Block(name, direction, x, y, z, flags, author, None if node is None else node.skin)
+    node.blocks = read_blocks(r, has_wide_flags=version == 1)
 
 
 def _unlimiter(r: BodyReader, node: ChallengeNode) -> None:
@@ -212,10 +154,6 @@ def _collectors(r: BodyReader, node: CollectorsNode) -> None:
     node.blocks = tuple((r.ident(), r.i32()) for _ in range(r.count("collectors", 16, limits.BLOCKS)))
 
 
-def _skin(r: BodyReader, node: SkinNode) -> None:
-    node.skin = BlockSkin(r.string(), r.file_reference(), r.file_reference())
-
-
 def _tips(r: BodyReader, node: ParametersNode) -> None:
     node.tips = tuple(r.string() for _ in range(4))
 
@@ -262,7 +200,7 @@ CHALLENGE_TYPE = NodeType(
 
 CHALLENGE_PART_TYPES = {
     COLLECTOR_LIST: NodeType(CollectorsNode, {COLLECTOR_LIST: _collectors}),
-    BLOCK_SKIN: NodeType(SkinNode, {BLOCK_SKIN + 2: _skin}),
+    BLOCK_SKIN: SKIN_TYPE,
     PARAMETERS: NodeType(
         ParametersNode,
         {
