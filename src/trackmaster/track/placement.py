@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OUTWARDS = ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))
 """x and z of the direction into which each side (0..3) looks."""
 
+UP, DOWN = 4, 5
+"""The sides above and below; only blocks that look the same way continue each other there."""
+
 Joint = tuple[int, int, int]
 """Middle of a cell's side, in half cells along x and z and in levels: equal joints touch."""
 
@@ -57,7 +60,7 @@ class PlacedBlock:
 
     def world_side(self, side: int) -> int:
         """Return the direction (0..3) into which a side of the block looks after turning."""
-        return (side + self.block.direction) % 4
+        return (side + self.block.direction) % 4 if side < UP else side
 
     def columns(self) -> list[tuple[int, int]]:
         """Return the (x, z) cells of the block's footprint on the grid."""
@@ -78,6 +81,8 @@ class PlacedBlock:
 def local_joint(side: int, unit: tuple[int, int, int]) -> F64:
     """Return the middle of a cell's side at the cell's floor, in the block's frame, metres."""
     cx, cy, cz = CELL_SIZE_M
+    if side >= UP:
+        return np.array([(unit[0] + 0.5) * cx, (unit[1] + (side == UP)) * cy, (unit[2] + 0.5) * cz])
     ahead_x, ahead_z = OUTWARDS[side]
     return np.array([(unit[0] + 0.5 + ahead_x / 2) * cx, unit[1] * cy, (unit[2] + 0.5 + ahead_z / 2) * cz])
 
@@ -135,20 +140,25 @@ def exits_by_joint(placed: Iterable[PlacedBlock]) -> dict[Joint, list[tuple[Plac
     return table
 
 
+_Face = tuple[Joint, int, int, Clip]
+"""Where, looking which way, turned how (for faces up and down), of which kind."""
+
+
 def joined_sides(placed: Sequence[PlacedBlock]) -> dict[int, frozenset[tuple[int, tuple[int, int, int]]]]:
     """Return for each placed block (by map index) the exits and faces where an equal neighbour goes on.
 
     There the blocks leave out end caps and side walls: an inner wall would trip the wheels at every border.
     """
-    seen: dict[tuple[Joint, int, Clip], list[tuple[int, tuple[int, tuple[int, int, int]]]]] = {}
+    seen: dict[_Face, list[tuple[int, tuple[int, tuple[int, int, int]]]]] = {}
     for item in placed:
-        for way in item.spec.exits:
-            key = (item.joint(way.side, way.unit), item.world_side(way.side), way.clip)
+        for way in (*item.spec.exits, *item.spec.faces):
+            turn = item.block.direction if way.side >= UP else 0
+            key = (item.joint(way.side, way.unit), item.world_side(way.side), turn, way.clip)
             seen.setdefault(key, []).append((item.index, (way.side, way.unit)))
     joined: dict[int, set[tuple[int, tuple[int, int, int]]]] = {}
-    for (joint, side, clip), members in seen.items():
-        opposite = [other for other in Clip if clip.joins(other) and (joint, (side + 2) % 4, other) in seen]
-        if opposite:
+    for (joint, side, turn, clip), members in seen.items():
+        across = (side + 2) % 4 if side < UP else UP + DOWN - side
+        if any(clip.joins(other) and (joint, across, turn, other) in seen for other in Clip):
             for index, place in members:
                 joined.setdefault(index, set()).add(place)
     return {item.index: frozenset(joined.get(item.index, ())) for item in placed}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from trackmaster.track.catalogue.hills import DIRT_BORDER, DIRT_HILL
+from trackmaster.track.catalogue.loops import LOOPS
+from trackmaster.track.catalogue.plates import PLATES
 from trackmaster.track.catalogue.platforms import PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
@@ -23,7 +25,7 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
     "StadiumRoadMain": ROAD_MAIN,
     "StadiumDirtHill": DIRT_HILL,

@@ -30,6 +30,7 @@ class Clip(Enum):
     DIRT = "D"
     DIRT_HIGH = "DH"
     TUBE = "T"
+    LOOP = "L"
     PLATFORM = "P"
     WATER = "W"
 
@@ -52,7 +53,8 @@ class Exit:
     """A side of the block through which one drives.
 
     Attributes:
-        side: 0, 1, 2, 3 = +z, -x, -z, +x of the block before it is turned (numbers as block directions).
+        side: 0, 1, 2, 3 = +z, -x, -z, +x of the block before it is turned (numbers as block directions); 4 and 5 are up
+            and down.
         unit: (x, y, z) cell of the footprint that the side belongs to.
         clip: what it joins.
     """
@@ -123,6 +125,7 @@ class BlockSpec:
         middle: surface height over the block's floor along z in the middle of a slope; None elsewhere.
         covers_ground: the block takes the place of the grass tiles under it when it stands on the ground.
         is_terrain: ground that gives way to a block which replaces it.
+        faces: sides that nobody drives through, but where an equal neighbour goes on (4 and 5 are up and down).
         replaces_terrain: the block takes the place of the terrain blocks in its columns, one level around its own.
     """
 
@@ -136,6 +139,7 @@ class BlockSpec:
     covers_ground: bool = False
     is_terrain: bool = False
     replaces_terrain: bool = False
+    faces: tuple[Exit, ...] = ()
     middle: Rise | None = None
 
     @property
@@ -146,7 +150,7 @@ class BlockSpec:
 
 def exits_of(text: str) -> tuple[Exit, ...]:
     """Read exits from the compact form of the catalogue: ``"-z@0,0,0:R +z@0,1,0:R"``."""
-    sides = {"+z": 0, "-x": 1, "-z": 2, "+x": 3}
+    sides = {"+z": 0, "-x": 1, "-z": 2, "+x": 3, "+y": 4, "-y": 5}
     exits = []
     for word in text.split():
         place, clip = word.split(":")
