@@ -79,6 +79,7 @@ def test_default_yaml_is_read_only_without_config(
         (["--batch-size", "0"], "found '0'"),
         (["--config", "nowhere.yaml"], "there is no such file"),
         (["--config"], "needs the path"),
+        (["--use-tqdm", "false"], "turned off with --no-NAME"),
     ],
 )
 def test_wrong_flags_are_sentences(argv: list[str], expected: str) -> None:

@@ -27,6 +27,9 @@ from pydantic_settings import (
 from trackmaster.errors import ConfigError
 
 NESTED = "__"
+MAX_LISTED = 20
+"""Longest list of known names in an error; the help holds the others."""
+
 _FILE_VALUES: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar("file_values", default=None)
 
 
@@ -169,7 +172,9 @@ def _existing_yaml(named: str | Path | None, defaults: tuple[str, ...]) -> Path 
 
 def _suggest(word: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(sorted(known))}."
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known: {', '.join(sorted(known))}." if len(known) <= MAX_LISTED else ""
 
 
 def _submodel(annotation: Any) -> type[BaseModel] | None:
@@ -251,6 +256,9 @@ def _explain_flags(cls: type[Settings], message: str, prog: str | None) -> str:
     if unknown is None:
         text = message.removeprefix("error parsing CLI: ")
         return f"{text[:1].upper()}{text[1:].rstrip('.')}.{help_line}"
-    word = next((w for w in unknown.group(1).split() if w.startswith("-")), unknown.group(1).split()[0])
+    words = unknown.group(1).split()
+    word = next((w for w in words if w.startswith("-")), None)
+    if word is None:
+        return f"'{words[0]}' follows no flag that takes it. A switch is turned off with --no-NAME.{help_line}"
     flags = ["--" + ".".join(path).replace("_", "-") for path in _paths(cls)] + ["--config"]
     return f"The flag {word} is not known here.{_suggest(word.partition('=')[0], flags)}{help_line}"
