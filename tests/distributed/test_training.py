@@ -1,6 +1,7 @@
 """Worker and trainer together learn to drive the toy lane."""
 
 import csv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -29,43 +30,53 @@ def constant(value: float) -> Schedule:
     return Schedule([(0, value)], "staircase")
 
 
-def build(
-    toy: ModuleType, config: IQNConfig, folder: Path | None, said: list[str], *, stats: RunStats | None = None, **options: float
-) -> tuple[Trainer, IQNAgent]:
-    spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
-    agent = IQNAgent(config, seed=0)
-    memory = IQNMemory(
-        spec, 20_000, batch_size=config.batch_size, mini_race=MiniRace(int(options.pop("horizon", 20)), 8, 2), rng=np.random.default_rng(0)
-    )
-    link = InProcessTransport()
-    worker = RolloutWorker(
-        toy.ToyLane(8), lambda: IQNActor(config, seed=1), link, spec=spec, cycles=[[EpisodeKind("lane")]] * 8,
-        chunk_rows=64, session="test",
-    )  # fmt: skip
-    link.pump = lambda: worker.collect(8)
-    arena = toy.ToyLane(len(STARTS))
+Build = Callable[..., tuple[Trainer, IQNAgent]]
 
-    def judge(actor: ActorModule) -> dict[str, Evaluation]:
-        return {"lane": evaluate(actor, arena, starts=STARTS)}
 
-    chosen = {"batch_size": config.batch_size, "uses_per_transition": 8, "evaluate_every_frames": 4_000, **options}
-    trainer = Trainer(
-        agent, memory, link, judge, memory_size=constant(20_000), learning_start=constant(600),
-        options=TrainerOptions(**chosen), store=CheckpointStore(folder / "save") if folder else None,
-        logger=MetricsLogger(None, folder / "metrics.csv" if folder else None), stats=stats, say=said.append,
-    )  # fmt: skip
-    return trainer, agent
+@pytest.fixture
+def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Build]:
+    """Join one worker and one trainer on the toy lane, taking turns in this process."""
+    loggers: list[MetricsLogger] = []
+
+    def make(*, stats: RunStats | None = None, save: bool = False, **options: float) -> tuple[Trainer, IQNAgent]:
+        spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
+        batch_size = toy_config.batch_size
+        agent = IQNAgent(toy_config, seed=0)
+        race, rng = MiniRace(12, 6, 2), np.random.default_rng(0)
+        memory = IQNMemory(spec, 20_000, batch_size=batch_size, mini_race=race, rng=rng)
+        link = InProcessTransport()
+        worker = RolloutWorker(
+            toy.ToyLane(8), lambda: IQNActor(toy_config, seed=1), link, spec=spec, cycles=[[EpisodeKind("lane")]] * 8,
+            chunk_rows=64, session="test",
+        )  # fmt: skip
+        link.pump = lambda: worker.collect(8)
+        arena = toy.ToyLane(len(STARTS))
+
+        def judge(actor: ActorModule) -> dict[str, Evaluation]:
+            return {"lane": evaluate(actor, arena, starts=STARTS)}
+
+        loggers.append(MetricsLogger(None, tmp_path / "metrics.csv"))
+        chosen = {"batch_size": batch_size, "uses_per_transition": 8, "evaluate_every_frames": 2_000, **options}
+        trainer = Trainer(
+            agent, memory, link, judge, memory_size=constant(20_000), learning_start=constant(600),
+            options=TrainerOptions(**chosen), store=CheckpointStore(tmp_path / "save") if save else None,
+            logger=loggers[-1], stats=stats, say=lambda line: None,
+        )  # fmt: skip
+        return trainer, agent
+
+    yield make
+    for logger in loggers:
+        logger.close()
 
 
 @pytest.mark.learns
-def test_worker_and_trainer_solve_the_toy_lane(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> None:
-    said: list[str] = []
-    trainer, agent = build(toy, toy_config, tmp_path, said, max_frames=40_000, stop_at_finish_rate=0.9)
+def test_worker_and_trainer_solve_the_toy_lane(build: Build, toy: ModuleType, tmp_path: Path) -> None:
+    trainer, agent = build(save=True, max_frames=24_000, stop_at_finish_rate=0.9)
     before = evaluate(agent.get_actor(), toy.ToyLane(10), starts=STARTS)
     assert before.finish_rate == 0.0, "the lane must not be easy"
     stats = trainer.run()
     after = evaluate(agent.get_actor(), toy.ToyLane(10), starts=STARTS)
-    assert after.finish_rate >= 0.9, said
+    assert after.finish_rate >= 0.9
     assert stats.alltime_min_ms["lane"] >= 50 * toy.LENGTH, "nobody beats the speed limit"
     assert stats.first_finish_s["lane"] > 0
     assert (tmp_path / "save" / BEST / ONLINE_FILE).is_file()
@@ -73,25 +84,25 @@ def test_worker_and_trainer_solve_the_toy_lane(toy: ModuleType, toy_config: IQNC
     assert {"Eval/finish_rate_lane", "Training/loss", "Buffer/size", "Race/explo_race_finished_trained_lane"} <= tags
 
 
-def test_two_equal_runs_are_equal(toy: ModuleType, toy_config: IQNConfig) -> None:
+def test_two_equal_runs_are_equal(build: Build) -> None:
     actors = []
     for _ in range(2):
-        trainer, agent = build(toy, toy_config, None, [], max_frames=2_000, metrics_interval_s=1e-6)
+        trainer, agent = build(max_frames=1_500, metrics_interval_s=1e-6)
         trainer.run()
         actors.append(agent.actor_tensors())
     assert all((actors[0][k] == actors[1][k]).all() for k in actors[0])
 
 
-def test_learner_keeps_to_the_reuse_limit(toy: ModuleType, toy_config: IQNConfig) -> None:
-    trainer, _ = build(toy, toy_config, None, [], max_frames=3_000, uses_per_transition=3)
+def test_learner_keeps_to_the_reuse_limit(build: Build) -> None:
+    trainer, _ = build(max_frames=3_000, uses_per_transition=3)
     stats = trainer.run()
     used, generated = stats.cumul_number_single_memories_used, stats.cumul_number_memories_generated
     assert 2.5 < used / generated <= 3.0
     assert stats.cumul_number_frames_played >= generated > 2_500
 
 
-def test_interrupted_run_is_saved_and_continues(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> None:
-    trainer, agent = build(toy, toy_config, tmp_path, [], max_frames=10_000)
+def test_interrupted_run_is_saved_and_continues(build: Build, tmp_path: Path) -> None:
+    trainer, agent = build(save=True, max_frames=10_000)
     turns = iter(range(60))
     original = trainer._is_over
 
@@ -103,11 +114,12 @@ def test_interrupted_run_is_saved_and_continues(toy: ModuleType, toy_config: IQN
     trainer._is_over = interrupt  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
-    store = CheckpointStore(tmp_path / "save")
-    folder, state, counters = store.load()
+    folder, state, counters = CheckpointStore(tmp_path / "save").load()
     stats = RunStats.from_json(counters)
-    assert stats.cumul_number_frames_played > 0
-    resumed, other = build(toy, toy_config, tmp_path, [], stats=stats, max_frames=stats.cumul_number_frames_played + 500)
+    frames = stats.cumul_number_frames_played
+    assert frames > 0
+    resumed, other = build(stats=stats, save=True, max_frames=frames + 500)
     other.load(folder, state["agent"])
-    assert all((a == b).all() for a, b in zip(agent.actor_tensors().values(), other.actor_tensors().values(), strict=True))
-    assert resumed.run().cumul_number_frames_played >= stats.cumul_number_frames_played
+    before, after = agent.actor_tensors(), other.actor_tensors()
+    assert all((before[k] == after[k]).all() for k in before)
+    assert resumed.run().cumul_number_frames_played >= frames

@@ -66,7 +66,8 @@ def test_a_full_queue_blocks_the_worker_instead_of_losing_rows(importable_helper
 
 
 @pytest.mark.parametrize(("task", "message"), [
-    ("fail_politely", "^the map is missing: download it$"), ("fail", "ZeroDivisionError: a bug"), ("vanish", "exit code 7"),
+    ("fail_politely", "^the map is missing: download it$"), ("fail", "ZeroDivisionError: a bug"),
+    ("vanish", "exit code 7"),
 ])  # fmt: skip
 def test_a_failing_worker_stops_the_trainer_with_its_reason(importable_helpers: None, task: str, message: str) -> None:
     link = start(task)
@@ -117,9 +118,7 @@ def test_slots_keep_every_column_apart() -> None:
     try:
         written = []
         for slot in (0, 1):
-            columns = {
-                name: rng.integers(0, 2, (4, *c.shape)).astype(c.dtype) for name, c in SPEC.items()
-            }
+            columns = {name: rng.integers(0, 2, (4, *c.shape)).astype(c.dtype) for name, c in SPEC.items()}
             assert slots.write(slot, columns) == 4
             written.append(columns)
         for slot in (0, 1):

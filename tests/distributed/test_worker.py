@@ -1,5 +1,6 @@
 """What a worker sends can be put together to exactly what the cars lived through."""
 
+import itertools
 from types import ModuleType
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_chunks_join_to_whole_episodes(toy: ModuleType) -> None:
     assert any(len(parts) > 1 for parts in episodes.values()), "no episode was long enough to be cut"
     for parts in episodes.values():
         assert parts[0].first_step == parts[0].context == 0
-        for earlier, later in zip(parts, parts[1:], strict=False):
+        for earlier, later in itertools.pairwise(parts):
             assert not earlier.end_of_episode
             assert later.context == 1
             assert later.first_step == earlier.first_step + len(earlier) - 1

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTH = 24
-LIMIT_STEPS = 60
-STALL_STEPS = 8
+LENGTH = 14
+LIMIT_STEPS = 40
+STALL_STEPS = 5
 STEER = np.array([0, -1, 1, 0, -1, 1, 0, -1, 1, 0, -1, 1])
 GAS = np.array([1, 1, 1, 0, 0, 0, -1, -1, -1, 0, 0, 0])
 N_FLOATS = 8

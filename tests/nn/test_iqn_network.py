@@ -51,7 +51,9 @@ def test_parameter_counts_are_the_published_ones(height: int, width: int, embedd
     assert sum(p.numel() for p in IQNNetwork(height, width, embedding).parameters()) == count
 
 
-def reference_forward(network: IQNNetwork, image: torch.Tensor, floats: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+def reference_forward(
+    network: IQNNetwork, image: torch.Tensor, floats: torch.Tensor, tau: torch.Tensor
+) -> torch.Tensor:
     """Loop over samples and quantiles with nothing but the state dict."""
     s = network.state_dict()
 
@@ -86,16 +88,16 @@ def test_forward_equals_a_plain_reimplementation() -> None:
 def test_uint8_pictures_and_normalised_pictures_agree() -> None:
     network, (image, floats) = small(), inputs()
     tau = fixed_tau(2).repeat_interleave(5)[:, None]
-    torch.testing.assert_close(
-        network(image, floats, tau)[0], network((image.float() - 128) / 128, floats, tau)[0]
-    )
+    torch.testing.assert_close(network(image, floats, tau)[0], network((image.float() - 128) / 128, floats, tau)[0])
 
 
 def test_mean_over_the_grid_equals_the_mean_of_the_quantiles() -> None:
     network, (image, floats) = small(), inputs()
     grid = fixed_tau(8)
     quantiles, _ = network(image, floats, grid.repeat_interleave(5)[:, None])
-    torch.testing.assert_close(network.mean_q(image, floats, grid), quantiles.view(8, 5, 12).mean(dim=0), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        network.mean_q(image, floats, grid), quantiles.view(8, 5, 12).mean(dim=0), atol=1e-6, rtol=1e-5
+    )
 
 
 def test_mean_advantage_ranks_actions_like_the_quantiles() -> None:
@@ -138,7 +140,9 @@ def test_weights_of_another_size_are_refused_with_a_list_and_change_nothing() ->
     before = plain_state(network)
     state = plain_state(other)
     state["extra.weight"] = state.pop("iqn_fc.0.bias")
-    with pytest.raises(WeightsError, match=r"A_head\.0\.weight has shape .* extra\.weight is not part .* iqn_fc\.0\.bias is missing"):
+    with pytest.raises(
+        WeightsError, match=r"A_head\.0\.weight has shape .* extra\.weight is not part .* iqn_fc\.0\.bias is missing"
+    ):
         load_strict(network, state, source="other.torch")
     assert all(torch.equal(before[k], v) for k, v in plain_state(network).items())
 

@@ -70,7 +70,9 @@ def test_equal_seeds_learn_equally(tiny_config: IQNConfig) -> None:
         for step in range(3):
             agent.train(batch_of(64, step))
         agent.test_loss(batch_of(64, 9))
-    assert all((a == b).all() for a, b in zip(agents[0].online.parameters(), agents[1].online.parameters(), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(agents[0].online.parameters(), agents[1].online.parameters(), strict=True)
+    )
 
 
 def test_saved_agent_has_identical_q_and_goes_on_identically(tiny_config: IQNConfig, tmp_path: Path) -> None:

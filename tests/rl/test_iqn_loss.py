@@ -50,7 +50,10 @@ def test_bootstrap_and_selection_keep_sample_and_quantile_apart() -> None:
     quantiles = torch.tensor([[0.0, 1], [10, 11], [100, 101], [110, 111]])
     chosen = taken(quantiles, torch.tensor([1, 0]))
     torch.testing.assert_close(chosen, torch.tensor([[1.0, 101], [10, 110]]))
-    torch.testing.assert_close(by_sample(torch.tensor([[0.1], [0.2], [0.3], [0.4]]), 2), torch.tensor([[0.1, 0.3], [0.2, 0.4]]))
     torch.testing.assert_close(
-        bootstrap_target(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]), chosen), torch.tensor([[1.5, 51.5], [2, 2]])
+        by_sample(torch.tensor([[0.1], [0.2], [0.3], [0.4]]), 2), torch.tensor([[0.1, 0.3], [0.2, 0.4]])
+    )
+    torch.testing.assert_close(
+        bootstrap_target(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 0.0]), chosen),
+        torch.tensor([[1.5, 51.5], [2, 2]]),
     )

@@ -55,7 +55,9 @@ def test_the_finish_is_terminal_and_a_cut_off_is_not(spec: SampleSpec, make_chun
 
 
 def test_the_end_of_the_mini_race_is_terminal(spec: SampleSpec, make_chunk: MakeChunk) -> None:
-    memory = memory_of(spec, mini_race=MiniRace(horizon_actions=8, oversample_long_term_steps=4, oversample_maximum_term_steps=1))
+    memory = memory_of(
+        spec, mini_race=MiniRace(horizon_actions=8, oversample_long_term_steps=4, oversample_maximum_term_steps=1)
+    )
     memory.append(make_chunk(50))
     batch = memory.sample()
     clock, after = batch.floats[:, 0].numpy(), batch.next_floats[:, 0].numpy()

@@ -7,9 +7,9 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
+from trackmaster.distributed.racing import load_tracks
 from trackmaster.distributed.train import CONFIG_SNAPSHOT, RacingEvaluator, sample_spec, train
 from trackmaster.errors import ConfigError
-from trackmaster.distributed.racing import load_tracks
 from trackmaster.nn.weights import load_strict
 from trackmaster.rl.checkpoint import BEST
 from trackmaster.rl.config import TrainConfig
@@ -70,8 +70,8 @@ def run_evaluate(config: EvaluateConfig) -> None:
     for track, result in outcome.items():
         low, high = result.wilson_interval()
         print(
-            f"  {track}: {len(result.finished_ms)} of {result.n} finished ({100 * low:.0f} to {100 * high:.0f} %), best "
-            f"{format_race_time(result.best_ms)}, undisturbed start {format_race_time(result.race_time_ms[0])}, "
+            f"  {track}: {len(result.finished_ms)} of {result.n} finished ({100 * low:.0f} to {100 * high:.0f} %), "
+            f"best {format_race_time(result.best_ms)}, undisturbed start {format_race_time(result.race_time_ms[0])}, "
             f"mean progress {result.mean_progress_m:.1f} m"
         )
     if config.output is not None:

@@ -33,7 +33,7 @@ def track_names(config: TrainConfig) -> tuple[str, ...]:
     """
     if not config.map_cycle.entries:
         raise ConfigError(
-            "map_cycle.entries is empty: name at least one track, for example the ones of config_files/rl/config_quick.yaml."
+            "map_cycle.entries is empty: name at least one track, as config_files/rl/config_quick.yaml does."
         )
     return tuple(dict.fromkeys(entry.short_name for entry in config.map_cycle.entries))
 
@@ -74,7 +74,9 @@ def plan_fleet(config: TrainConfig, n_cars: int) -> Fleet:
     kinds = {name: [] for name in names}  # type: dict[str, list[EpisodeKind]]
     shares: list[int] = []
     for entry in config.map_cycle.entries:
-        kinds[entry.short_name] += [EpisodeKind(entry.short_name, entry.is_exploration, entry.fill_buffer)] * entry.repeat
+        kinds[entry.short_name] += [
+            EpisodeKind(entry.short_name, entry.is_exploration, entry.fill_buffer)
+        ] * entry.repeat
         shares += [names.index(entry.short_name)] * entry.repeat
     if n_cars < len(names):
         raise ConfigError(f"{n_cars} cars cannot drive {len(names)} tracks: raise environment.n_envs.")
@@ -97,7 +99,11 @@ def make_racing_env(
     from trackmaster.env import RacingVectorEnv
 
     env: VectorEnvironment = RacingVectorEnv(
-        tuple(tracks), len(track_of_car), config.to_env_config(evaluation=evaluation), seed=seed, track_of_env=track_of_car
+        tuple(tracks),
+        len(track_of_car),
+        config.to_env_config(evaluation=evaluation),
+        seed=seed,
+        track_of_env=track_of_car,
     )
     return env
 
@@ -124,7 +130,9 @@ def _line(entry: MapEntry) -> "ReferenceLine | None":
     if source.suffix == ".npy":
         return ReferenceLine.load(source)
     replay = gbx.read(source)
-    ghosts = [g for g in replay.ghosts if g.race_time_ms and g.samples is not None] if isinstance(replay, gbx.Replay) else []
+    ghosts = (
+        [g for g in replay.ghosts if g.race_time_ms and g.samples is not None] if isinstance(replay, gbx.Replay) else []
+    )
     if not ghosts:
         raise ConfigError(f"{source}: holds no finished ghost; a reference line needs a finished drive.")
     best = min(ghosts, key=lambda ghost: ghost.race_time_ms or 0)

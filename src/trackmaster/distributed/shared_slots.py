@@ -51,7 +51,9 @@ class ChunkSlots:
         """
         rows = len(next(iter(columns.values())))
         if rows > self.max_rows:
-            raise TransportError(f"A chunk has {rows} rows, a slot holds {self.max_rows}: lower performance.chunk_rows.")
+            raise TransportError(
+                f"A chunk has {rows} rows, a slot holds {self.max_rows}: lower performance.chunk_rows."
+            )
         for column in self.spec:
             self._view(slot, column, rows)[:] = columns[column]
         return rows
@@ -118,7 +120,9 @@ class WeightsBoard:
             TransportError: they are larger than the board.
         """
         if len(weights.blob) > self._capacity:
-            raise TransportError(f"Weights of {len(weights.blob)} bytes do not fit the board of {self._capacity} bytes.")
+            raise TransportError(
+                f"Weights of {len(weights.blob)} bytes do not fit the board of {self._capacity} bytes."
+            )
         place = 1 - max(0, self._current())
         start = 8 + place * self._place_bytes
         end = start + _HEADER.size + len(weights.blob)
@@ -146,7 +150,9 @@ class WeightsBoard:
                 blob = bytes(self._buffer[start + _HEADER.size : start + _HEADER.size + length])
                 if hashlib.sha256(blob).digest() == digest:
                     return Weights(version, blob, digest.hex())
-        raise TransportError("The weights in shared memory are damaged: their hash differs however often they are read.")
+        raise TransportError(
+            "The weights in shared memory are damaged: their hash differs however often they are read."
+        )
 
     def close(self) -> None:
         """Let go of the memory; the owner also removes it."""

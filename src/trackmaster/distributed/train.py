@@ -86,7 +86,7 @@ def train(config: TrainConfig, *, say: Say = print) -> TrainResult:
             trainer.run()
         except KeyboardInterrupt:
             raise InterruptedRunError(
-                f"Stopped after {stats.cumul_number_frames_played} frames; weights and counters are in {config.run_dir}. "
+                f"Stopped after {stats.cumul_number_frames_played} frames; everything is saved in {config.run_dir}. "
                 f"Continue with: trackmaster train --resume {config.run_dir}"
             ) from None
         finally:
@@ -131,7 +131,11 @@ class RacingEvaluator:
     def _env(self, index: int) -> VectorEnvironment:
         if index not in self._envs:
             self._envs[index] = make_racing_env(
-                self._config, (self._tracks[index],), [0] * self._attempts, seed=self._config.evaluation.seed, evaluation=True
+                self._config,
+                (self._tracks[index],),
+                [0] * self._attempts,
+                seed=self._config.evaluation.seed,
+                evaluation=True,
             )
         return self._envs[index]
 
@@ -196,7 +200,9 @@ def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memor
             say("The replay memory was not saved; it fills again before learning goes on.")
         return stats
     if config.resume is not None:
-        raise ConfigError(f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume.")
+        raise ConfigError(
+            f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume."
+        )
     pair = store.prepared_pair()
     if pair is not None:
         agent.load_weights(pair)

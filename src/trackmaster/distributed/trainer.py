@@ -160,7 +160,9 @@ class Trainer:
             if chunk.fill_buffer and chunk.n_transitions:
                 added = self._memory.append(chunk)
                 self.stats.cumul_number_memories_generated += added
-                self.stats.cumul_number_single_memories_should_have_been_used += added * self._options.uses_per_transition
+                self.stats.cumul_number_single_memories_should_have_been_used += (
+                    added * self._options.uses_per_transition
+                )
         frames = self.stats.cumul_number_frames_played
         self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
         self._agent.set_frames(frames)
@@ -195,7 +197,8 @@ class Trainer:
             best = "-" if result.best_ms is None else f"{result.best_ms / 1000:.2f} s"
             self._say(
                 f"[{self._logger.wall_s / 60:.1f} min] evaluation {self.stats.n_evaluations} on {track}: "
-                f"{len(result.finished_ms)} of {result.n} finished, best {best}, progress {result.mean_progress_m:.0f} m"
+                f"{len(result.finished_ms)} of {result.n} finished, best {best}, "
+                f"progress {result.mean_progress_m:.0f} m"
             )
         if is_best:
             self._save(best=True)
@@ -251,13 +254,16 @@ class Trainer:
         self._say(
             f"[{self._logger.wall_s / 60:.1f} min] {self.stats.cumul_number_frames_played} frames, "
             f"{self.stats.cumul_number_batches_done} updates, loss {values.get('Training/loss', float('nan')):.3g}, "
-            f"epsilon {values['RL/epsilon']:.3g}, {100 * share:.0f} % of {len(self._finished_since_log)} episodes finished, "
+            f"epsilon {values['RL/epsilon']:.3g}, "
+            f"{100 * share:.0f} % of {len(self._finished_since_log)} episodes finished, "
             f"{values['Performance/transitions_learned_per_second']:.0f} transitions/s learned"
         )
 
     def _log_values(self, values: Mapping[str, float]) -> None:
         stats = self.stats
-        self._logger.log(values, env_steps=stats.cumul_number_frames_played, train_steps=stats.cumul_number_batches_done)
+        self._logger.log(
+            values, env_steps=stats.cumul_number_frames_played, train_steps=stats.cumul_number_batches_done
+        )
 
     def _timed(self, what: str, action: Callable[[], None]) -> None:
         started = self._clock()

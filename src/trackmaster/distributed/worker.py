@@ -13,7 +13,6 @@ from trackmaster.rl.actor import ActorModule, Observation
 from trackmaster.rl.evaluation import VectorEnvironment
 from trackmaster.rl.samples import Chunk, Columns, SampleSpec
 
-
 Info = Mapping[str, NDArray[Any]]
 
 
@@ -75,7 +74,8 @@ class RolloutWorker:
         if len(self._cars) != env.num_envs:
             raise ValueError(f"{len(self._cars)} cycles for {env.num_envs} cars: there must be one per car")
         self._buffers: Columns = {
-            name: np.zeros((env.num_envs, chunk_rows, *column.shape), dtype=column.dtype) for name, column in spec.items()
+            name: np.zeros((env.num_envs, chunk_rows, *column.shape), dtype=column.dtype)
+            for name, column in spec.items()
         }
         self._rank = np.linspace(0.0, 1.0, env.num_envs)
         self._rows = np.zeros(env.num_envs, dtype=np.int64)  # rows in each car's buffer

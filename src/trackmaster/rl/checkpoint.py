@@ -112,7 +112,9 @@ class CheckpointStore:
                 return folder
             if any(found):
                 missing = ONLINE_FILE if found[1] else TARGET_FILE
-                raise WeightsError(f"{folder}: {missing} is missing; a prepared pair needs both {ONLINE_FILE} and {TARGET_FILE}.")
+                raise WeightsError(
+                    f"{folder}: {missing} is missing; a prepared pair needs both {ONLINE_FILE} and {TARGET_FILE}."
+                )
         return None
 
     def _recoveries(self) -> list[Path]:
@@ -133,7 +135,9 @@ def _read_verified(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         hashes = state["sha256"]
         if state["version"] != STATE_VERSION:
-            raise CheckpointError(f"{folder}: written as version {state['version']}, this program reads {STATE_VERSION}.")
+            raise CheckpointError(
+                f"{folder}: written as version {state['version']}, this program reads {STATE_VERSION}."
+            )
         for name, expected in hashes.items():
             if _sha256(folder / name) != expected:
                 raise CheckpointError(f"{folder / name}: does not have the content that was saved.")

@@ -136,9 +136,7 @@ def evaluate(
     )
 
 
-def _one_round(
-    actor: ActorModule, env: VectorEnvironment, used: int, starts: list[object] | None
-) -> Evaluation:
+def _one_round(actor: ActorModule, env: VectorEnvironment, used: int, starts: list[object] | None) -> Evaluation:
     observation, info = env.reset(options={} if starts is None else {"start": starts})
     over = np.arange(env.num_envs) >= used
     returns = np.zeros(env.num_envs)

@@ -21,7 +21,13 @@ class RollbackGuard:
     """
 
     def __init__(
-        self, online: nn.Module, target: nn.Module, optimizer: torch.optim.Optimizer, *, patience: int = 3, keep_every: int = 500
+        self,
+        online: nn.Module,
+        target: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        patience: int = 3,
+        keep_every: int = 500,
     ) -> None:
         self._modules, self._optimizer = (online, target), optimizer
         self._patience, self._keep_every = patience, keep_every

@@ -81,7 +81,9 @@ class IQNActor(ActorModule):
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over weights and exploration rates; everything must fit."""
-        rates = {k.removeprefix(EXPLORATION_PREFIX): float(v) for k, v in tensors.items() if k.startswith(EXPLORATION_PREFIX)}
+        rates = {
+            k.removeprefix(EXPLORATION_PREFIX): float(v) for k, v in tensors.items() if k.startswith(EXPLORATION_PREFIX)
+        }
         load_strict(self.network, tensors, source="published weights", ignore=(EXPLORATION_PREFIX,))
         if rates:
             self.rates = ExplorationRates(**rates, tau_boltzmann=self.config.tau_epsilon_boltzmann)
@@ -124,7 +126,9 @@ class IQNAgent(TrainingAgent):
     def rates(self) -> ExplorationRates:
         """Return how much exploring cars stray at this moment."""
         return ExplorationRates(
-            self.config.epsilon(self.frames), self.config.epsilon_boltzmann(self.frames), self.config.tau_epsilon_boltzmann
+            self.config.epsilon(self.frames),
+            self.config.epsilon_boltzmann(self.frames),
+            self.config.tau_epsilon_boltzmann,
         )
 
     def train(self, batch: Batch) -> dict[str, float]:
@@ -229,7 +233,8 @@ class IQNAgent(TrainingAgent):
         self._since_target_update = 0
         self.target_updates += 1
         with torch.no_grad():
-            targets, onlines = list(self.target.parameters()), list(self.online.parameters())
+            targets: list[Tensor] = list(self.target.parameters())
+            onlines: list[Tensor] = list(self.online.parameters())
             torch._foreach_lerp_(targets, onlines, self.config.soft_update_tau)
 
 

@@ -61,8 +61,8 @@ class IQNConfig:
     def __post_init__(self) -> None:
         if self.target_update_interval < self.batch_size:
             raise ConfigError(
-                f"number_memories_trained_on_between_target_network_updates is {self.target_update_interval}, below the "
-                f"batch size {self.batch_size}: the check runs once per batch, so use at least {self.batch_size}."
+                f"number_memories_trained_on_between_target_network_updates is {self.target_update_interval}, below "
+                f"the batch size {self.batch_size}: the check runs once per batch, so use at least {self.batch_size}."
             )
         for name in ("iqn_n", "iqn_k"):
             if getattr(self, name) < 2 or getattr(self, name) % 2:

@@ -30,7 +30,9 @@ def quantile_huber_loss(predicted: Tensor, target: Tensor, tau: Tensor, *, kappa
     if kappa <= 0:
         raise ValueError(f"kappa is {kappa}, expected a positive width in reward units")
     if tau.shape != predicted.shape:
-        raise ValueError(f"tau has shape {tuple(tau.shape)} and predicted {tuple(predicted.shape)}: both must be (B, N)")
+        raise ValueError(
+            f"tau has shape {tuple(tau.shape)} and predicted {tuple(predicted.shape)}: both must be (B, N)"
+        )
     error = target.detach()[:, None, :] - predicted[:, :, None]  # (B, N, M)
     huber = F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=kappa) / kappa
     return ((tau[:, :, None] - (error < 0).to(tau.dtype)).abs() * huber).mean(dim=2).sum(dim=1)

@@ -184,7 +184,9 @@ class IQNMemory:
         for name, column in {**self._columns, "_left": self._left, "_role": self._role}.items():
             stored = np.load(folder / f"{name}.npy", allow_pickle=False)
             if stored.shape != (high, *column.shape[1:]) or stored.dtype != column.dtype:
-                raise SampleError(f"{folder}: column {name} is {stored.dtype}{stored.shape}: made by another configuration.")
+                raise SampleError(
+                    f"{folder}: column {name} is {stored.dtype}{stored.shape}: made by another configuration."
+                )
             column[:high] = stored
         self._head, self._high, self.limit = int(state["head"]), high, int(state["limit"])
         self._rng.bit_generator.state = state["rng"]

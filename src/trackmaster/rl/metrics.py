@@ -79,16 +79,16 @@ class _EventWriter:
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter  # half a second to import
 
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
-        self._writer.add_scalar(tag, value, step)  # type: ignore[no-untyped-call]
+        self._writer.add_scalar(tag, value, step)
 
     def flush(self) -> None:
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def _event_writer(folder: Path) -> _EventWriter:

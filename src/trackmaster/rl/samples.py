@@ -99,7 +99,9 @@ class Chunk:
         for name in spec.keys() & self.columns.keys():
             expected, array = spec[name], self.columns[name]
             if array.dtype != np.dtype(expected.dtype) or array.shape != (len(self), *expected.shape):
-                problems.append(f"{name} is {array.dtype}{array.shape}, expected {expected.dtype}(n, *{expected.shape})")
+                problems.append(
+                    f"{name} is {array.dtype}{array.shape}, expected {expected.dtype}(n, *{expected.shape})"
+                )
         if problems:
             raise SampleError(
                 f"Worker {self.worker_id} sent a chunk that does not fit the memory: {'; '.join(sorted(problems))}. "

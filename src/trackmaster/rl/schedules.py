@@ -1,5 +1,6 @@
 """Values that change over training, given at a few points of the frame count (one frame = one decision of 50 ms)."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -27,8 +28,10 @@ class Schedule:
     ) -> None:
         frames = [frame / speed for frame, _ in points]
         values = [value for _, value in points]
-        if not points or any(b <= a for a, b in zip(frames, frames[1:], strict=False)):
-            raise ConfigError(f"{name}: expected at least one [frame, value] pair and growing frames, found {list(points)}.")
+        if not points or any(b <= a for a, b in itertools.pairwise(frames)):
+            raise ConfigError(
+                f"{name}: expected at least one [frame, value] pair and growing frames, found {list(points)}."
+            )
         if kind == "exponential" and len(points) > 1 and min(values) <= 0:
             raise ConfigError(f"{name}: an exponential schedule needs positive values, found {min(values)}.")
         self._frames, self._values, self._kind = frames, values, kind

@@ -28,7 +28,9 @@ class MiniRace:
         """Return (n,) clocks in decisions already elapsed: 0 means the full window lies ahead."""
         low = self.oversample_maximum_term_steps - self.oversample_long_term_steps
         high = self.horizon_actions + self.oversample_maximum_term_steps
-        clock: NDArray[np.int64] = np.maximum(0, np.abs(rng.integers(low, high, n)) - self.oversample_maximum_term_steps)
+        clock: NDArray[np.int64] = np.maximum(
+            0, np.abs(rng.integers(low, high, n)) - self.oversample_maximum_term_steps
+        )
         return clock
 
 
