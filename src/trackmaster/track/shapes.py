@@ -49,6 +49,16 @@ class Profile:
         return Profile(tuple((-x, y) for x, y in reversed(self.points)), tuple(reversed(self.finishes)))
 
 
+    def divided(self, width_m: float) -> "Profile":
+        """Return the same cross-section with no level segment wider than ``width_m`` (for twisted roads)."""
+        points, finishes = [self.points[0]], []
+        for (x0, y0), (x1, y1), finish in zip(self.points[:-1], self.points[1:], self.finishes, strict=True):
+            pieces = max(1, math.ceil(abs(x1 - x0) / width_m)) if y0 == y1 else 1
+            points += [(x0 + (x1 - x0) * k / pieces, y0 + (y1 - y0) * k / pieces) for k in range(1, pieces + 1)]
+            finishes += [finish] * pieces
+        return Profile(tuple(points), tuple(finishes))
+
+
 @dataclass(frozen=True, eq=False)
 class Path:
     """A line on the ground plan.
@@ -114,8 +124,18 @@ def polyline_path(points: Sequence[tuple[float, float]] | F64, *, closed: bool =
     return Path(p, mitre, closed)
 
 
-def sweep(path: Path, profile: Profile, *, lift: Height | None = None) -> list[Patch]:
-    """Return the skin that ``profile`` leaves when it moves along ``path``, one patch per kind of finish."""
+def sweep(
+    path: Path, profile: Profile, *, lift: Height | None = None, rise_m: F64 | None = None, bank: F64 | None = None
+) -> list[Patch]:
+    """Return the skin that ``profile`` leaves when it moves along ``path``, one patch per kind of finish.
+
+    Args:
+        path: line on the ground plan.
+        profile: cross-section.
+        lift: height to add by place.
+        rise_m: (n,) height to add at each point of the path.
+        bank: (n,) how much higher the section gets per metre to the left, at each point of the path.
+    """
     offsets, heights = np.array(profile.points, np.float64).T
     xz = path.points[:, None, :] + path.lefts[:, None, :] * offsets[None, :, None]  # (n, k, 2)
     vertices = np.empty((*xz.shape[:2], 3))
@@ -123,6 +143,10 @@ def sweep(path: Path, profile: Profile, *, lift: Height | None = None) -> list[P
     vertices[..., 1] = heights[None, :]
     if lift is not None:
         vertices[..., 1] += lift(xz[..., 0], xz[..., 1])
+    if rise_m is not None:
+        vertices[..., 1] += rise_m[:, None]
+    if bank is not None:
+        vertices[..., 1] += bank[:, None] * offsets[None, :]
     rows = np.arange(len(path))
     here, there = (rows, np.roll(rows, -1)) if path.closed else (rows[:-1], rows[1:])
     width = len(profile.points)

@@ -28,6 +28,12 @@ ROAD_OUTER_OFFSET_M = 13.6
 ROAD_BODY_BOTTOM_M = 0.0
 """Underside of the road body over the floor of its block (assumed)."""
 
+BANK = 0.25
+"""Sideways slope of tilted roads (measured: 0.251, 2 000 contacts) and slope of the plane that their curves climb."""
+
+TILTED_FLOOR_M = 4.0 - 0.013
+"""Floor under the middle of a tilted road (measured: surface at 5.332, 2 000 contacts, +-0.005)."""
+
 START_ROAD_BEGINS_M = 4.0
 """Where the road of a start block begins, from its back side (measured: after 3.0, before 5.7)."""
 

@@ -8,6 +8,7 @@ from trackmaster.track.catalogue.roads import (
     FREE_WHEELING,
     ROULETTE,
     TURBO,
+    climbing_diagonal,
     curve,
     dead_end,
     diagonal,
@@ -91,6 +92,23 @@ _DIAGONALS = {
     for mirrored in (False, True)
 }
 
+_CLIMBING_DIAGONALS = {
+    f"StadiumRoadMainGTDiag{length}x{across}Slope{'Mirror' if mirrored else ''}": BlockSpec(
+        "road slope",
+        climbing_diagonal(length, across, mirrored=mirrored),
+        size=(across, length),
+        exits=exits_of(
+            f"+z@0,{length},{length - 1}:R -z@{across - 1},0,0:R"
+            if mirrored
+            else f"-z@0,0,0:R +z@{across - 1},{length},{length - 1}:R"
+        ),
+        evidence=MEASURED if (length, mirrored) == (2, True) else Evidence.FAMILY,
+        middle=((0.0, m.ROAD_SURFACE_M), (32.0 * length, m.ROAD_SURFACE_M + 8.0 * length)),
+    )
+    for length, across in ((2, 2), (3, 2), (4, 3))
+    for mirrored in (False, True)
+}
+
 ROADS: dict[str, BlockSpec] = {
     "StadiumRoadMainStartLine": _road(start_line, "+z@0,0,0:R", spawn=Spawn(m.START_BEHIND_M, m.START_HEIGHT_M)),
     "StadiumRoadMainFinishLine": _road(finish_line, "-z@0,0,0:R", waypoint=FINISH),
@@ -107,6 +125,7 @@ ROADS: dict[str, BlockSpec] = {
         for n in (2, 3, 4, 5)
     },
     **_DIAGONALS,
+    **_CLIMBING_DIAGONALS,
     "StadiumRoadMainSlopeBase": _slope(rises.SLOPE_BASE, _UP, ASSUMED),
     "StadiumRoadMainSlopeBase2": _slope(rises.SLOPE_BASE_2, "-z@0,0,0:R +z@0,2,0:R"),
     "StadiumRoadMainSlopeStraight": _slope(rises.SLOPE_STRAIGHT, _UP),

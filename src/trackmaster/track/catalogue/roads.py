@@ -73,6 +73,15 @@ def diagonal(length_cells: int, across_cells: int, *, mirrored: bool = False) ->
     return partial(_swept, path=s_path((begin, 0.0), (end, 32.0 * length_cells), 24), profile=road_profile())
 
 
+def climbing_diagonal(length_cells: int, across_cells: int, *, mirrored: bool = False) -> Surfaces:
+    """Return the same S on a plane that climbs 8 m per 32 m along z."""
+    near, far = _MIDDLE, _MIDDLE + 32.0 * (across_cells - 1)
+    begin, end = (far, near) if mirrored else (near, far)
+    path = s_path((begin, 0.0), (end, 32.0 * length_cells), 24)
+    rise = ((0.0, 0.0), (32.0 * length_cells, 8.0 * length_cells))
+    return partial(_climbing, path=path, lift=lift_of(rise))
+
+
 def junction(open_sides: frozenset[int]) -> Surfaces:
     """Return the surfaces of a single cell whose road leaves through ``open_sides`` (0..3 = +z, -x, -z, +x)."""
     return partial(_junction, open_sides=open_sides)
@@ -140,6 +149,10 @@ class LiftAlongZ:
 def _swept(site: Site, *, path: Path, profile: Profile) -> list[Patch]:
     patches = sweep(path, profile)
     return patches if site.on_ground else patches + sweep(path, underside_profile())
+
+
+def _climbing(_site: Site, *, path: Path, lift: "LiftAlongZ") -> list[Patch]:
+    return sweep(path, road_profile(), lift=lift) + sweep(path, underside_profile(), lift=lift)
 
 
 def _sloped(_site: Site, *, rise: Rise, surface: Finish, base_m: float) -> list[Patch]:

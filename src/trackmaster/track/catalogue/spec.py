@@ -45,7 +45,13 @@ class Clip(Enum):
         return _SURFACE_M.get(self, m.ROAD_SURFACE_M)
 
 
-_SURFACE_M = {Clip.PLATFORM: 0.0, Clip.DIRT: m.DIRT_SURFACE_M, Clip.WATER: m.POOL_FLOOR_M}
+_SURFACE_M = {
+    Clip.TILT_LEFT: m.TILTED_FLOOR_M + m.ROAD_SURFACE_M,
+    Clip.TILT_RIGHT: m.TILTED_FLOOR_M + m.ROAD_SURFACE_M,
+    Clip.PLATFORM: 0.0,
+    Clip.DIRT: m.DIRT_SURFACE_M,
+    Clip.WATER: m.POOL_FLOOR_M,
+}
 
 
 @dataclass(frozen=True)
