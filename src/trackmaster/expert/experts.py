@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from trackmaster.expert.line import build_corridor
+from trackmaster.expert.line import find_way
 from trackmaster.expert.refine import Refinement, Refiner
-from trackmaster.expert.route import Route
 from trackmaster.expert.search import Found, PlanSearch, Style
 from trackmaster.sim import World
 from trackmaster.track import Track
@@ -48,8 +47,7 @@ def find_drives(
         ExpertError: a member found no way to the finish.
         TrackError: the track has no connected road from start to finish.
     """
-    route = Route.of_track(track)
-    corridor = build_corridor(track, route)
+    route, corridor = find_way(track)
     world = World(track, CANDIDATES)
     limit_ms = max(LEAST_LIMIT_MS, int(LIMIT_MS_PER_M * route.finish_m) // 1_000 * 1_000)
     for expert in team:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.expert.driver import Keys, LineDriver
-from trackmaster.expert.errors import ExpertError
 from trackmaster.expert.rollout import bits_of, keys_of
 from trackmaster.expert.route import Route
 from trackmaster.expert.search import Found
@@ -29,6 +28,10 @@ _STEERING_BITS = LEFT | RIGHT
 _CARRY_M = 30.0
 """A higher speed at the end of a try counts as the time it saves over this distance."""
 
+_FALLEN_M = 4.0
+"""A car this far below the route has left the track (blocks lie 8 m above each other)."""
+
+_SLOW_MPS = 2.0
 _GATE_SLACK_M = 3.0
 """A gate this far behind a car must have been counted, or the car drove past it."""
 
@@ -65,15 +68,12 @@ class Refiner:
         self._world, self._found, self._settings = world, found, settings
         self._n = world.n_cars
         self._finish_m, self._gates_m = route.finish_m, route.gates_m
+        self._surface_m = route.points_m[:, 1]
         self._random = np.random.default_rng(settings.seed)
         self._driver = LineDriver(route, found.plan.take(np.zeros(self._n, np.int64)))
 
     def run(self, report: Callable[[str], None] = lambda _: None) -> Found:
-        """Return the drive after refinement, or the old one if it was faster.
-
-        Raises:
-            ExpertError: the tries came to a standstill.
-        """
+        """Return the drive after refinement, or the old one if it was faster or the tries lost their way."""
         view, none = self._world.view, np.zeros(self._n, np.float32)
         self._world.reset()
         self._world.step(none, none, none, ticks=1)
@@ -82,31 +82,37 @@ class Refiner:
         limit = 2 * len(self._found.keys) + 40
         while view.race_time_ms[0] < 0 and len(kept) < limit:
             best = self._look_around(guess)
+            if best is None:
+                break
             for bits in best[: self._settings.keep]:
                 self._driver.locate(view)
+                self._driver.decide(view)  # as in the try: its memory must be the same, or it would go on differently
                 self._press(keys_of(np.full(self._n, bits, np.uint8)))
                 kept.append(int(bits))
                 if view.race_time_ms[0] >= 0:
                     break
             guess = best[self._settings.keep :]
         time_ms = int(view.race_time_ms[0])
-        report(f"refined from {self._found.race_time_ms} ms to {time_ms} ms")
         if time_ms < 0:
-            raise ExpertError("Refining a finished drive lost the way to the finish. Use another seed or horizon.")
-        if time_ms >= self._found.race_time_ms:
+            report(f"refining lost the way to the finish after {len(kept) * ACTION_MS} ms: the plan's drive is kept")
+        if not 0 <= time_ms < self._found.race_time_ms:
             return self._found
+        report(f"refined from {self._found.race_time_ms} ms to {time_ms} ms")
         count = (time_ms - TICK_MS) // ACTION_MS + 1
         return replace(self._found, keys=np.array(kept[:count], np.uint8), race_time_ms=time_ms)
 
-    def _look_around(self, guess: U8 | None) -> U8:
-        """Return the best keys (horizon,) from here on; the world and the driver are put back to where they were."""
+    def _look_around(self, guess: U8 | None) -> U8 | None:
+        """Return the best keys (horizon,) from here on, None if every try leaves the track.
+
+        The world and the driver are put back to where they were.
+        """
         here, memory = self._world.snapshot(), self._driver.memory()
         if guess is None:
             guess = self._drive(None).keys[0]
             self._world.restore(here)
             self._driver.recall(memory)
         parents = guess[None, : self._settings.changed]
-        best_keys, best_cost = guess, np.inf
+        best_keys, best_cost = None, np.inf
         for _ in range(self._settings.rounds):
             tries = self._drive(self._changes(parents))
             order = np.argsort(tries.cost_s, kind="stable")[:8]
@@ -115,17 +121,16 @@ class Refiner:
             parents = tries.keys[order, : self._settings.changed]
             self._world.restore(here)
             self._driver.recall(memory)
-        if not np.isfinite(best_cost):
-            raise ExpertError(
-                f"All {self._n} tries of round {self._settings.rounds} left the track or missed a gate "
-                f"{self._driver.s_m[0]:.0f} m after the start. Use another seed, more candidates or a longer horizon.")
         return best_keys
 
     def _changes(self, parents: U8) -> U8:
-        """Return changed copies (N, changed) of the parents (P, changed); the first rows are the parents themselves."""
+        """Return changed copies (N, changed) of the parents (P, changed), which stand unchanged in the rows from 1 on.
+
+        Row 0 is not used: there the driver goes by plan. The unchanged rows make sure that nothing good is lost.
+        """
         draw, width = self._random, parents.shape[1]
-        keys = parents[np.arange(self._n) % len(parents)].copy()
-        for row in range(len(parents), self._n):
+        keys = parents[np.arange(-1, self._n - 1) % len(parents)].copy()
+        for row in range(len(parents) + 1, self._n):
             for _ in range(int(draw.integers(1, 4))):
                 begin, length = int(draw.integers(width)), int(draw.integers(1, 7))
                 part = keys[row, begin : begin + length]
@@ -151,23 +156,35 @@ class Refiner:
         self._driver.locate(view)
         places[-1], speeds[-1] = self._driver.s_m, _speed(view)
         due = np.searchsorted(self._gates_m, places[-1] - _GATE_SLACK_M)
-        return _Tries(keys, np.where(view.cp_count < due, np.inf, self._cost_s(places, speeds)))
+        surface_m = self._surface_m[self._driver.point]
+        is_on_track = (view.cp_count >= due) & (view.position_m[:, 1] > surface_m - _FALLEN_M)
+        is_valid = is_on_track | (view.race_time_ms >= 0)
+        return _Tries(keys, self._cost_s(places, speeds, is_valid))
 
     def _press(self, keys: Keys) -> None:
         self._world.step(keys.steer, keys.gas, keys.brake, ticks=TICKS_PER_ACTION)
 
-    def _cost_s(self, places: F64, speeds: F64) -> F64:
-        """Return the time to a goal that going by plan just reaches (or the finish), less the worth of speed there."""
-        goal = max(min(float(places[-1, 0]) - 3.0, self._finish_m), float(places[0, 0]) + 0.1)
+    def _cost_s(self, places: F64, speeds: F64, is_valid: NDArray[np.bool_]) -> F64:
+        """Return when each try passes, or would pass, the place that the furthest one reaches, less the worth of speed.
+
+        Args:
+            places: (T, N) arc lengths at the decisions.
+            speeds: (T, N) at the decisions.
+            is_valid: (N,) the try has finished, or passed its gates and not fallen off; others cost infinitely.
+        """
+        if not is_valid.any():
+            return np.full(self._n, np.inf)
+        goal = min(float(places[-1, is_valid].max()), self._finish_m)
         reached = places >= goal
-        after = np.where(reached.any(axis=0), reached.argmax(axis=0), 0)
         rows = np.arange(self._n)
-        behind, before = places[after, rows], places[after - 1, rows]
-        part = (behind - goal) / np.maximum(behind - before, 1e-3)
-        cost = 1e-3 * ACTION_MS * (after - part)
+        after = np.where(reached.any(axis=0), np.maximum(reached.argmax(axis=0), 1), len(places) - 1)
+        behind, before, speed = places[after, rows], places[after - 1, rows], np.maximum(speeds[after, rows], _SLOW_MPS)
+        step_s = 1e-3 * ACTION_MS
+        part = np.where(behind >= goal, (behind - goal) / np.maximum(behind - before, 1e-3), 0.0)
+        cost = step_s * (after - part) + np.maximum(goal - behind, 0.0) / speed
         if goal < self._finish_m:
-            cost += _CARRY_M / np.maximum(speeds[after, rows], 1.0)
-        return np.where(after > 0, cost, np.inf)
+            cost += _CARRY_M / speed
+        return np.where(is_valid, cost, np.inf)
 
 
 def _speed(view: CarView) -> F64:

@@ -120,4 +120,4 @@ class _Stopwatch:
             self.passage_s[rows, self._next[passed]] = at[passed]
             self._next[passed] += 1
         self._before_m = s_m
-        self.reached_m = np.maximum(self.reached_m, s_m)
+        self.reached_m = np.clip(s_m, self.reached_m, self._stations[-1])
