@@ -160,6 +160,15 @@ def sweep(
     return patches
 
 
+def net(vertices: F64, finish: Finish) -> Patch:
+    """Return the surface through (n, k, 3) vertices: rows in the direction of travel, columns from left to right."""
+    rows, width = vertices.shape[:2]
+    first = (np.arange(rows - 1)[:, None] * width + np.arange(width - 1)).reshape(-1)
+    return _quads(
+        vertices.reshape(-1, 3), np.stack([first, first + 1, first + width + 1, first + width], axis=1), finish
+    )
+
+
 def fan(center: tuple[float, float], outline: F64, height_m: float, finish: Finish, *, closed: bool = True) -> Patch:
     """Return a flat area that is star-shaped around ``center``; ``outline`` (n, 2) turns from +x towards +z."""
     count = len(outline)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trackmaster.track.catalogue.dirt_table import DIRT_ROADS, ROAD_DIRT, ROAD_DIRT_HIGH
 from trackmaster.track.catalogue.hills import DIRT_BORDER, DIRT_HILL
 from trackmaster.track.catalogue.loops import LOOPS
 from trackmaster.track.catalogue.plates import PLATES
@@ -26,11 +27,13 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
     "StadiumRoadMain": ROAD_MAIN,
     "StadiumDirtHill": DIRT_HILL,
     "StadiumDirtBorder": DIRT_BORDER,
+    "StadiumRoadDirt": ROAD_DIRT,
+    "StadiumRoadDirtHigh": ROAD_DIRT_HIGH,
 }
 
 

@@ -22,7 +22,7 @@ class Evidence(Enum):
 
 
 class Clip(Enum):
-    """What kind of surface an exit joins; only equal kinds connect (a left tilt continues a right one)."""
+    """What kind of surface an exit joins; only equal kinds connect (a left tilt or bank continues a right one)."""
 
     ROAD = "R"
     TILT_LEFT = "tL"
@@ -31,13 +31,17 @@ class Clip(Enum):
     DIRT_HIGH = "DH"
     TUBE = "T"
     LOOP = "L"
+    BANK_LEFT = "hL"
+    BANK_RIGHT = "hR"
     PLATFORM = "P"
     WATER = "W"
 
     def joins(self, other: "Clip") -> bool:
         """Tell whether a road can go on from an exit of this kind to one of the other."""
-        tilts = {Clip.TILT_LEFT, Clip.TILT_RIGHT}
-        return {self, other} == tilts if self in tilts else self is other
+        for pair in ({Clip.TILT_LEFT, Clip.TILT_RIGHT}, {Clip.BANK_LEFT, Clip.BANK_RIGHT}):
+            if self in pair:
+                return {self, other} == pair
+        return self is other
 
     @property
     def surface_m(self) -> float:
@@ -48,8 +52,11 @@ class Clip(Enum):
 _SURFACE_M = {
     Clip.TILT_LEFT: m.TILTED_FLOOR_M + m.ROAD_SURFACE_M,
     Clip.TILT_RIGHT: m.TILTED_FLOOR_M + m.ROAD_SURFACE_M,
+    Clip.BANK_LEFT: m.DIRT_BANK_M,
+    Clip.BANK_RIGHT: m.DIRT_BANK_M,
     Clip.PLATFORM: 0.0,
     Clip.DIRT: m.DIRT_SURFACE_M,
+    Clip.DIRT_HIGH: m.DIRT_SURFACE_M + 8.0,
     Clip.WATER: m.POOL_FLOOR_M,
 }
 
