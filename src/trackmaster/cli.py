@@ -47,6 +47,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.capture:CaptureConfig",
         "trackmaster.capture:run_capture",
     ),
+    "fidelity": Verb(
+        "drive real inputs open loop and compare with the ghosts",
+        "trackmaster.capture.fidelity.config:FidelityConfig",
+        "trackmaster.capture.fidelity.command:run_fidelity",
+    ),
     "data prepare": Verb(
         "decode captured frames once into a cache for pre-training",
         "trackmaster.data.command:PrepareConfig",

@@ -1,0 +1,1 @@
+"""How true the simulator is: real inputs driven open loop and compared with what the game recorded."""

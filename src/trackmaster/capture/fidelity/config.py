@@ -1,0 +1,25 @@
+"""Flags of ``trackmaster fidelity``."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import CliPositionalArg
+
+from trackmaster.config import Settings
+
+
+class FidelityConfig(Settings):
+    """Drive the inputs of real runs open loop and measure how far the car ends up from the ghost."""
+
+    paths: CliPositionalArg[list[Path]]
+    """Replays, or folders of them. Only the map inside a replay is used."""
+    json_file: str | None = Field(default=None, validation_alias=AliasChoices("json", "json_file"))
+    """Also write the numbers as JSON to this file, or to standard output with "-"."""
+    every: int = Field(default=1, ge=1)
+    """Begin a window at every n-th sample; samples are 0.1 s apart."""
+    max_samples: int = Field(default=6_000, ge=20)
+    """Samples per drive from which windows begin, so that one endless drive does not outweigh all others."""
+    starts_only: bool = False
+    """Measure race starts and respawns only, where nothing is fitted."""
+    device: str = "cpu"
+    """Where to simulate: cpu or cuda:0."""

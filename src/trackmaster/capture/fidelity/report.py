@@ -1,0 +1,89 @@
+"""What ``trackmaster fidelity`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+import numpy as np
+
+from trackmaster.capture.fidelity.drives import F64, Recording
+from trackmaster.capture.fidelity.measured import CLASSES, Spread, Table
+from trackmaster.capture.fidelity.runs import RunResult
+from trackmaster.capture.fidelity.windows import HORIZONS, horizon_s
+from trackmaster.units import format_race_time
+
+TIMES = "".join(f"{horizon_s(h) + ' s':>20}" for h in HORIZONS)
+
+
+def print_report(
+    recording: Recording, table: Table, runs: Sequence[RunResult], refused: Sequence[str], out: TextIO
+) -> None:
+    """Print all tables.
+
+    Args:
+        recording: what was driven.
+        table: all windows.
+        runs: whole runs from the start.
+        refused: maps without a mesh.
+        out: where to.
+    """
+    unlimiter = {n for n, drive in enumerate(recording.drives) if drive.challenge.is_unlimiter}
+    vanilla = [n for n in range(len(recording.drives)) if n not in unlimiter]
+    print(f"\n{len(recording.drives)} runs; each cell is windows: median / 90 %", file=out)
+    for title, part in (
+        ("maps without TMUnlimiter", table.of_drives(vanilla)), ("TMUnlimiter maps", table.of_drives(sorted(unlimiter))),
+    ):  # fmt: skip
+        if len(part.name):
+            _print_classes(title, part, out)
+    for name, numbers in _maps(recording):
+        part = table.of_drives(numbers)
+        if len(part.name):
+            _print_block(f"position in m, map {name}", part, lambda t: t.position_m, 1.0, out)
+    for sentence in refused:
+        print(f"no mesh: {sentence}", file=out)
+    _print_runs(runs, out)
+
+
+def _print_classes(title: str, table: Table, out: TextIO) -> None:
+    _print_block(f"position in mm, {title}", table, lambda t: t.position_m, 1e3, out)
+    _print_block(f"speed in km/h, {title}", table, lambda t: t.speed_mps, 3.6, out)
+    _print_block(f"heading in mrad, {title}", table, lambda t: t.heading_rad, 1e3, out)
+
+
+def _print_block(title: str, table: Table, pick: Callable[[Table], F64], scale: float, out: TextIO) -> None:
+    print(f"\n{title}\n{'':10}{TIMES}", file=out)
+    for name in CLASSES:
+        cells = [Spread.of(scale * pick(table)[table.rows(name, h)]) for h in HORIZONS]
+        if any(cells):
+            print(f"{name:10}" + "".join(f"{_cell(cell):>20}" for cell in cells), file=out)
+
+
+def _cell(spread: Spread | None) -> str:
+    return "-" if spread is None else f"{spread.count}: {spread.median:.3g} / {spread.p90:.3g}"
+
+
+def _maps(recording: Recording) -> list[tuple[str, list[int]]]:
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, drive in enumerate(recording.drives):
+        groups.setdefault((drive.challenge.name, drive.challenge.uid), []).append(number)
+    return [(name, numbers) for (name, _), numbers in groups.items()]
+
+
+def _print_runs(runs: Sequence[RunResult], out: TextIO) -> None:
+    if not runs:
+        return
+    print("\nfrom the race start with nothing but the inputs", file=out)
+    for run in runs:
+        away = "never" if run.first_away_ms is None else format_race_time(run.first_away_ms)
+        late = "not finished" if run.finish_error_ms is None else f"finish {run.finish_error_ms:+d} ms"
+        notes = ("" if run.is_complete else ", blocks missing") + ("" if run.is_no_wall else ", hits walls")
+        print(f"  more than 1 m away: {away:>9}; {late}{notes}  {run.name}", file=out)
+    for title, chosen in (
+        ("no-wall runs", [run for run in runs if run.is_no_wall]),
+        ("no-wall runs on complete maps", [run for run in runs if run.is_no_wall and run.is_complete]),
+    ):
+        if chosen:
+            stay = np.mean([run.within_10_s for run in chosen])
+            whole = np.mean([run.first_away_ms is None for run in chosen])
+            print(f"  {len(chosen)} {title}: {stay:.0%} within 1 m for 10 s, {whole:.0%} to the finish", file=out)
