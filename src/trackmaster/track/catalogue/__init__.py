@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from trackmaster.track.catalogue.borders import BORDERS
 from trackmaster.track.catalogue.dirt_table import DIRT_ROADS, ROAD_DIRT, ROAD_DIRT_HIGH
 from trackmaster.track.catalogue.hills import DIRT_BORDER, DIRT_HILL
 from trackmaster.track.catalogue.loops import LOOPS
 from trackmaster.track.catalogue.plates import PLATES
-from trackmaster.track.catalogue.platforms import PLATFORMS
+from trackmaster.track.catalogue.platforms import PLATFORM_ROAD, PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
@@ -27,12 +28,13 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS, **BORDERS}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
     "StadiumRoadMain": ROAD_MAIN,
     "StadiumDirtHill": DIRT_HILL,
     "StadiumDirtBorder": DIRT_BORDER,
     "StadiumRoadDirt": ROAD_DIRT,
+    "StadiumPlatformRoad": PLATFORM_ROAD,
     "StadiumRoadDirtHigh": ROAD_DIRT_HIGH,
 }
 

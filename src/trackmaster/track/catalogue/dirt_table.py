@@ -35,6 +35,24 @@ WAVE = (
 )
 """The far half of Wave_x1 (measured, 23 contacts); the near half mirrors it."""
 
+DOUBLE_WAVE = (
+    (0.0, 0.0),
+    (1.0, 0.02),
+    (2.1, 0.06),
+    (3.1, 0.13),
+    (4.2, 0.22),
+    (5.0, 0.36),
+    (6.05, 0.59),
+    (7.8, 0.79),
+    (9.0, 0.85),
+    (11.0, 0.75),
+    (16.0, 0.3),
+)
+"""The near half of Wave_x2 (measured up to 8 m, 58 contacts; the trough is assumed); the far half mirrors it."""
+
+SHORT_DAM_EASING = Easing((1.5, 2.6))
+"""Climb of ToRoadDirtHigh (measured on its lower half, 31 contacts)."""
+
 DEAD_END = ((0.0, 1.0), (2.0, 1.0), (6.0, 0.64), (10.0, 0.3), (14.0, 0.0), (18.0, -0.17), (24.0, -0.5), (32.0, -0.605))
 """Floor of a lane that runs out (measured, 110 contacts)."""
 
@@ -69,13 +87,6 @@ def _dirt(
     )
 
 
-def _wave(begin_m: float, length_m: float, scale: float = 1.0) -> tuple[tuple[float, float], ...]:
-    """Return a whole wave of ``length_m`` from its two mirrored halves."""
-    far = [(begin_m + z * length_m / 32.0, height * scale) for z, height in WAVE]
-    near = [(2 * begin_m + length_m - z, height) for z, height in far[:0:-1]]
-    return (*near, *far)
-
-
 def _arms(*sides: int, clip: str = "D") -> str:
     return " ".join(f"{_WAYS[side]}:{clip}" for side in sides)
 
@@ -107,8 +118,8 @@ _LANES: dict[str, BlockSpec] = {
     "GTCurve3": _dirt(d.curve(3), "-x@0,0,0:D +z@2,0,2:D", MEASURED, (3, 3)),
     "DiagonaleLeft": _dirt(d.diagonal(mirrored=False), "-z@0,0,0:D +z@1,0,2:D", MEASURED, (2, 3)),
     "DiagonaleRight": _dirt(d.diagonal(mirrored=True), "+z@0,0,2:D -z@1,0,0:D", MEASURED, (2, 3)),
-    "Wave_x1": _dirt(d.waves(_wave(0.0, 32.0)), _THROUGH, MEASURED),
-    "Wave_x2": _dirt(d.waves((*_wave(0.0, 16.0, 0.5), *_wave(16.0, 16.0, 0.5)[1:])), _THROUGH, ASSUMED),
+    "Wave_x1": _dirt(d.waves((*((32.0 - z, y) for z, y in WAVE[:0:-1]), *WAVE)), _THROUGH, MEASURED),
+    "Wave_x2": _dirt(d.waves((*DOUBLE_WAVE, *((32.0 - z, y) for z, y in DOUBLE_WAVE[-2::-1]))), _THROUGH, MEASURED),
     "ToRoad": _dirt(lane_to_road, "+z@0,0,0:D -z@0,0,0:R", MEASURED),
 }
 
@@ -121,7 +132,7 @@ _RAISED: dict[str, BlockSpec] = {
     "ToRoadDirtHigh2": _dirt(
         d.climb(2, 8.0, DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,1:DH", MEASURED, (1, 2)
     ),
-    "ToRoadDirtHigh": _dirt(d.climb(1, 8.0, DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,0:DH", ASSUMED),
+    "ToRoadDirtHigh": _dirt(d.climb(1, 8.0, SHORT_DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,0:DH", MEASURED),
     "ToRoadDirtHighBridge": _dirt(bridge, f"{_THROUGH} -x@0,0,0:DH +x@0,0,0:DH", ASSUMED),
 }
 
@@ -146,10 +157,10 @@ _HILLS: dict[str, BlockSpec] = {
     "TiltCornerIn": _dirt(h.hillside((2, 2), h.bank_corner_in), "+z@1,0,1:hL +x@1,0,1:hR", MEASURED, (2, 2)),
     "TiltCornerOut": _dirt(h.hillside((2, 2), h.bank_corner_out), "-z@0,0,0:hL +x@1,0,1:hR", ASSUMED, (2, 2)),
     "TiltCornerLeft": _dirt(
-        h.hillside((1, 2), h.bank_turn(towards_right=True)), "+z@0,0,1:D -x@0,0,1:hL", ASSUMED, (1, 2)
+        h.hillside((1, 2), h.bank_turn(towards_right=True)), "+z@0,0,1:D -x@0,0,1:hL", MEASURED, (1, 2)
     ),
     "TiltCornerRight": _dirt(
-        h.hillside((1, 2), h.bank_turn(towards_right=False)), "+z@0,0,1:D +x@0,0,1:hR", ASSUMED, (1, 2)
+        h.hillside((1, 2), h.bank_turn(towards_right=False)), "+z@0,0,1:D +x@0,0,1:hR", MEASURED, (1, 2)
     ),
     "TiltToRoadLeft": _dirt(
         h.hillside((2, 2), h.bank_to_level(level_at_left=True)), "-x@0,0,1:hL +x@1,0,1:D", MEASURED, (2, 2)

@@ -93,7 +93,7 @@ def bank_to_level(*, level_at_left: bool) -> Heights:
 
 
 def bank_turn(*, towards_right: bool) -> Heights:
-    """Return the way from a lane (+z) onto a bank that goes on at -x or, ``towards_right`` unset, at +x (assumed)."""
+    """Return the way from a lane (+z) onto a bank that goes on at -x or, ``towards_right`` unset, at +x."""
     return partial(_bank_turn, towards_right=towards_right)
 
 
@@ -129,6 +129,7 @@ def _bank_turn(x: F64, z: F64, *, towards_right: bool) -> F64:
     across = x if towards_right else 32.0 - x
     radius = np.hypot(across, 64.0 - z)
     share = ease(np.clip(np.arctan2(64.0 - z, across) / (np.pi / 2), 0.0, 1.0))  # 0 at the lane, 1 at the bank
+    share = np.maximum(share, np.clip((radius - 28.8) / 4.0, 0.0, 1.0))
     mixed: F64 = (1.0 - share) * section(radius - 16.0) + share * bank(64.0 - radius)
     return mixed
 
@@ -141,4 +142,4 @@ def _hillside(_site: Site, *, size: tuple[int, int], heights: Heights, along_z_o
 def _knots(cells: int) -> F64:
     """Return places across: as fine as a lane over one cell, as a bank over two."""
     lane = np.array([x for x, _ in SECTION])
-    return np.unique(np.concatenate([16.0 - lane, 16.0 + lane, [0.0, 32.0]])) if cells == 1 else _FINE
+    return np.unique(np.concatenate([16.0 - lane, 16.0 + lane, [0.0, 3.0, 29.0, 32.0]])) if cells == 1 else _FINE

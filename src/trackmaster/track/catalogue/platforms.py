@@ -45,9 +45,14 @@ def tile(top: Finish = TOP) -> Surfaces:
     return partial(_tile, top=top)
 
 
-def slope(rise: Rise, top: Finish = TOP) -> Surfaces:
-    """Return the surfaces of a platform as wide as its cell that climbs along z."""
-    return partial(_slope, rise=rise, top=top)
+def slope(rise: Rise, top: Finish = TOP, *, base_m: float = m.PLATFORM_TOP_M) -> Surfaces:
+    """Return the surfaces of a platform as wide as its cell that climbs along z from ``base_m``."""
+    return partial(_slope, rise=rise, top=top, base_m=base_m)
+
+
+def leaning(top: Finish = TOP, *, left_high: bool) -> Surfaces:
+    """Return the surfaces of a platform that climbs two levels to one side."""
+    return partial(_leaning, top=top, left_high=left_high)
 
 
 def border_straight(site: Site) -> list[Patch]:
@@ -95,10 +100,34 @@ def _border(site: Site, path: Path) -> list[Patch]:
     return patches
 
 
-def _slope(_site: Site, *, rise: Rise, top: Finish) -> list[Patch]:
-    high, low = m.PLATFORM_TOP_M, _UNDER_M
-    points = ((16.0, low), (16.0, high), (-16.0, high), (-16.0, low), (16.0, low))
-    return sweep(knots_path(rise), Profile(points, (SIDE, top, SIDE, UNDERSIDE)), lift=lift_of(rise))
+def _slope(_site: Site, *, rise: Rise, top: Finish, base_m: float) -> list[Patch]:
+    low = -m.PLATFORM_THICKNESS_M
+    points = ((16.0, low), (16.0, 0.0), (-16.0, 0.0), (-16.0, low), (16.0, low))
+    return sweep(knots_path(rise), Profile(points, (SIDE, top, SIDE, UNDERSIDE)), lift=lift_of(rise, base_m))
+
+
+def _leaning(_site: Site, *, top: Finish, left_high: bool) -> list[Patch]:
+    side = 8.0 if left_high else -8.0
+    middle, low = m.PLATFORM_TOP_M + 8.0, -m.PLATFORM_THICKNESS_M
+    right, left = middle - side, middle + side
+    points = ((16.0, left + low), (16.0, left), (-16.0, right), (-16.0, right + low), (16.0, left + low))
+    return sweep(straight_path((16, 0), (16, 32)), Profile(points, (SIDE, top, SIDE, UNDERSIDE)))
+
+
+def _ramp(site: Site, *, rise: Rise) -> list[Patch]:
+    """Return a platform whose top climbs towards -z, up to a lip."""
+    points = ((16.0, 0.0), (-16.0, 0.0))
+    patches = sweep(knots_path(rise), Profile(points, (TOP,)), lift=lift_of(rise))
+    for side in (1, 3):
+        if (side, UP) not in site.joined:
+            x = 16.0 if side == 3 else -16.0
+            flank = ((x, -m.PLATFORM_THICKNESS_M), (x, 0.0))
+            patches += sweep(
+                knots_path(rise), Profile(flank if side == 3 else flank[::-1], (SIDE,)), lift=lift_of(rise)
+            )
+    lip = rise[0][1]
+    patches.append(wall((0, 0), (32, 0), 0.0 if site.on_ground else _UNDER_M, lip, SIDE))
+    return patches if site.on_ground else [*patches, _underside()]
 
 
 _FOUR_WAYS = tuple(Exit(side, UP, Clip.PLATFORM) for side in range(4))
@@ -115,15 +144,66 @@ def _flat(
     return BlockSpec("platform", surfaces, exits=exits, evidence=evidence, waypoint=waypoint)
 
 
-def _slope_block(rise: Rise, exits: str) -> BlockSpec:
+def _slope_block(
+    rise: Rise,
+    exits: str,
+    top: Finish = TOP,
+    evidence: Evidence = Evidence.MEASURED,
+    *,
+    base_m: float = m.PLATFORM_TOP_M,
+    waypoint: Waypoint | None = None,
+) -> BlockSpec:
     return BlockSpec(
         "platform slope",
-        slope(rise),
+        slope(rise, top, base_m=base_m),
         exits=exits_of(exits),
-        evidence=Evidence.MEASURED,
-        middle=rises.raised(rise, m.PLATFORM_TOP_M),
+        evidence=evidence,
+        waypoint=waypoint,
+        middle=rises.raised(rise, base_m),
     )
 
+
+def _leaning_block(top: Finish, *, left_high: bool, waypoint: Waypoint | None = None) -> BlockSpec:
+    return BlockSpec(
+        "platform slope", leaning(top, left_high=left_high), evidence=Evidence.FAMILY, waypoint=waypoint
+    )
+
+
+_STEEP = rises.CIRCUIT_SLOPE_STRAIGHT
+_STEEP_DOWN = rises.backwards(_STEEP)
+_UP, _DOWN = "-z@0,1,0:P +z@0,3,0:P", "+z@0,1,0:P -z@0,3,0:P"
+_HALF_WAY_M = m.PLATFORM_TOP_M + 8.0
+_STEEP_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, _HALF_WAY_M, _HALF_WAY_M)
+_LEANING_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, m.PLATFORM_TOP_M, _HALF_WAY_M, height_m=24.0)
+_FAMILY = Evidence.FAMILY
+
+_STEEP_BLOCKS: dict[str, BlockSpec] = {
+    "StadiumPlatformSlope2Straight": _slope_block(_STEEP, "-z@0,0,0:P +z@0,2,0:P", base_m=0.0),
+    "StadiumPlatformBiSlope2Start": _slope_block(rises.CIRCUIT_SLOPE_START, _SLOPE_UP),
+    "StadiumPlatformBiSlope2End": _slope_block(rises.CIRCUIT_SLOPE_END, "-z@0,0,0:P +z@0,1,0:P", base_m=0.0),
+    "StadiumPlatformCheckpointUp": _slope_block(_STEEP, _UP, waypoint=_STEEP_GATE),
+    "StadiumPlatformCheckpointDown": _slope_block(_STEEP_DOWN, _DOWN, TOP, _FAMILY, waypoint=_STEEP_GATE),
+    "StadiumPlatformCheckpointLeft": _leaning_block(TOP, left_high=False, waypoint=_LEANING_GATE),
+    "StadiumPlatformCheckpointRight": _leaning_block(TOP, left_high=True, waypoint=_LEANING_GATE),
+    "StadiumPlatformTurboUp": _slope_block(_STEEP, _UP, TURBO, _FAMILY),
+    "StadiumPlatformTurboDown": _slope_block(_STEEP_DOWN, _DOWN, TURBO, _FAMILY),
+    "StadiumPlatformTurboLeft": _leaning_block(TURBO, left_high=False),
+    "StadiumPlatformTurboRight": _leaning_block(TURBO, left_high=True),
+    "StadiumCircuitTurboUp": _slope_block(_STEEP, _UP, TURBO, _FAMILY),
+    "StadiumCircuitTurboDown": _slope_block(_STEEP_DOWN, _DOWN, TURBO),
+}
+
+_RAMPS: dict[str, BlockSpec] = {
+    f"StadiumCircuitRamp{name}": BlockSpec(
+        "platform ramp", partial(_ramp, rise=rise), exits=exits_of("+z@0,1,0:P"), evidence=Evidence.MEASURED
+    )
+    for name, rise in rises.CIRCUIT_RAMPS.items()
+}
+
+PLATFORM_ROAD: dict[int, BlockSpec] = {
+    variant: _flat(tile(), evidence=Evidence.MEASURED if variant < 3 else Evidence.FAMILY) for variant in range(6)
+}
+"""``StadiumPlatformRoad`` by variant: all are one flat tile (50 contacts up to the edges)."""
 
 PLATFORMS: dict[str, BlockSpec] = {
     "StadiumCircuitBase": _flat(tile()),
@@ -136,6 +216,8 @@ PLATFORMS: dict[str, BlockSpec] = {
     "StadiumCircuitBorderStraight": _flat(border_straight, exits_of("+z@0,1,0:P")),
     "StadiumCircuitBorderCornerIn": _flat(border_corner_in, exits_of("+z@0,1,0:P +x@0,1,0:P")),
     "StadiumCircuitBorderCornerOut": _flat(border_corner_out, (), Evidence.ASSUMED),
+    **_STEEP_BLOCKS,
+    **_RAMPS,
     "StadiumCircuitSlopeStart": _slope_block(rises.CIRCUIT_SLOPE_START, _SLOPE_UP),
     "StadiumCircuitSlopeStraight": _slope_block(rises.CIRCUIT_SLOPE_STRAIGHT, "-z@0,1,0:P +z@0,3,0:P"),
     "StadiumCircuitSlopeEnd": _slope_block(rises.CIRCUIT_SLOPE_END, _SLOPE_UP),

@@ -4,7 +4,7 @@ A name stands here only if no ghost at hand has a wheel on it that no other bloc
 catalogue does not know counts as drivable and is named when a map is refused.
 """
 
-_CLIPS = ("GrassClip", "WaterClip")
+_CLIPS = ("DirtClip", "GrassClip", "WaterClip")
 _TUBES = (
     "Tube",
     "TubePillar",
@@ -13,8 +13,12 @@ _TUBES = (
     "TubeV1",
     "TubeV4",
     "TubeV8",
+    "TubeRoad",
+    "TubeRoadCross",
+    "TubeRoadDown",
     "TubeRoadLightSystem",
     "TubeRoadSoundSystem",
+    "TubeRoadUp",
 )
 _INFLATABLES = (
     "InflatableAdvert",
