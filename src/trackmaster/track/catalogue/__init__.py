@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from trackmaster.track.catalogue.borders import BORDERS
 from trackmaster.track.catalogue.dirt_table import DIRT_ROADS, ROAD_DIRT, ROAD_DIRT_HIGH
 from trackmaster.track.catalogue.hills import DIRT_BORDER, DIRT_HILL
+from trackmaster.track.catalogue.holes import HOLES
 from trackmaster.track.catalogue.loops import LOOPS
 from trackmaster.track.catalogue.plates import PLATES
 from trackmaster.track.catalogue.platforms import PLATFORM_ROAD, PLATFORMS
@@ -28,7 +29,7 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS, **BORDERS}
+_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS, **BORDERS, **HOLES}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
     "StadiumRoadMain": ROAD_MAIN,
     "StadiumDirtHill": DIRT_HILL,

@@ -1,7 +1,7 @@
 """Borders of platforms: flat and on slopes; straight, around corners, diagonal, around wide curves.
 
-Each form is drawn once, flat, with its platform towards +z (corners: see below), then turned and laid on the plane of the
-slope. A border is a strip of rubber 4.7 m wide between the platform and a barrier; the rest of its cells is empty.
+Each form is drawn once, flat, with its platform towards +z (corners: see below), then turned and laid on the plane of
+the slope. A border is a strip of rubber 4.7 m wide between the platform and a barrier; the rest of its cells is empty.
 """
 
 import math

@@ -58,8 +58,9 @@ def _from_asphalt(high_m: float, low_m: float, easing: Easing, asphalt_to_m: flo
         hollow = (section(offset) - section(np.zeros(1))) * share**2
         kerb = np.interp(offset, kerb_x, kerb_y, left=0.0, right=0.0) * np.clip(1.0 - z / _FADE_M, 0.0, 1.0)
         found = middle + hollow + kerb
-        found = np.where(offset > _FLAT_TO_M + _NEARLY_M, DIRT_LEVEL_M if raised else np.maximum(found, DIRT_LEVEL_M), found)
-        return found
+        beside = np.full_like(found, DIRT_LEVEL_M) if raised else np.maximum(found, DIRT_LEVEL_M)
+        shaped: F64 = np.where(offset > _FLAT_TO_M + _NEARLY_M, beside, found)
+        return shaped
 
     knots = np.array([*(x for x, _ in SECTION), *kerb_x, _FLAT_TO_M, 16.0])
     across = np.unique(np.concatenate([16.0 - knots, 16.0 + knots]))
