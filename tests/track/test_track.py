@@ -66,9 +66,9 @@ def test_water_takes_the_place_of_the_grass_and_has_banks_only_around_it() -> No
 
 
 def test_unknown_drivable_blocks_are_named_and_refused_unless_allowed() -> None:
-    strange = [Block("StadiumLoopLeft", 0, x, 1, 3) for x in (3, 6)] + [Block("StadiumMoonBase", 0, 1, 1, 1)]
+    strange = [Block("StadiumMoonLoop", 0, x, 1, 3) for x in (3, 6)] + [Block("StadiumMoonBase", 0, 1, 1, 1)]
     map_ = challenge(START, ROAD, GOAL, Block("StadiumTubePillar", 0, 2, 1, 2), *strange)
-    with pytest.raises(TrackError, match=r"StadiumLoopLeft \(2x\), StadiumMoonBase \(1x\)"):
+    with pytest.raises(TrackError, match=r"StadiumMoonLoop \(2x\), StadiumMoonBase \(1x\)"):
         Track.from_challenge(map_)
     track = Track.from_challenge(map_, allow_unknown=True)
     assert (track.coverage.supported, track.coverage.scenery, track.coverage.drivable) == (3, 1, 6)
@@ -156,7 +156,7 @@ def test_laps_repeat_the_line_without_going_back() -> None:
 
 
 def test_coverage_table_has_a_row_per_map_and_a_total() -> None:
-    rows = coverage([challenge(START, ROAD, GOAL), challenge(START, Block("StadiumLoopLeft", 0, 1, 1, 1))])
+    rows = coverage([challenge(START, ROAD, GOAL), challenge(START, Block("StadiumMoonLoop", 0, 1, 1, 1))])
     assert rows[0].cells() == ("a test", "3", "3", "100.0 %", "")
-    assert rows[1].cells()[3:] == ("50.0 %", "StadiumLoopLeft (1x)")
+    assert rows[1].cells()[3:] == ("50.0 %", "StadiumMoonLoop (1x)")
     assert total(rows).share == pytest.approx(0.8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.gbx import Challenge, Ghost, GbxError, MediaClip, Replay, read
+from trackmaster.gbx import Challenge, GbxError, Ghost, MediaClip, Replay, read
 from trackmaster.track.mesh import F64
 
 HUBS_M: F64 = np.array(

@@ -48,7 +48,6 @@ class Profile:
         """Return the cross-section seen by a driver of the opposite direction."""
         return Profile(tuple((-x, y) for x, y in reversed(self.points)), tuple(reversed(self.finishes)))
 
-
     def divided(self, width_m: float) -> "Profile":
         """Return the same cross-section with no level segment wider than ``width_m`` (for twisted roads)."""
         points, finishes = [self.points[0]], []

@@ -11,6 +11,7 @@ from trackmaster.track.catalogue.plates import PLATES
 from trackmaster.track.catalogue.platforms import PLATFORM_ROAD, PLATFORMS
 from trackmaster.track.catalogue.road_table import ROAD_MAIN, ROADS
 from trackmaster.track.catalogue.scenery import SCENERY
+from trackmaster.track.catalogue.side_loops import SIDE_LOOPS
 from trackmaster.track.catalogue.spec import BlockSpec, Clip, Evidence, Exit, Site, Spawn, Waypoint
 from trackmaster.track.catalogue.terrain import TERRAIN
 from trackmaster.track.catalogue.tilted import TILTED
@@ -29,7 +30,18 @@ __all__ = [
     "lookup",
 ]
 
-_SINGLE: dict[str, BlockSpec] = {**ROADS, **PLATFORMS, **TERRAIN, **LOOPS, **PLATES, **TILTED, **DIRT_ROADS, **BORDERS, **HOLES}
+_SINGLE: dict[str, BlockSpec] = {
+    **ROADS,
+    **PLATFORMS,
+    **TERRAIN,
+    **LOOPS,
+    **PLATES,
+    **TILTED,
+    **DIRT_ROADS,
+    **BORDERS,
+    **HOLES,
+    **SIDE_LOOPS,
+}
 _BY_VARIANT: dict[str, dict[int, BlockSpec]] = {
     "StadiumRoadMain": ROAD_MAIN,
     "StadiumDirtHill": DIRT_HILL,

@@ -112,7 +112,8 @@ def curved_climb(
 
     Args:
         center: of the circle.
-        start, end: angles.
+        start: angle at the low end.
+        end: angle at the high end.
         easing: of the climb.
         outward_bank: factors of 1 and (2t - 1), times t^2 (1-t)^2: how much higher it gets per metre outwards.
     """
@@ -182,9 +183,7 @@ def _diagonal(_site: Site, *, mirrored: bool) -> list[Patch]:
     return patches
 
 
-def _climb(
-    _site: Site, *, cells: int, height_m: float, easing: Easing, raised_end: bool, hill: bool
-) -> list[Patch]:
+def _climb(_site: Site, *, cells: int, height_m: float, easing: Easing, raised_end: bool, hill: bool) -> list[Patch]:
     length = 32.0 * cells
     path = straight_path((16.0, 0.0), (16.0, length), 16 * cells)
     share = path.points[:, 1] / length
@@ -252,4 +251,3 @@ def _dead_end(_site: Site, *, profile: tuple[tuple[float, float], ...]) -> list[
         return lifted
 
     return [height_field(_KNOTS, along, height, DIRT)]
-

@@ -62,9 +62,7 @@ _WAYS = ("+z@0,0,0", "-x@0,0,0", "-z@0,0,0", "+x@0,0,0")
 
 def _gate(floor_m: float) -> Waypoint:
     surface = floor_m + m.DIRT_SURFACE_M
-    return Waypoint(
-        TriggerKind.CHECKPOINT, m.DIRT_CHECKPOINT_PLANE_M, surface, surface + m.RESPAWN_OVER_SURFACE_M
-    )
+    return Waypoint(TriggerKind.CHECKPOINT, m.DIRT_CHECKPOINT_PLANE_M, surface, surface + m.RESPAWN_OVER_SURFACE_M)
 
 
 def _dirt(
@@ -129,9 +127,7 @@ _RAISED: dict[str, BlockSpec] = {
     "HighFenceCorner": _dirt(d.curve(1, raised=True), _arms(0, 1, clip="DH"), MEASURED),
     "HighGTCurve3": _dirt(d.curve(3, raised=True), "-x@0,0,0:DH +z@2,0,2:DH", FAMILY, (3, 3)),
     "HighToRoad": _dirt(dam_to_road, "+z@0,0,0:DH -z@0,1,0:R", MEASURED),
-    "ToRoadDirtHigh2": _dirt(
-        d.climb(2, 8.0, DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,1:DH", MEASURED, (1, 2)
-    ),
+    "ToRoadDirtHigh2": _dirt(d.climb(2, 8.0, DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,1:DH", MEASURED, (1, 2)),
     "ToRoadDirtHigh": _dirt(d.climb(1, 8.0, SHORT_DAM_EASING, raised_end=True), "-z@0,0,0:D +z@0,0,0:DH", MEASURED),
     "ToRoadDirtHighBridge": _dirt(bridge, f"{_THROUGH} -x@0,0,0:DH +x@0,0,0:DH", ASSUMED),
 }

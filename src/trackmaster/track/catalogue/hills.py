@@ -4,6 +4,7 @@ Hills, borders and pools share one scheme of variants. A variant says which of t
 and which corners are low although both sides next to them are not.
 """
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -88,8 +89,8 @@ def _hill_side(_site: Site, *, parts: tuple[tuple[int, int], ...]) -> list[Patch
 def _border(_site: Site, *, parts: tuple[tuple[int, int], ...]) -> list[Patch]:
     edges = _GRID[::4] if all(2 in part for part in parts) else _GRID[::2]
     patches = []
-    for x0, x1 in zip(edges[:-1], edges[1:], strict=True):
-        for z0, z1 in zip(edges[:-1], edges[1:], strict=True):
+    for x0, x1 in itertools.pairwise(edges):
+        for z0, z1 in itertools.pairwise(edges):
             middle = np.array([(x0 + x1) / 2]), np.array([(z0 + z1) / 2])
             finish = GRASS if lowness(parts, *middle)[0] > 0.5 else DIRT
             patches.append(rectangle((x0, z0), (x1, z1), m.DIRT_PLANE_M, finish))

@@ -53,7 +53,9 @@ TO_LEVEL = (
 
 _LANE = [offset for offset, _ in SECTION]
 _FINE = np.unique(
-    np.concatenate([[x for x, _ in BANK if x <= 44.0], np.subtract(48.0, _LANE), np.add(48.0, _LANE), [33.5, 36.0, 64.0]])
+    np.concatenate(
+        [[x for x, _ in BANK if x <= 44.0], np.subtract(48.0, _LANE), np.add(48.0, _LANE), [33.5, 36.0, 64.0]]
+    )
 )
 """Places across a bank and a level lane in its lower half."""
 

@@ -20,7 +20,7 @@ PLATE_HALF_WIDTH_M, PLATE_BEGIN_M, PLATE_END_M = 5.0, 5.7, 26.3
 """The metal plate in the middle of the road, or the opening in its place (measured, 825 contacts, +-0.3)."""
 
 PILLAR_HALF_M, PILLAR_HEIGHT_M = 1.0, 8.0
-"""Pillars on the plate: size assumed; in HolePillar no wheel was ever between 14.8 and 17.2 m across, 12.5 and 20 along."""
+"""Pillars on the plate: size assumed; no wheel was ever in the middle of HolePillar (14.8 to 17.2 m, 12.5 to 20 m)."""
 
 RAMP_HALF_WIDTH_M = 12.6
 """Half width of ramps (contacts up to 8.9; the rest is assumed)."""
@@ -45,9 +45,7 @@ def ramp(rise: Rise) -> Surfaces:
     return partial(_ramp, rise=rise)
 
 
-def _holed_road(
-    site: Site, *, tilt: Tilt, is_open: bool, pillars: tuple[tuple[float, float], ...]
-) -> list[Patch]:
+def _holed_road(site: Site, *, tilt: Tilt, is_open: bool, pillars: tuple[tuple[float, float], ...]) -> list[Patch]:
     left, right = 16.0 + PLATE_HALF_WIDTH_M, 16.0 - PLATE_HALF_WIDTH_M
     begin, end = PLATE_BEGIN_M, PLATE_END_M
     patches = _sides()
@@ -130,9 +128,7 @@ def _block(surfaces: Surfaces, exits: str, evidence: Evidence) -> BlockSpec:
 _LEVEL_WAYS, _UP_WAYS, _TILT_WAYS = "+z@0,0,0:R -z@0,0,0:R", "-z@0,0,0:R +z@0,1,0:R", "+z@0,0,0:tR -z@0,0,0:tL"
 _ONE = ((16.0, 16.0),)
 
-_RING_GATE = Waypoint(
-    TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 0.0, 0.0, half_width_m=16.0, height_m=16.0
-)
+_RING_GATE = Waypoint(TriggerKind.CHECKPOINT, m.CHECKPOINT_PLANE_M, 0.0, 0.0, half_width_m=16.0, height_m=16.0)
 
 
 def nothing(_site: Site) -> list[Patch]:

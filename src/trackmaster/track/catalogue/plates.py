@@ -1,5 +1,6 @@
 """Flat plates between a road and the quarter pipes beside or before it."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -74,6 +75,13 @@ def _road_on_plate(begin: float, end: float, low: float, high: float, *, fades_a
     ]
 
 
+def kerbs_that_fade(middle_m: float, low: float, high: float, length_m: float) -> list[Patch]:
+    """Return the end of a road (-z) around ``middle_m`` whose kerbs fade into the flat over ``length_m``."""
+    flat = _road_on_plate(0.0, length_m, low - middle_m + 16.0, high - middle_m + 16.0, fades_at_end=True)
+    shift = np.array([middle_m - 16.0, 0.0, 0.0])
+    return [Patch(p.vertices + shift, p.triangles, p.material, p.look, p.collidable) for p in flat]
+
+
 def _inner_finishes(count: int) -> tuple[Finish, ...]:
     finishes = road_profile().finishes
     skip = (len(finishes) - count) // 2
@@ -83,7 +91,7 @@ def _inner_finishes(count: int) -> tuple[Finish, ...]:
 def _barrier(*points: tuple[float, float]) -> list[Patch]:
     """Return a barrier on the left of a walker along ``points``: inner face, top and back of a thin wall."""
     patches = []
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         patches.append(wall(end, start, _TOP, _HIGH, BARRIER))
         patches.append(wall(start, end, 0.0, _HIGH, BARRIER))
     return patches

@@ -164,9 +164,7 @@ def _slope_block(
 
 
 def _leaning_block(top: Finish, *, left_high: bool, waypoint: Waypoint | None = None) -> BlockSpec:
-    return BlockSpec(
-        "platform slope", leaning(top, left_high=left_high), evidence=Evidence.FAMILY, waypoint=waypoint
-    )
+    return BlockSpec("platform slope", leaning(top, left_high=left_high), evidence=Evidence.FAMILY, waypoint=waypoint)
 
 
 _STEEP = rises.CIRCUIT_SLOPE_STRAIGHT

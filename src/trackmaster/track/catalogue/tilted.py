@@ -3,8 +3,8 @@
 Three shapes make the whole family (see :mod:`measured` for the numbers):
 
 * a *cone*: height and bank are constant along the road (straights, tilted curves, gates);
-* a *plane*: the ground plan of a road laid on a plane that climbs 8 m per 32 m along x. Such blocks lead from a climbing
-  road to a tilted one; their bank follows from the direction in which they run;
+* a *plane*: the ground plan of a road laid on a plane that climbs 8 m per 32 m along x. Such blocks lead from a
+  climbing road to a tilted one; their bank follows from the direction in which they run;
 * a *transition*: height and bank ease from one end to the other.
 """
 
@@ -140,9 +140,7 @@ def _block(
     waypoint: Waypoint | None = None,
 ) -> BlockSpec:
     ways = exits_of(exits)
-    return BlockSpec(
-        "tilted road", banked(form, surface), size=size, exits=ways, evidence=evidence, waypoint=waypoint
-    )
+    return BlockSpec("tilted road", banked(form, surface), size=size, exits=ways, evidence=evidence, waypoint=waypoint)
 
 
 _RIGHT_LOW = "+z@0,0,0:tR -z@0,0,0:tL"
@@ -228,12 +226,8 @@ _TRANSITIONS: dict[str, BlockSpec] = {
     "Transition2CurveRight": _block(
         transition(_arc((64, 0), 2, 1, 2), _TILT, _LEVEL_HIGH), "+x@1,0,1:tL -z@0,1,0:R", MEASURED, size=(2, 2)
     ),
-    "Transition2DiagLeft": _block(
-        _diagonal_to_tilt(mirrored=False), "-z@0,0,0:R +z@1,1,1:tR", MEASURED, size=(2, 2)
-    ),
-    "Transition2DiagRight": _block(
-        _diagonal_to_tilt(mirrored=True), "-z@1,0,0:R +z@0,1,1:tL", MEASURED, size=(2, 2)
-    ),
+    "Transition2DiagLeft": _block(_diagonal_to_tilt(mirrored=False), "-z@0,0,0:R +z@1,1,1:tR", MEASURED, size=(2, 2)),
+    "Transition2DiagRight": _block(_diagonal_to_tilt(mirrored=True), "-z@1,0,0:R +z@0,1,1:tL", MEASURED, size=(2, 2)),
 }
 
 TILTED: dict[str, BlockSpec] = {
