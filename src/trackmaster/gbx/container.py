@@ -1,6 +1,6 @@
 """The outer shell of a .Gbx file: magic, header chunks, reference table and the packed body."""
 
-from dataclasses import dataclass
+import struct
 from typing import NamedTuple
 
 from lzallright import LZOCompressor, LZOError
@@ -8,12 +8,13 @@ from lzallright import LZOCompressor, LZOError
 from trackmaster.gbx import limits
 from trackmaster.gbx.classes import modern_id
 from trackmaster.gbx.errors import UNSUPPORTED, GbxError
-from trackmaster.gbx.lzo import unpacked_size, worst_case_size
+from trackmaster.gbx.lzo import MOST_PER_BYTE, unpacked_size, worst_case_size
 from trackmaster.gbx.reader import ByteReader
 
 MAGIC = b"GBX"
 HEADER_START = 17
 HEAVY = 0x80000000
+_TWO_WORDS = struct.Struct("<II")
 
 
 class HeaderChunk(NamedTuple):
@@ -25,8 +26,7 @@ class HeaderChunk(NamedTuple):
     is_heavy: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(NamedTuple):
     """Everything in front of the body.
 
     Attributes:
@@ -88,8 +88,7 @@ def _read_chunk_table(reader: ByteReader) -> tuple[HeaderChunk, ...]:
     count = reader.count("header chunks", 8, limits.HEADER_CHUNKS)
     offset = HEADER_START + 4 + 8 * count
     chunks = []
-    for _ in range(count):
-        chunk_id, word = reader.u32(), reader.u32()
+    for chunk_id, word in _TWO_WORDS.iter_unpack(reader.take(8 * count)):
         chunks.append(HeaderChunk(modern_id(chunk_id), offset, word & ~HEAVY, word >= HEAVY))
         offset += word & ~HEAVY
     if offset != HEADER_START + size:
@@ -97,8 +96,7 @@ def _read_chunk_table(reader: ByteReader) -> tuple[HeaderChunk, ...]:
     return tuple(chunks)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The unpacked body and what the node reader must know about it."""
 
     data: bytes
@@ -133,7 +131,8 @@ def read_body(data: bytes, shell: Shell, file: str) -> Body:
 
 def _unpack(packed: bytes, size: int, reader: ByteReader) -> bytes:
     # The library grows its output as far as the stream tells it to: look before a small file becomes a gigabyte.
-    if worst_case_size(packed) > limits.LZO_UNCHECKED_BYTES:
+    most = limits.LZO_UNCHECKED_BYTES
+    if MOST_PER_BYTE * len(packed) > most and worst_case_size(packed) > most:
         found = unpacked_size(packed, size)
         if found != size:
             reader.fail(f"the packed body does not unpack to the announced {size} bytes")
@@ -145,7 +144,7 @@ def _unpack(packed: bytes, size: int, reader: ByteReader) -> bytes:
         ) from error
     if len(data) != size:
         reader.fail(f"the packed body unpacks to {len(data)} bytes, announced were {size}")
-    return bytes(data)
+    return bytes(data)  # which it is already, so nothing is copied
 
 
 def _read_references(reader: ByteReader, version: int, node_count: int) -> frozenset[int]:

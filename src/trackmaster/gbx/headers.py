@@ -16,12 +16,13 @@ NEWEST_CHALLENGE_IDENT = 5
 THUMBNAIL_START, THUMBNAIL_END = b"<Thumbnail.jpg>", b"</Thumbnail.jpg>"
 COMMENTS_START, COMMENTS_END = b"<Comments>", b"</Comments>"
 
-_ELEMENT = re.compile(r"<(\w+)((?:\s+\w+=\"[^\"<>]*\")*)\s*/?>")
+_ELEMENT = re.compile(r"<(header|times|desc)((?:\s+\w+=\"[^\"<>]*\")*)\s*/?>")
 _ATTRIBUTE = re.compile(r"(\w+)=\"([^\"<>]*)\"")
+_NUMBER = re.compile(r"-?\d{1,10}")
 
 
 def xml_attributes(xml: str) -> dict[str, dict[str, str]]:
-    """Return the attributes of each element of a header's XML, by element name (the last of a name wins).
+    """Return the attributes of the elements ``header``, ``times`` and ``desc`` of a header's XML (the last of a name).
 
     The headers hold nothing but elements with attributes, so no XML library, with its ways to be led astray, is needed.
     """
@@ -30,7 +31,7 @@ def xml_attributes(xml: str) -> dict[str, dict[str, str]]:
 
 def _number(attributes: dict[str, str], key: str) -> int | None:
     text = attributes.get(key, "")
-    return int(text) if re.fullmatch(r"-?\d{1,10}", text) else None
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def optional_ms(value: int) -> int | None:

@@ -8,6 +8,7 @@ Source: the LZO stream format as described in the Linux kernel documentation (``
 
 BYTES_PER_ZERO = 255
 BYTES_PER_BYTE = 72  # longest match without a zero byte: 288 bytes from an instruction of four
+MOST_PER_BYTE = BYTES_PER_ZERO + BYTES_PER_BYTE
 
 
 def worst_case_size(packed: bytes) -> int:

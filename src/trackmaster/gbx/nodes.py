@@ -20,6 +20,7 @@ END_OF_NODE = 0xFACADE01
 SKIPPABLE = 0x534B4950
 LIST_VERSION = 10
 _TWO_WORDS = struct.Struct("<II").unpack_from
+_INT = struct.Struct("<i").unpack_from
 
 ChunkReader = Callable[["BodyReader", Any], None]
 NodeT = TypeVar("NodeT")
@@ -84,7 +85,10 @@ class BodyReader(ByteReader):
             GbxError: the reference leads to another class than ``expected``, out of range or back into itself.
         """
         start = self.pos
-        number = self.i32()
+        if start + 4 > self.end:
+            self._cut(4)
+        self.pos = start + 4
+        number = _INT(self.data, start)[0]
         if number == -1:
             return None
         if number in self.nodes:
@@ -160,18 +164,17 @@ class BodyReader(ByteReader):
     def _skippable(self, read: ChunkReader | None, node: object, chunk_id: int) -> None:
         self.pos += 4
         size = self.u32()
-        outer = self.end
-        end = self.pos + size
+        start, outer = self.pos, self.end
+        end = start + size
         if end > outer:
-            self.fail(
-                f"chunk {chunk_id:#010x} announces {size} bytes, but {outer - self.pos} are left", at=self.pos - 4
-            )
+            self.fail(f"chunk {chunk_id:#010x} announces {size} bytes, but {outer - start} are left", at=start - 4)
         if read is None:
             self.pos = end
             return
         self.end = end
         read(self, node)
-        self.finish(f"chunk {chunk_id:#010x}")
+        if self.pos != end:
+            self.finish(f"chunk {chunk_id:#010x}")
         self.end = outer
 
 

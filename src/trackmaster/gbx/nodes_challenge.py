@@ -1,6 +1,7 @@
 """Chunks of a map (class 0x03043000) and of the small nodes it holds."""
 
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 
 from trackmaster.gbx import limits
 from trackmaster.gbx.block import Block
@@ -9,6 +10,9 @@ from trackmaster.gbx.nodes import BodyReader, NodeType
 from trackmaster.gbx.nodes_block import SKIN_TYPE, read_blocks
 from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
 from trackmaster.gbx.reader import FileReference, Ident
+
+_NO_IDENT = Ident("", "", "")
+_CELL = struct.Struct("<3i")
 
 
 @dataclass(slots=True)
@@ -35,7 +39,7 @@ class ChallengeNode:
     """A map while it is being read."""
 
     class_id: int
-    vehicle: Ident = field(default_factory=lambda: Ident("", "", ""))
+    vehicle: Ident = _NO_IDENT
     collectors: CollectorsNode | None = None
     parameters: ParametersNode | None = None
     kind: int = 0
@@ -46,7 +50,7 @@ class ChallengeNode:
     mode: int = 0
     ident: Ident | None = None
     name: str = ""
-    decoration: Ident = field(default_factory=lambda: Ident("", "", ""))
+    decoration: Ident = _NO_IDENT
     size: tuple[int, int, int] = (32, 32, 32)
     is_locked: bool = False
     blocks: tuple[Block, ...] = ()
@@ -74,8 +78,7 @@ def _contents(r: BodyReader, node: ChallengeNode) -> None:
 
 
 def _checkpoints(r: BodyReader, node: ChallengeNode) -> None:
-    flat = r.ints(3 * r.count("checkpoints", 12, limits.BLOCKS))
-    node.cp_cells = tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+    node.cp_cells = tuple(_CELL.iter_unpack(r.take(_CELL.size * r.count("checkpoints", _CELL.size, limits.BLOCKS))))
 
 
 def _laps(r: BodyReader, node: ChallengeNode) -> None:

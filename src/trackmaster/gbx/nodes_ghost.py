@@ -1,7 +1,7 @@
 """Chunks of a ghost (class 0x03092000): who drove, when, and with which inputs."""
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from trackmaster.gbx.events import EVENT_DTYPE, ControlEvents
 from trackmaster.gbx.nodes import BodyReader, NodeType
 from trackmaster.gbx.reader import ByteReader, FileReference, Ident
 from trackmaster.gbx.samples import GhostSamples, read_samples
+
+_NO_IDENT = Ident("", "", "")
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class GhostNode:
     login: str = ""
     map_uid: str = ""
     nickname: str = ""
-    vehicle: Ident = field(default_factory=lambda: Ident("", "", ""))
+    vehicle: Ident = _NO_IDENT
     skin_files: tuple[FileReference, ...] = ()
     avatar: str = ""
     version: int = 0

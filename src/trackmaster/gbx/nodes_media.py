@@ -1,11 +1,15 @@
 """Chunks of MediaTracker clips, tracks and blocks; what matters are their times and the ghosts they carry."""
 
+import struct
 from dataclasses import dataclass, field
 
 from trackmaster.gbx import limits
 from trackmaster.gbx.classes import CLIP, CLIP_GROUP, EFFECT, MEDIA_TRACK
 from trackmaster.gbx.nodes import BodyReader, ChunkReader, NodeType, SkippedNode
 from trackmaster.gbx.nodes_ghost import GhostNode
+
+_FLOAT = struct.Struct("<f").unpack_from
+_CELL = struct.Struct("<3i")
 
 
 @dataclass(slots=True)
@@ -88,14 +92,12 @@ def _keys(payload: int) -> ChunkReader:
 
 
 def _read_keys(r: BodyReader, block: BlockNode | EffectNode, payload: int) -> None:
-    count = r.count("keys", 4 + payload, limits.EVENTS)
-    first = last = None
-    for _ in range(count):
-        last = r.f32()
-        first = last if first is None else first
-        r.skip(payload)
-    if first is not None and last is not None:
-        block.start_s, block.end_s = first, last
+    step = 4 + payload
+    count = r.count("keys", step, limits.EVENTS)  # refuses more than fit, so all of them are there
+    if count:
+        start = r.pos
+        r.pos += count * step
+        block.start_s, block.end_s = _FLOAT(r.data, start)[0], _FLOAT(r.data, r.pos - step)[0]
 
 
 def _span_and(extra: int) -> ChunkReader:
@@ -245,8 +247,8 @@ def _trigger(r: BodyReader, version: int) -> TriggerNode:
     if version == 3:
         r.ints(4)
         trigger.condition, trigger.value = r.i32(), r.f32()
-    flat = r.ints(3 * r.count("trigger cells", 12, limits.BLOCKS))
-    trigger.cells = tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+    cells = r.take(_CELL.size * r.count("trigger cells", _CELL.size, limits.BLOCKS))
+    trigger.cells = tuple(_CELL.iter_unpack(cells))
     if version == 2:
         r.ints(4)
     return trigger

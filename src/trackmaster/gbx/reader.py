@@ -151,12 +151,14 @@ class ByteReader:
         pos = self.pos + 4
         if pos > self.end:
             self._cut(4)
-        size = _U32(self.data, pos - 4)[0]
-        if size > limits.STRING_BYTES or pos + size > self.end:
+        data = self.data
+        size = _U32(data, pos - 4)[0]
+        end = pos + size
+        if size > limits.STRING_BYTES or end > self.end:
             self.fail(f"a text announces {size} bytes, but {self.end - pos} are left", at=pos - 4)
-        self.pos = pos + size
+        self.pos = end
         try:
-            return self.data[pos : pos + size].decode("utf-8")
+            return data[pos:end].decode()
         except UnicodeDecodeError as error:
             self.fail(f"a text of {size} bytes is not UTF-8 ({error.reason})", at=pos)
 
@@ -176,31 +178,40 @@ class ByteReader:
         """Read an id through the dictionary of this scope; "" if unassigned, digits for a numbered collection."""
         ids = self.ids
         if ids is None:
-            version = self.u32()
-            if version != ID_VERSION:
-                self.fail(f"the id dictionary has version {version}, expected {ID_VERSION}", at=self.pos - 4)
-            ids = self.ids = []
-        word = self.u32()
+            ids = self._dictionary()
+        pos = self.pos
+        if pos + 4 > self.end:
+            self._cut(4)
+        self.pos = pos + 4
+        word: int = _U32(self.data, pos)[0]
         if word == EMPTY_ID:
             return ""
         kind, index = word >> 30, word & ID_INDEX
         if kind == 0:
             return str(word)
         if kind == 3:
-            self.fail(f"{word:#010x} is no id", at=self.pos - 4)
+            self.fail(f"{word:#010x} is no id", at=pos)
         if index == 0:
-            if len(ids) >= limits.IDS:
-                self.fail(f"more than {limits.IDS} ids are defined", at=self.pos - 4)
+            if len(ids) > limits.IDS:
+                self.fail(f"more than {limits.IDS} ids are defined", at=pos)
             text = self.string()
             ids.append(text)
             return text
-        if index > len(ids):
-            self.fail(f"id number {index} is used, but only {len(ids)} are defined so far", at=self.pos - 4)
-        return ids[index - 1]
+        if index >= len(ids):
+            self.fail(f"id number {index} is used, but only {len(ids) - 1} are defined so far", at=pos)
+        return ids[index]
+
+    def _dictionary(self) -> list[str]:
+        """Begin the dictionary of ids, which are counted from 1."""
+        version = self.u32()
+        if version != ID_VERSION:
+            self.fail(f"the id dictionary has version {version}, expected {ID_VERSION}", at=self.pos - 4)
+        self.ids = [""]
+        return self.ids
 
     def ident(self) -> Ident:
         """Read the three ids that name a thing."""
-        return Ident(self.id(), self.id(), self.id())
+        return tuple.__new__(Ident, (self.id(), self.id(), self.id()))
 
     def file_reference(self) -> FileReference:
         """Read a reference to a file such as a skin or a song."""
@@ -210,7 +221,7 @@ class ByteReader:
         checksum = self.take(32) if version >= 3 else b""
         path = self.string()
         url = self.string() if version >= 3 or (path and version >= 1) else ""
-        return FileReference(path, url, version, checksum)
+        return tuple.__new__(FileReference, (path, url, version, checksum))
 
     def finish(self, what: str) -> None:
         """Make sure that nothing is left."""

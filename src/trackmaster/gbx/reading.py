@@ -93,7 +93,7 @@ def _load(source: GbxSource, name: str | None, *, only_header: bool = False) -> 
         if len(source) > limits.FILE_BYTES:
             raise GbxError(file, f"{len(source)} bytes were given, the limit is {limits.FILE_BYTES}")
         return source, file, None
-    path = Path(source)
+    path = source if isinstance(source, Path) else Path(source)
     try:
         # Unbuffered: a file is read in one or two gulps, and a buffer would only be copied.
         with open(source, "rb", buffering=0) as stream:  # noqa: PTH123 (a third faster than Path.open here)

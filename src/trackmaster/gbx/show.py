@@ -80,7 +80,8 @@ def _map_line(challenge: Challenge) -> str:
     mode = MODES[challenge.mode] if challenge.mode < len(MODES) else f"mode {challenge.mode}"
     return (
         f"map '{challenge.name}' by {challenge.author}, {challenge.environment} {challenge.mood}, {mode}{laps}, "
-        f"{len(challenge.blocks)} blocks, author {format_race_time(challenge.medals.author_ms)}{mod}, uid {challenge.uid}"
+        f"{len(challenge.blocks)} blocks, author {format_race_time(challenge.medals.author_ms)}{mod}, "
+        f"uid {challenge.uid}"
     )
 
 
