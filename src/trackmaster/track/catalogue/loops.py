@@ -26,8 +26,9 @@ DEPTH_M = m.ROAD_SURFACE_M
 RADIUS_M = 32.0 - DEPTH_M
 """Radius of the quarter pipes (measured, 1 400 contacts: 30.646 halfway along the chords, +-0.01)."""
 
-PIPE_STEPS = 20
-"""Pieces of a quarter pipe: the scatter of the contacts fits chords of this length."""
+PIPE_STEPS = 48
+"""Pieces of a quarter pipe (measured: driven on 594 samples of real loops, 48 pieces leave 0.04 m/s after 0.1 s, 44 and
+52 leave 0.08, 20 leave 0.39, because every edge between two pieces costs speed)."""
 
 _SIDES = "-x@0,0,0:L +x@0,0,0:L"
 _CELL = (0, 0, 0)
