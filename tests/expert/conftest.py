@@ -38,7 +38,7 @@ def corridor(track: Track, route: Route) -> Corridor:
 @pytest.fixture(scope="session")
 def team() -> tuple[Expert, ...]:
     """Two quick learners, one of whom refines."""
-    quick = Refinement(seed=1, changed=8, horizon=20, keep=8, rounds=1)
+    quick = Refinement(seed=1, changed=10, horizon=36, keep=8, rounds=1)
     return Expert(Style(seed=1, generations=2), quick), Expert(Style(seed=2, generations=0, room=0.4))
 
 

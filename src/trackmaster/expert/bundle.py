@@ -16,7 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from trackmaster import gbx
 from trackmaster.config import Settings
 from trackmaster.expert.errors import ExpertError
-from trackmaster.expert.experts import TEAM, Expert, find_drives
+from trackmaster.expert.experts import CANDIDATES, TEAM, Expert, find_drives
 from trackmaster.expert.recording import DRIVER, drive_timeline, redrive, timeline_of
 from trackmaster.files import atomic_dir, atomic_write_bytes
 from trackmaster.progress import PLAIN_INTERVAL_S
@@ -90,7 +90,11 @@ class _Reporter:
 
 
 def make_files(
-    bundled: BundledTrack, team: Sequence[Expert] = TEAM, *, report: Callable[[str], None] = lambda _: None
+    bundled: BundledTrack,
+    team: Sequence[Expert] = TEAM,
+    *,
+    candidates: int = CANDIDATES,
+    report: Callable[[str], None] = lambda _: None,
 ) -> BundledFiles:
     """Search the drives of a team and return map and replays as files.
 
@@ -99,7 +103,7 @@ def make_files(
     """
     track = Track.from_challenge(bundled.challenge)
     ghosts = []
-    for found in find_drives(track, team, report=report):
+    for found in find_drives(track, team, candidates=candidates, report=report):
         timeline = timeline_of(found.keys, found.race_time_ms)
         ghost = drive_timeline(track, timeline, limit_ms=found.race_time_ms)
         if ghost.race_time_ms != found.race_time_ms:

@@ -12,26 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.expert.driver import Keys, LineDriver
+from trackmaster.expert.pace import Pace, speed_of
 from trackmaster.expert.rollout import bits_of, keys_of
 from trackmaster.expert.route import Route
 from trackmaster.expert.search import Found
 from trackmaster.gbx.timeline import ACCELERATE, BRAKE, LEFT, RIGHT
-from trackmaster.sim import CarView, World
+from trackmaster.sim import CarView, World, WorldState
 from trackmaster.units import ACTION_MS, TICK_MS, TICKS_PER_ACTION
 
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 _STEERING = np.array([0, LEFT, RIGHT], np.uint8)
 _PEDALS = np.array([ACCELERATE, ACCELERATE, 0, BRAKE, ACCELERATE | BRAKE], np.uint8)
 _STEERING_BITS = LEFT | RIGHT
-_CARRY_M = 30.0
-"""A higher speed at the end of a try counts as the time it saves over this distance."""
 
 _FALLEN_M = 4.0
 """A car this far below the route has left the track (blocks lie 8 m above each other)."""
 
-_SLOW_MPS = 2.0
 _GATE_SLACK_M = 3.0
 """A gate this far behind a car must have been counted, or the car drove past it."""
 
@@ -67,8 +66,8 @@ class Refiner:
     def __init__(self, world: World, route: Route, found: Found, settings: Refinement) -> None:
         self._world, self._found, self._settings = world, found, settings
         self._n = world.n_cars
-        self._finish_m, self._gates_m = route.finish_m, route.gates_m
-        self._surface_m = route.points_m[:, 1]
+        self._pace = Pace.of_drive(world, found.keys, found.race_time_ms)
+        self._point = np.zeros(self._n, np.int64)  # where the cars are along the measure's path
         self._random = np.random.default_rng(settings.seed)
         self._driver = LineDriver(route, found.plan.take(np.zeros(self._n, np.int64)))
 
@@ -87,6 +86,7 @@ class Refiner:
             for bits in best[: self._settings.keep]:
                 self._driver.locate(view)
                 self._driver.decide(view)  # as in the try: its memory must be the same, or it would go on differently
+                self._place_m(view)
                 self._press(keys_of(np.full(self._n, bits, np.uint8)))
                 kept.append(int(bits))
                 if view.race_time_ms[0] >= 0:
@@ -106,11 +106,10 @@ class Refiner:
 
         The world and the driver are put back to where they were.
         """
-        here, memory = self._world.snapshot(), self._driver.memory()
+        here, memory = self._world.snapshot(), (self._driver.memory(), self._point.copy())
         if guess is None:
             guess = self._drive(None).keys[0]
-            self._world.restore(here)
-            self._driver.recall(memory)
+            self._go_back(here, memory)
         parents = guess[None, : self._settings.changed]
         best_keys, best_cost = None, np.inf
         for _ in range(self._settings.rounds):
@@ -119,9 +118,13 @@ class Refiner:
             if tries.cost_s[order[0]] < best_cost:
                 best_cost, best_keys = float(tries.cost_s[order[0]]), tries.keys[order[0]]
             parents = tries.keys[order, : self._settings.changed]
-            self._world.restore(here)
-            self._driver.recall(memory)
+            self._go_back(here, memory)
         return best_keys
+
+    def _go_back(self, here: WorldState, memory: tuple[tuple[F64, I64], I64]) -> None:
+        self._world.restore(here)
+        self._driver.recall(memory[0])
+        self._point = memory[1].copy()
 
     def _changes(self, parents: U8) -> U8:
         """Return changed copies (N, changed) of the parents (P, changed), which stand unchanged in the rows from 1 on.
@@ -144,50 +147,40 @@ class Refiner:
         """Drive the given keys, then the plan; row 0 goes by plan from the start."""
         settings, view = self._settings, self._world.view
         keys = np.zeros((self._n, settings.horizon), np.uint8)
-        places, speeds = np.zeros((2, settings.horizon + 1, self._n))
+        finish_s = np.full(self._n, np.inf)
+        before = np.zeros(self._n)
         for step in range(settings.horizon):
             self._driver.locate(view)
-            places[step], speeds[step] = self._driver.s_m, _speed(view)
+            before = self._place_m(view)
             bits = bits_of(self._driver.decide(view))
             if given is not None and step < given.shape[1]:
                 bits[1:] = given[1:, step]
             keys[:, step] = bits
+            running = view.race_time_ms < 0
             self._press(keys_of(bits))
-        self._driver.locate(view)
-        places[-1], speeds[-1] = self._driver.s_m, _speed(view)
-        due = np.searchsorted(self._gates_m, places[-1] - _GATE_SLACK_M)
-        surface_m = self._surface_m[self._driver.point]
+            finish_s = np.where(running & (view.race_time_ms >= 0), self._crossing_s(before, view), finish_s)
+        return _Tries(keys, -self._lead_s(view, finish_s))
+
+    def _place_m(self, view: CarView) -> F64:
+        position = view.position_m[:, [0, 2]].astype(np.float64)
+        place, _, self._point = self._pace.route.project(position, self._point)
+        return place
+
+    def _crossing_s(self, before_m: F64, view: CarView) -> F64:
+        """Return when cars (N,) that finished in the last decision crossed the line, between the ticks."""
+        step_m = np.maximum(self._place_m(view) - before_m, 1e-3)
+        part = np.clip((self._pace.route.finish_m - before_m) / step_m, 0.0, 1.0)
+        return 1e-3 * (view.time_ms - ACTION_MS * (1.0 - part))
+
+    def _lead_s(self, view: CarView, finish_s: F64) -> F64:
+        """Return the lead over the drive that is refined; minus infinity for who fell off or missed a gate."""
+        place = self._place_m(view)
+        due = np.searchsorted(self._pace.route.gates_m, place - _GATE_SLACK_M)
+        surface_m = self._pace.route.points_m[self._point, 1]
         is_on_track = (view.cp_count >= due) & (view.position_m[:, 1] > surface_m - _FALLEN_M)
-        is_valid = is_on_track | (view.race_time_ms >= 0)
-        return _Tries(keys, self._cost_s(places, speeds, is_valid))
+        lead = self._pace.lead_s(place, 1e-3 * view.time_ms.astype(np.float64), speed_of(view))
+        lead = np.where(is_on_track & (place < self._pace.route.finish_m), lead, -np.inf)
+        return np.where(np.isfinite(finish_s), self._pace.time_s[-1] - finish_s, lead)
 
     def _press(self, keys: Keys) -> None:
         self._world.step(keys.steer, keys.gas, keys.brake, ticks=TICKS_PER_ACTION)
-
-    def _cost_s(self, places: F64, speeds: F64, is_valid: NDArray[np.bool_]) -> F64:
-        """Return when each try passes, or would pass, the place that the furthest one reaches, less the worth of speed.
-
-        Args:
-            places: (T, N) arc lengths at the decisions.
-            speeds: (T, N) at the decisions.
-            is_valid: (N,) the try has finished, or passed its gates and not fallen off; others cost infinitely.
-        """
-        if not is_valid.any():
-            return np.full(self._n, np.inf)
-        goal = min(float(places[-1, is_valid].max()), self._finish_m)
-        reached = places >= goal
-        rows = np.arange(self._n)
-        after = np.where(reached.any(axis=0), np.maximum(reached.argmax(axis=0), 1), len(places) - 1)
-        behind, before, speed = places[after, rows], places[after - 1, rows], np.maximum(speeds[after, rows], _SLOW_MPS)
-        step_s = 1e-3 * ACTION_MS
-        part = np.where(behind >= goal, (behind - goal) / np.maximum(behind - before, 1e-3), 0.0)
-        cost = step_s * (after - part) + np.maximum(goal - behind, 0.0) / speed
-        if goal < self._finish_m:
-            cost += _CARRY_M / speed
-        return np.where(is_valid, cost, np.inf)
-
-
-def _speed(view: CarView) -> F64:
-    velocity = view.velocity_mps.astype(np.float64)
-    speed: F64 = np.sqrt((velocity**2).sum(axis=1))
-    return speed
