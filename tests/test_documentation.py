@@ -1,13 +1,15 @@
 """Every command that README and docs print is one the program takes."""
 
+import json
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from trackmaster import cli
+from trackmaster import cli, gbx
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,3 +78,35 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+SLOW_PAGES = {"expert.md"}
+"""Pages whose example searches for minutes; the room's own tests run the same calls on a short road."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=lambda page: page.name)
+def test_documented_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a page run one after the other; those with an open ``...`` must at least use names that exist."""
+    monkeypatch.chdir(tmp_path)
+    bundled = ROOT / "src" / "trackmaster" / "bundled"
+    shutil.copy(min((bundled / "replays" / "first_steps").iterdir()), "run.Replay.Gbx")
+    shutil.copy(bundled / "tracks" / "first_steps.Challenge.Gbx", "map.Challenge.Gbx")
+    folder = tmp_path / "maps" / "img" / "1001" / "pos1_driver_90000ms.replay"
+    folder.mkdir(parents=True)
+    keys = {"accelerate": True, "brake": False, "left": False, "right": False}
+    entry = {"file": "frame_00000_0ms.jpeg", "step": 0, "time_ms": 0, "inputs": keys, "action_idx": 0}
+    (folder / "manifest.json").write_text(
+        json.dumps({"entries": [entry], "actions": [0], "meta": []}), encoding="utf-8"
+    )
+    namespace: dict[str, object] = {}
+    for block in python_blocks(page):
+        code = compile(block, page.name, "exec")
+        if "..." in block or "text, duration_ms" in block or page.name in SLOW_PAGES:
+            for name in re.findall(r"\bgbx\.(\w+)", block):
+                assert hasattr(gbx, name), f"{page.name} uses gbx.{name}, which does not exist"
+        else:
+            exec(code, namespace)
