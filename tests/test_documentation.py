@@ -104,9 +104,8 @@ def test_documented_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.
     )
     namespace: dict[str, object] = {}
     for block in python_blocks(page):
-        code = compile(block, page.name, "exec")
         if "..." in block or "text, duration_ms" in block or page.name in SLOW_PAGES:
             for name in re.findall(r"\bgbx\.(\w+)", block):
                 assert hasattr(gbx, name), f"{page.name} uses gbx.{name}, which does not exist"
         else:
-            exec(code, namespace)
+            exec(compile(block, page.name, "exec"), namespace)
