@@ -37,6 +37,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.track.command:CoverageConfig",
         "trackmaster.track.command:show_coverage",
     ),
+    "track fit": Verb(
+        "compare the block catalogue with the wheels of real drives",
+        "trackmaster.track.fit_command:FitConfig",
+        "trackmaster.track.fit_command:show_fit",
+    ),
     "track bundle": Verb(
         "make the bundled tracks and their expert replays again",
         "trackmaster.expert.bundle:BundleConfig",

@@ -1,7 +1,7 @@
 """The geometry against real drives: wheels on the surface, stamps at the gates, lines that can be walked."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,15 +9,22 @@ import numpy as np
 import pytest
 
 from trackmaster.gbx import Challenge, Ghost, read
-from trackmaster.track import Track, TrackError, Trigger, TriggerKind, ZoneMap, build_reference_line, gate_points
+from trackmaster.track import (
+    Track,
+    TrackError,
+    Trigger,
+    TriggerKind,
+    ZoneMap,
+    build_reference_line,
+    contacts,
+    gate_points,
+)
+from trackmaster.track.command import gbx_files
 from trackmaster.track.coverage import coverage, total
+from trackmaster.track.fit import FitReport
+from trackmaster.track.fit_command import unjustified
 
 pytestmark = pytest.mark.corpus
-
-HUBS_M = np.array(
-    [(0.863, 0.3525, 1.782), (-0.863, 0.3525, 1.782), (-0.885, 0.3525, -1.2055), (0.885, 0.3525, -1.2055)]
-)
-WHEEL_RADIUS_M = 0.364
 
 
 @cache
@@ -44,43 +51,47 @@ def manifest(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream, delimiter="\t"))
 
 
-def wheel_points(ghost: Ghost) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield sample number and lowest point of each wheel on the ground, until the finish."""
-    samples = ghost.samples
-    for wheel in range(4):
-        down = HUBS_M[wheel] - np.array([0, 1, 0]) * (samples.damper_m[:, wheel : wheel + 1] + WHEEL_RADIUS_M)
-        points = samples.position_m + np.einsum("nij,nj->ni", samples.rotation, down)
-        for i in np.flatnonzero(samples.wheel_contact[: ghost.race_time_ms // 100, wheel]):
-            yield int(i), points[i]
+# Median and 90 % of |surface - wheel| in millimetres that each family has to keep.
+TOLERANCES_MM = {
+    "road": (7, 18),
+    "road slope": (8, 22),
+    "tilted road": (11, 28),
+    "holed road": (7, 18),
+    "platform": (7, 18),
+    "platform slope": (8, 25),
+    "platform ramp": (7, 20),
+    "border": (9, 20),
+    "plate": (7, 16),
+    "loop": (13, 30),
+    "wall": (15, 40),
+    "dirt ground": (8, 20),
+    "dirt road": (40, 150),
+}
 
 
-def test_wheels_of_real_drives_touch_our_surfaces_within_two_centimetres(corpus_dir: Path) -> None:
-    """On measured blocks that stand alone in their column, so that nothing else can explain the contact."""
-    errors = []
-    for _, map_, ghost in vanilla_drives(corpus_dir)[::2]:
-        track = Track.from_challenge(map_, allow_unknown=True)
-        columns: dict[tuple[int, int], list[float]] = {}
-        for block in map_.blocks:
-            columns.setdefault((block.x, block.z), []).append(block.y)
-        sure = {
-            column: placed.block.y
-            for placed in track.blocks
-            if placed.spec.family == "road" and not placed.spec.is_assumed
-            for column in placed.columns()
-            if len(columns.get(column, ())) == 1
-        }
-        points = np.array([
-            p for _, p in wheel_points(ghost)
-            if abs(p[1] - 8 * sure.get((int(p[0] // 32), int(p[2] // 32)), np.inf) - 1.5) < 0.6
-        ])  # fmt: skip
-        if len(points):
-            heights, _ = track.mesh.ground_below(points[:400] + np.array([0, 0.5, 0]), reach_m=2.0)
-            errors.extend(heights - points[:400, 1])
-    errors = np.abs(errors)
-    assert len(errors) > 1_000
-    assert np.nanmedian(errors) < 0.01
-    assert np.nanpercentile(errors, 90) < 0.02
-    assert np.isnan(errors).mean() < 0.01
+@pytest.fixture(scope="module")
+def fit_of_all_drives(corpus_dir: Path) -> FitReport:
+    report = FitReport()
+    for number, drive in enumerate(contacts.vanilla_drives(gbx_files([corpus_dir]), clips=True)):
+        report.add_drive(number, drive)
+    return report
+
+
+def test_wheels_of_real_drives_touch_our_surfaces(fit_of_all_drives: FitReport) -> None:
+    families = fit_of_all_drives.families()
+    for name, (median_mm, p90_mm) in TOLERANCES_MM.items():
+        found = families[name]
+        assert len(found) > 50, name
+        assert 1000 * found.spread_m(50) < median_mm, name
+        assert 1000 * found.spread_m(90) < p90_mm, name
+        assert found.other_material < 0.2 * len(found), name
+    explained = sum(map(len, fit_of_all_drives.blocks.values()))
+    assert explained > 20_000
+    assert fit_of_all_drives.unexplained_total < 0.05 * explained
+
+
+def test_blocks_marked_as_measured_were_touched_by_a_wheel(fit_of_all_drives: FitReport) -> None:
+    assert unjustified(fit_of_all_drives.blocks) == []
 
 
 def test_stamps_of_real_drives_fall_on_our_trigger_planes(corpus_dir: Path) -> None:

@@ -48,7 +48,7 @@ def _unknown(rows: list[CoverageRow]) -> Counter[str]:
 def _maps(paths: list[Path]) -> list[Challenge]:
     """Return the Stadium maps found, each uid once; files of other kinds and damaged ones are named and left out."""
     found: dict[str, Challenge] = {}
-    for path in _files(paths):
+    for path in gbx_files(paths):
         try:
             content = read(path)
         except GbxError as error:
@@ -62,7 +62,12 @@ def _maps(paths: list[Path]) -> list[Challenge]:
     return list(found.values())
 
 
-def _files(paths: list[Path]) -> list[Path]:
+def gbx_files(paths: list[Path]) -> list[Path]:
+    """Return the Gbx files among ``paths`` and inside of folders among them.
+
+    Raises:
+        TrackmasterError: a path does not exist.
+    """
     files: list[Path] = []
     for path in paths:
         if not path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,6 +41,11 @@ class BlockResiduals:
     def spread_m(self, percentile: float) -> float:
         """Return a percentile of the absolute residual, NaN without contacts."""
         return float(np.percentile(np.abs(self.residuals_m), percentile)) if self.residuals_m else float("nan")
+
+    @property
+    def bias_m(self) -> float:
+        """Median residual: positive where the surface lies above the wheels."""
+        return float(np.median(self.residuals_m)) if self.residuals_m else float("nan")
 
     def add(self, other: BlockResiduals) -> None:
         """Take in the contacts of another block."""
@@ -148,11 +152,3 @@ def _along(corners: F64, point: F64, up: F64) -> F64:
     inside = facing & (u >= -1e-6) & (v >= -1e-6) & (u + v <= 1 + 1e-6)
     result: F64 = np.where(inside, distance, np.inf)
     return result
-
-
-def fit_report(drives: Sequence[Drive]) -> FitReport:
-    """Return the residuals of all blocks over many drives."""
-    report = FitReport()
-    for number, drive in enumerate(drives):
-        report.add_drive(number, drive)
-    return report

@@ -117,7 +117,7 @@ ROADS: dict[str, BlockSpec] = {
     ),
     "StadiumRoadMainCheckpoint": _road(straight(), _THROUGH, waypoint=CHECKPOINT),
     "StadiumRoadMainTurbo": _road(straight(TURBO), _THROUGH),
-    "StadiumRoadMainTurboRoulette": _road(straight(ROULETTE), _THROUGH),
+    "StadiumRoadMainTurboRoulette": _road(straight(ROULETTE), _THROUGH, Evidence.FAMILY),
     "StadiumRoadMainFW": _road(straight(FREE_WHEELING), _THROUGH),
     "StadiumRoadStretch": _road(straight(), _THROUGH),
     **{
@@ -138,7 +138,7 @@ ROADS: dict[str, BlockSpec] = {
     "StadiumRoadMainCheckpointDown": _slope(_DOWNWARDS, _DOWN, waypoint=SLOPE_CHECKPOINT),
     "StadiumRoadMainTurboUp": _slope(rises.SLOPE_STRAIGHT, _UP, surface=TURBO),
     "StadiumRoadMainTurboDown": _slope(_DOWNWARDS, _DOWN, surface=TURBO),
-    "StadiumRoadMainTurboRouletteUp": _slope(rises.SLOPE_STRAIGHT, _UP, surface=ROULETTE),
+    "StadiumRoadMainTurboRouletteUp": _slope(rises.SLOPE_STRAIGHT, _UP, Evidence.FAMILY, surface=ROULETTE),
     "StadiumRoadMainTurboRouletteDown": _slope(_DOWNWARDS, _DOWN, surface=ROULETTE),
     "StadiumPlatformToRoadMain": BlockSpec(
         "platform",
