@@ -134,6 +134,11 @@ def test_writing_again_removes_replays_of_earlier_runs(tmp_path: Path, files: Bu
     assert (tmp_path / files.files[1][0]).read_bytes() == files.files[1][1]
 
 
+def test_a_full_check_must_be_asked_for_as_a_check(tmp_path: Path) -> None:
+    with pytest.raises(ExpertError, match="--check"):
+        run_bundle(BundleConfig(output=tmp_path, full=True))
+
+
 def test_an_empty_folder_is_refused_with_the_command_that_fills_it(tmp_path: Path) -> None:
     with pytest.raises(ExpertError, match="trackmaster track bundle"):
         run_bundle(BundleConfig(output=tmp_path, tracks=(SLUGS[0],), check=True))

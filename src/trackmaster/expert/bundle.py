@@ -55,9 +55,11 @@ def run_bundle(config: BundleConfig) -> int:
     """Write or check the bundled files and say for each track what came out.
 
     Raises:
-        ExpertError: a check found a difference, or a drive could not be made.
+        ExpertError: a check found a difference, a drive could not be made, or flags do not fit.
         TrackError: a track of that name does not exist.
     """
+    if config.full and not config.check:
+        raise ExpertError("--full says how thoroughly to check: give it together with --check.")
     folder = config.output if config.output is not None else bundled_folder()
     chosen = [bundled_challenge(name) for name in config.tracks] if config.tracks else bundled_challenges()
     for track in chosen:
