@@ -142,6 +142,20 @@ def test_line_drops_from_a_road_to_the_platform_it_stands_on() -> None:
     assert line[0, 1] == line[-1, 1] == pytest.approx(25.345)
 
 
+def test_line_flies_over_a_gap_and_out_of_a_pipe() -> None:
+    road = RoadLayout(5, 3, 5, 0).straights(2).blocks
+    far = RoadLayout(5, 2, 12, 0, name="StadiumRoadMainCheckpoint").straights(1).add("StadiumRoadMainFinishLine").blocks
+    line = Track.from_challenge(challenge(*road, *far)).centre_line()
+    assert np.linalg.norm(np.diff(line, axis=0), axis=1).max() < 1.6
+    assert line[0, 1] == pytest.approx(25.345)
+    assert line[-1] == pytest.approx([176.0, 17.345, 14 * 32 + 16 - 6.41])
+    pipe = [Block("StadiumPlatformToRoad", 2, 5, 3, 8), Block("StadiumPlatformLoopStart", 2, 5, 3, 9)]
+    beside = [Block("StadiumPlatformToRoad", 2, 6, 3, 8), Block("StadiumPlatformLoopStart", 2, 6, 3, 9)]
+    back = RoadLayout(6, 3, 7, 2, name="StadiumRoadMainCheckpoint").add("StadiumRoadMainFinishLine").blocks
+    line = Track.from_challenge(challenge(*road, *pipe, *beside, *back)).centre_line()
+    assert line[-1, 0] == pytest.approx(6.5 * 32)
+
+
 def test_laps_repeat_the_line_without_going_back() -> None:
     ring = RoadLayout(10, 1, 10, 0, name="StadiumRoadMainStartFinishLine").straights(1).add("StadiumRoadMainCheckpoint")
     blocks = ring.left(2).straights(1).left(2).straights(3).left(2).straights(1).left(2).blocks

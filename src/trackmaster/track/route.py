@@ -1,12 +1,13 @@
 """The centre line of a track that nobody drove: shortest way over connected blocks through every gate.
 
 Blocks are joined at their exits; a way through a block is a straight, an arc or an S-bend between two of its exits.
+Where nothing goes on, the line flies straight to an entry ahead (see :mod:`jumps`).
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,15 +15,21 @@ import numpy as np
 
 from trackmaster.track.catalogue import BlockSpec, Clip, Exit
 from trackmaster.track.errors import TrackError
+from trackmaster.track.jumps import LandingTable, with_open_sides
 from trackmaster.track.mesh import F64
 from trackmaster.track.placement import OUTWARDS, Joint, PlacedBlock, exits_by_joint, local_joint
 from trackmaster.track.pose import TriggerKind
+from trackmaster.units import CELL_SIZE_M
 
 POINT_SPACING_M = 1.0
 """Spacing of the points along a way through a block."""
 
 MAX_STATES = 100_000
-"""States after which the search gives up: a hostile map must end in a sentence, not in a hang."""
+"""States after which the search stops comparing orders of checkpoints and goes to the nearest one left."""
+
+
+MAX_GAPS = 1_500
+"""Gaps that the search looks over; real maps have some hundreds of edges."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,9 @@ class RouteSearch:
 
     def __init__(self, placed: Sequence[PlacedBlock]) -> None:
         """Index the exits of all blocks."""
+        placed = with_open_sides(placed)
+        self._landings = LandingTable(placed)
+        self._gaps = 0
         self._doors = exits_by_joint(placed)
         self._ways: dict[Doorway, list[_Way]] = {}
         self._plans: dict[tuple[int, Exit, Exit], tuple[F64 | None, float]] = {}
@@ -131,11 +141,52 @@ class RouteSearch:
             for way in self._through(entry.doorway):
                 offer(way, entry.cost_m, entry.taken, state)
         if queue:
-            raise TrackError(
-                f"The search for a way over {len(self._gates)} checkpoints gave up after {len(best)} places: too many "
-                "orders are possible. Give the path of a ghost as reference line."
-            )
+            return self._nearest_first(first)
         raise _no_road("a finish after all checkpoints", len(best))
+
+    def _nearest_first(self, first: list[_Way]) -> tuple[list[_Way], Doorway]:
+        """Return one lap that always goes to the nearest gate left: for maps with too many orders to compare."""
+        path: list[_Way] = []
+        ways = first
+        left = set(range(len(self._gates)))
+        while left:
+            path += self._leg(ways, lambda way: way.gate in left and self._leads_on(way, len(left) == 1))
+            gate, doorway = path[-1].gate, path[-1].out
+            assert gate is not None
+            left.remove(gate)
+            ways = self._through(doorway) if doorway is not None else []
+        if not (path and path[-1].out and self._finish(path[-1].out)):
+            path += self._leg(ways, lambda way: way.out is not None and self._finish(way.out) is not None)
+        assert path[-1].out is not None
+        final = self._finish(path[-1].out)
+        assert final is not None
+        return [*path, final[0]], final[1]
+
+    def _leads_on(self, way: _Way, is_last: bool) -> bool:
+        """Tell whether something follows a gate: more road, or the finish behind the last one."""
+        if way.out is None:
+            return False
+        return bool(self._through(way.out)) or (is_last and self._finish(way.out) is not None)
+
+    def _leg(self, first: list[_Way], is_goal: Callable[[_Way], bool]) -> list[_Way]:
+        """Return the shortest chain of ways from one of ``first`` to a way that is a goal."""
+        numbers = count()
+        queue: list[tuple[float, int, _Way, tuple[_Way, ...]]] = [
+            (way.length_m, next(numbers), way, ()) for way in first
+        ]
+        heapq.heapify(queue)
+        seen: set[Doorway] = set()
+        while queue:
+            cost_m, _, way, before = heapq.heappop(queue)
+            chain = (*before, way)
+            if is_goal(way):
+                return list(chain)
+            if way.out is None or way.out in seen:
+                continue
+            seen.add(way.out)
+            for onward in self._through(way.out):
+                heapq.heappush(queue, (cost_m + onward.length_m, next(numbers), onward, chain))
+        raise _no_road("the next checkpoint", len(seen))
 
     @staticmethod
     def _trace(state: _State, came_from: dict[_State, tuple[_State | None, _Way]]) -> list[_Way]:
@@ -177,8 +228,25 @@ class RouteSearch:
                     key = (self._leave(block, way_out), gate)
                     if key not in best or length_m < best[key].length_m:
                         best[key] = _Way(key[0], block.to_world(local), length_m, gate)
-            self._ways[doorway] = list(best.values())
+            self._ways[doorway] = list(best.values()) or self._over_gap(doorway)
         return self._ways[doorway]
+
+    def _over_gap(self, doorway: Doorway) -> list[_Way]:
+        """Return the ways over the gap behind a doorway that nothing continues, or out of the pipe it leads into."""
+        if self._gaps >= MAX_GAPS:
+            return []
+        self._gaps += 1
+        half_x, half_z, level = doorway.joint
+        cx, cy, cz = CELL_SIZE_M
+        begin = np.array([half_x * cx / 2, level * cy + doorway.clip.surface_m, half_z * cz / 2])
+        is_closed = any(True for _ in self._entered(doorway))
+        found = self._landings.around(begin) if is_closed else self._landings.ahead(begin, doorway.heading)
+        ways = []
+        for landing in found:
+            joint = landing.block.joint(landing.entry.side, landing.entry.unit)
+            out = Doorway(joint, landing.heading, landing.clip)
+            ways.append(_Way(out, _line(begin, landing.position_m), landing.cost_m, None))
+        return ways
 
     def _plan(self, block: PlacedBlock, entry: Exit, way_out: Exit) -> tuple[F64 | None, float]:
         """Return the way in the block's frame and its length; equal blocks share it."""
@@ -211,8 +279,8 @@ class RouteSearch:
 
 def _no_road(goal: str, searched: int) -> TrackError:
     return TrackError(
-        f"No connected road leads from the start to {goal} (searched {searched} places). The track has jumps or blocks "
-        "whose exits are unknown: give the path of a ghost as reference line."
+        f"No connected road leads from the start to {goal} (searched {searched} places). The track has wide gaps or "
+        "blocks whose exits are unknown: give the path of a ghost as reference line."
     )
 
 

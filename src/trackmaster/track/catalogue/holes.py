@@ -121,8 +121,8 @@ def _ramp(site: Site, *, rise: Rise) -> list[Patch]:
     return patches
 
 
-def _block(surfaces: Surfaces, exits: str, evidence: Evidence) -> BlockSpec:
-    return BlockSpec("holed road", surfaces, exits=exits_of(exits), evidence=evidence)
+def _block(surfaces: Surfaces, exits: str, evidence: Evidence, lips: str = "") -> BlockSpec:
+    return BlockSpec("holed road", surfaces, exits=exits_of(exits), evidence=evidence, lips=exits_of(lips))
 
 
 _LEVEL_WAYS, _UP_WAYS, _TILT_WAYS = "+z@0,0,0:R -z@0,0,0:R", "-z@0,0,0:R +z@0,1,0:R", "+z@0,0,0:tR -z@0,0,0:tL"
@@ -150,8 +150,8 @@ HOLES: dict[str, BlockSpec] = {
         holed_road(LEVEL, is_open=False, pillars=((16.0, 10.0), (16.0, 22.0))), _LEVEL_WAYS, MEASURED
     ),
     "StadiumHolePillar3": _block(holed_road(LEVEL, is_open=False), _LEVEL_WAYS, MEASURED),
-    "StadiumRamp": _block(ramp(rises.RAMP), "+z@0,0,0:R", MEASURED),
-    "StadiumRampLow": _block(ramp(rises.RAMP_LOW), "+z@0,0,0:R", MEASURED),
+    "StadiumRamp": _block(ramp(rises.RAMP), "+z@0,0,0:R", MEASURED, "-z@0,1,0:P"),
+    "StadiumRampLow": _block(ramp(rises.RAMP_LOW), "+z@0,0,0:R", MEASURED, "-z@0,0,0:P"),
     "StadiumCheckpointRingV": BlockSpec("ring", nothing, evidence=ASSUMED, waypoint=_RING_GATE),
 }
 """Roads with a plate or a hole, ramps and rings by name."""

@@ -193,7 +193,11 @@ _STEEP_BLOCKS: dict[str, BlockSpec] = {
 
 _RAMPS: dict[str, BlockSpec] = {
     f"StadiumCircuitRamp{name}": BlockSpec(
-        "platform ramp", partial(_ramp, rise=rise), exits=exits_of("+z@0,1,0:P"), evidence=Evidence.MEASURED
+        "platform ramp",
+        partial(_ramp, rise=rise),
+        exits=exits_of("+z@0,1,0:P"),
+        evidence=Evidence.MEASURED,
+        lips=exits_of("-z@0,1,0:P"),
     )
     for name, rise in rises.CIRCUIT_RAMPS.items()
 }

@@ -44,9 +44,17 @@ def _road(
     size: tuple[int, int] = (1, 1),
     waypoint: Waypoint | None = None,
     spawn: Spawn | None = None,
+    lips: str = "",
 ) -> BlockSpec:
     return BlockSpec(
-        "road", surfaces, size=size, exits=exits_of(exits), evidence=evidence, waypoint=waypoint, spawn=spawn
+        "road",
+        surfaces,
+        size=size,
+        exits=exits_of(exits),
+        evidence=evidence,
+        waypoint=waypoint,
+        spawn=spawn,
+        lips=exits_of(lips),
     )
 
 
@@ -73,7 +81,7 @@ def _slope(
 
 ROAD_MAIN: dict[int, BlockSpec] = {
     0: _road(junction(frozenset()), "", ASSUMED),
-    1: _road(dead_end, "+z@0,0,0:R"),
+    1: _road(dead_end, "+z@0,0,0:R", lips="-z@0,0,0:P"),
     2: _road(curve(1), "+z@0,0,0:R -x@0,0,0:R"),
     3: _road(straight(), _THROUGH),
     4: _road(junction(frozenset({0, 1, 2})), "+z@0,0,0:R -x@0,0,0:R -z@0,0,0:R", ASSUMED),

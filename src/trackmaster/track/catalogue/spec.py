@@ -139,6 +139,7 @@ class BlockSpec:
         covers_ground: the block takes the place of the grass tiles under it when it stands on the ground.
         is_terrain: ground that gives way to a block which replaces it.
         faces: sides that nobody drives through, but where an equal neighbour goes on (4 and 5 are up and down).
+        lips: sides over which one leaves into the air.
         replaces_terrain: the block takes the place of the terrain blocks in its columns, one level around its own.
     """
 
@@ -153,6 +154,7 @@ class BlockSpec:
     is_terrain: bool = False
     replaces_terrain: bool = False
     faces: tuple[Exit, ...] = ()
+    lips: tuple[Exit, ...] = ()
     middle: Rise | None = None
 
     @property
