@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.track.catalogue import Clip, Exit
+from trackmaster.track.catalogue import BlockSpec, Clip, Exit
 from trackmaster.track.mesh import F64
 from trackmaster.track.placement import OUTWARDS, PlacedBlock, local_joint
 from trackmaster.units import CELL_SIZE_M
@@ -53,11 +53,13 @@ def with_open_sides(placed: Sequence[PlacedBlock]) -> list[PlacedBlock]:
 
     Lips are exits, gates without exits are driven through, and platform slopes can be crossed.
     """
-    return [replace(item, spec=replace(item.spec, exits=_open_exits(item))) for item in placed]
+    opened = {id(item.spec): item.spec for item in placed}
+    for key, spec in opened.items():
+        opened[key] = replace(spec, exits=_open_exits(spec))  # equal blocks keep sharing one entry
+    return [replace(item, spec=opened[id(item.spec)]) for item in placed]
 
 
-def _open_exits(item: PlacedBlock) -> tuple[Exit, ...]:
-    spec = item.spec
+def _open_exits(spec: BlockSpec) -> tuple[Exit, ...]:
     if spec.family == "platform slope" and spec.middle is not None:
         return (*spec.exits, *_sideways(float(np.interp(16.0, *np.array(spec.middle).T)), (1, 3)))
     if spec.waypoint is not None and not spec.exits:
