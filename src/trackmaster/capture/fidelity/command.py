@@ -11,16 +11,18 @@ from typing import Any, TextIO
 import numpy as np
 
 from trackmaster.capture.errors import CaptureError
+from trackmaster.capture.fidelity.blocks import BlockDrift, drift_by_block, joined
 from trackmaster.capture.fidelity.config import FidelityConfig
-from trackmaster.capture.fidelity.drives import Recording, find_files, read_drives
+from trackmaster.capture.fidelity.drives import Bools, Recording, find_files, read_drives
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor, on_platforms
-from trackmaster.capture.fidelity.measured import Table, class_summary, window_counts
+from trackmaster.capture.fidelity.measured import Measured, Table, class_summary, window_counts
 from trackmaster.capture.fidelity.report import print_report
 from trackmaster.capture.fidelity.roll import measure
 from trackmaster.capture.fidelity.runs import RunResult, drive_runs
 from trackmaster.capture.fidelity.starts import respawn_windows, roll_respawns, roll_starts, start_windows
 from trackmaster.capture.fidelity.windows import (
     HORIZONS,
+    I64,
     Marks,
     Windows,
     air_windows,
@@ -31,6 +33,9 @@ from trackmaster.files import atomic_write_text
 from trackmaster.progress import progress
 from trackmaster.track import Track, TrackError
 
+MAX_LEFT_OUT = 5
+"""Unreadable files to name."""
+
 
 def run_fidelity(config: FidelityConfig) -> int:
     """Measure, print the tables, and write the JSON if asked.
@@ -40,18 +45,21 @@ def run_fidelity(config: FidelityConfig) -> int:
     """
     drives, left_out = read_drives(find_files(config.paths))
     out: TextIO = sys.stderr if config.json_file == "-" else sys.stdout
-    for sentence in left_out:
-        print(f"left out: {sentence}", file=out)
     if not drives:
+        why = f" {left_out[0]}" if left_out else ""
         raise CaptureError(
             f"No finished Stadium run with inputs in {', '.join(map(str, config.paths))}: give replays that hold their "
-            "map, or folders of them."
+            f"map, or folders of them.{why}"
         )
+    for sentence in left_out[:MAX_LEFT_OUT]:
+        print(f"left out: {sentence}", file=out)
+    if len(left_out) > MAX_LEFT_OUT:
+        print(f"left out: {len(left_out) - MAX_LEFT_OUT} more files that cannot be read", file=out)
     recording = Recording.of(drives)
-    table, runs, refused = measure_all(recording, config)
-    print_report(recording, table, runs, refused, out)
+    found = measure_all(recording, config)
+    print_report(recording, found, out, blocks=config.blocks)
     if config.json_file is not None:
-        text = json.dumps(as_json(recording, table, runs), indent=1) + "\n"
+        text = json.dumps(as_json(recording, found), indent=1) + "\n"
         if config.json_file == "-":
             sys.stdout.write(text)
         else:
@@ -59,26 +67,28 @@ def run_fidelity(config: FidelityConfig) -> int:
     return 0
 
 
-def measure_all(recording: Recording, config: FidelityConfig) -> tuple[Table, list[RunResult], list[str]]:
-    """Measure starts and respawns, windows on planes and in the air, windows on meshes, and whole runs.
-
-    Returns:
-        All windows, the whole runs, and a sentence for each map that has no mesh.
-    """
-    tables = [*_starts(recording, config)]
+def measure_all(recording: Recording, config: FidelityConfig) -> Measured:
+    """Measure starts and respawns, windows on planes and in the air, windows on meshes, and whole runs."""
+    tables = _starts(recording, config)
     runs: list[RunResult] = []
+    drifts: list[BlockDrift] = []
     refused: list[str] = []
     if not config.starts_only:
-        tables += _planes(recording, config)
+        ground = Ground.of(recording)
+        tables += _planes(recording, ground, config)
         for numbers in progress(_by_map(recording), desc="maps"):
             try:
                 track = Track.from_challenge(recording.drives[numbers[0]].challenge, allow_unknown=True)
             except TrackError as error:
                 refused.append(str(error))
                 continue
-            tables.append(_on_mesh(track, recording, numbers, config))
+            supported = np.zeros(len(recording), np.bool_)
+            rows = np.flatnonzero(np.isin(recording.drive_of, numbers))
+            supported[rows] = is_supported(recording, rows, ground, track)
+            tables.append(_on_mesh(track, recording, ground, rows, supported, config))
+            drifts += drift_by_block(track, recording, supported, device=config.device)
             runs += drive_runs(track, recording, numbers, device=config.device)
-    return Table.join(tables), runs, refused
+    return Measured(Table.join(tables), tuple(runs), tuple(joined(drifts)), tuple(refused))
 
 
 def _starts(recording: Recording, config: FidelityConfig) -> list[Table]:
@@ -94,8 +104,7 @@ def _starts(recording: Recording, config: FidelityConfig) -> list[Table]:
     ]  # fmt: skip
 
 
-def _planes(recording: Recording, config: FidelityConfig) -> list[Table]:
-    ground = Ground.of(recording)
+def _planes(recording: Recording, ground: Ground, config: FidelityConfig) -> list[Table]:
     found = (
         ("flat", plane_windows(recording, ground, config.every), 0.0),
         ("air", air_windows(recording, config.every), VOID_M),
@@ -121,11 +130,9 @@ def _by_map(recording: Recording) -> list[list[int]]:
     return list(groups.values())
 
 
-def _on_mesh(track: Track, recording: Recording, numbers: list[int], config: FidelityConfig) -> Table:
-    ground = Ground.of(recording)
-    rows = np.flatnonzero(np.isin(recording.drive_of, numbers))
-    supported = np.zeros(len(recording), np.bool_)
-    supported[rows] = is_supported(recording, rows, ground, track)
+def _on_mesh(
+    track: Track, recording: Recording, ground: Ground, rows: I64, supported: Bools, config: FidelityConfig
+) -> Table:
     platform = np.zeros(len(recording), np.bool_)
     platform[rows] = on_platforms(recording, rows, ground, track)
     windows = mesh_windows(recording, supported, config.every)
@@ -135,14 +142,23 @@ def _on_mesh(track: Track, recording: Recording, numbers: list[int], config: Fid
     return Table.of(recording, windows, errors, {h: marks.classes(windows, h) for h in HORIZONS})
 
 
-def as_json(recording: Recording, table: Table, runs: list[RunResult]) -> dict[str, Any]:
-    """Return the content of ``--json``: errors by class in metres; then the same apart by kind of map, and the runs."""
+def as_json(recording: Recording, found: Measured) -> dict[str, Any]:
+    """Return the content of ``--json``: errors by class in metres; then the same apart by kind of map, and the rest."""
     unlimiter = [n for n, drive in enumerate(recording.drives) if drive.challenge.is_unlimiter]
     vanilla = [n for n in range(len(recording.drives)) if n not in set(unlimiter)]
+    table = found.table
     return {
         "classes": class_summary(table),
         "vanilla_classes": class_summary(table.of_drives(vanilla)),
         "unlimiter_classes": class_summary(table.of_drives(unlimiter)),
         "windows_at": window_counts(table),
-        "runs": [asdict(run) for run in runs],
+        "runs": [asdict(run) for run in found.runs],
+        "blocks": {
+            drift.name: {
+                "samples": len(drift.drift_mps),
+                "median_mps": drift.median_mps,
+                "left_up_forward_mps": np.median(drift.drift_mps, axis=0).tolist(),
+            }
+            for drift in found.drifts
+        },
     }

@@ -21,5 +21,7 @@ class FidelityConfig(Settings):
     """Samples per drive from which windows begin, so that one endless drive does not outweigh all others."""
     starts_only: bool = False
     """Measure race starts and respawns only, where nothing is fitted."""
+    blocks: int = Field(default=20, ge=0)
+    """Blocks to list that lead the simulator astray, worst first."""
     device: str = "cpu"
     """Where to simulate: cpu or cuda:0."""

@@ -20,7 +20,7 @@ N_PARAMETERS: Final = 13
 N_CARS: Final = N_PARAMETERS + 1
 """Cars per window while fitting."""
 STEP: Final = np.repeat([0.04, 0.02, 1.2e-3, 8e-3], [3, 3, 3, 4])
-"""Finite differences: velocity (m/s), rates (rad/s), rotation (rad), dampers (m); wide, because the state is float32."""
+"""Finite differences: velocity (m/s), rates (rad/s), rotation (rad), dampers (m); wide: the state is float32."""
 PRIOR: Final = np.repeat([0.5, 0.2, 1.2e-4, 6e-3], [3, 3, 3, 4])
 """How coarsely the ghost stores them; rotation and dampers must stay within the ghost's own steps."""
 LIMIT: Final = np.repeat([3.0, 1.5, 4e-4, 1.5e-2], [3, 3, 3, 4])

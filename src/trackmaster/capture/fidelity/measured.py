@@ -9,8 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.fidelity.blocks import BlockDrift
 from trackmaster.capture.fidelity.drives import F64, Recording
 from trackmaster.capture.fidelity.roll import Errors
+from trackmaster.capture.fidelity.runs import RunResult
 from trackmaster.capture.fidelity.windows import HORIZONS, MESH_CLASSES, Windows, horizon_s
 
 PLANE_CLASSES: Final = ("start", "respawn", "flat", "air")
@@ -84,6 +86,23 @@ class Table:
         return np.flatnonzero(named & (self.horizon == horizon))
 
 
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything that was measured.
+
+    Attributes:
+        table: all windows.
+        runs: whole runs from the start.
+        drifts: by block, worst first.
+        refused: a sentence for each map that has no mesh.
+    """
+
+    table: Table
+    runs: tuple[RunResult, ...]
+    drifts: tuple[BlockDrift, ...]
+    refused: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Spread:
     """Median and 90 % value of a number of errors."""
@@ -101,7 +120,7 @@ class Spread:
 
 
 def class_summary(table: Table) -> dict[str, dict[str, Any]]:
-    """Return for each class with windows the count at the shortest horizon, and median and 90 % by horizon in metres."""
+    """Return for each class with windows the count at the shortest horizon, and median and 90 % in metres."""
     summary: dict[str, dict[str, Any]] = {}
     for name in CLASSES:
         spreads = {h: Spread.of(table.position_m[table.rows(name, h)]) for h in HORIZONS}

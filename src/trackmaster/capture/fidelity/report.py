@@ -7,42 +7,56 @@ from typing import TextIO
 
 import numpy as np
 
+from trackmaster.capture.fidelity.blocks import BlockDrift
 from trackmaster.capture.fidelity.drives import F64, Recording
-from trackmaster.capture.fidelity.measured import CLASSES, Spread, Table
+from trackmaster.capture.fidelity.measured import CLASSES, Measured, Spread, Table
 from trackmaster.capture.fidelity.runs import RunResult
 from trackmaster.capture.fidelity.windows import HORIZONS, horizon_s
 from trackmaster.units import format_race_time
 
-TIMES = "".join(f"{horizon_s(h) + ' s':>20}" for h in HORIZONS)
+TIMES = "".join(f"{horizon_s(h) + ' s':>24}" for h in HORIZONS)
 
 
-def print_report(
-    recording: Recording, table: Table, runs: Sequence[RunResult], refused: Sequence[str], out: TextIO
-) -> None:
+def print_report(recording: Recording, found: Measured, out: TextIO, *, blocks: int = 20) -> None:
     """Print all tables.
 
     Args:
         recording: what was driven.
-        table: all windows.
-        runs: whole runs from the start.
-        refused: maps without a mesh.
+        found: what was measured.
         out: where to.
+        blocks: how many blocks to list.
     """
+    table = found.table
     unlimiter = {n for n, drive in enumerate(recording.drives) if drive.challenge.is_unlimiter}
     vanilla = [n for n in range(len(recording.drives)) if n not in unlimiter]
     print(f"\n{len(recording.drives)} runs; each cell is windows: median / 90 %", file=out)
     for title, part in (
-        ("maps without TMUnlimiter", table.of_drives(vanilla)), ("TMUnlimiter maps", table.of_drives(sorted(unlimiter))),
-    ):  # fmt: skip
+        ("maps without TMUnlimiter", table.of_drives(vanilla)),
+        ("TMUnlimiter maps", table.of_drives(sorted(unlimiter))),
+    ):
         if len(part.name):
             _print_classes(title, part, out)
     for name, numbers in _maps(recording):
         part = table.of_drives(numbers)
         if len(part.name):
-            _print_block(f"position in m, map {name}", part, lambda t: t.position_m, 1.0, out)
-    for sentence in refused:
+            _print_block(f"position in mm, map {name}", part, lambda t: t.position_m, 1e3, out)
+    for sentence in found.refused:
         print(f"no mesh: {sentence}", file=out)
-    _print_runs(runs, out)
+    _print_drifts(found.drifts[:blocks], out)
+    _print_runs(found.runs, out)
+
+
+def _print_drifts(drifts: Sequence[BlockDrift], out: TextIO) -> None:
+    if not drifts:
+        return
+    print("\nblocks that lead astray: velocity in mm/s that 0.1 s on them leaves out (left, up, forward)", file=out)
+    for drift in drifts:
+        left, up, forward = 1e3 * np.median(drift.drift_mps, axis=0)
+        print(
+            f"{drift.name:42} {len(drift.drift_mps):5d} samples: median {1e3 * drift.median_mps:6.0f}, "
+            f"{left:+6.0f} {up:+6.0f} {forward:+6.0f}",
+            file=out,
+        )
 
 
 def _print_classes(title: str, table: Table, out: TextIO) -> None:
@@ -56,11 +70,15 @@ def _print_block(title: str, table: Table, pick: Callable[[Table], F64], scale: 
     for name in CLASSES:
         cells = [Spread.of(scale * pick(table)[table.rows(name, h)]) for h in HORIZONS]
         if any(cells):
-            print(f"{name:10}" + "".join(f"{_cell(cell):>20}" for cell in cells), file=out)
+            print(f"{name:10}" + "".join(f"{_cell(cell):>24}" for cell in cells), file=out)
 
 
 def _cell(spread: Spread | None) -> str:
-    return "-" if spread is None else f"{spread.count}: {spread.median:.3g} / {spread.p90:.3g}"
+    return "-" if spread is None else f"{spread.count}: {_short(spread.median)} / {_short(spread.p90)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _maps(recording: Recording) -> list[tuple[str, list[int]]]:

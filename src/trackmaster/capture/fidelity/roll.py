@@ -36,7 +36,8 @@ class Errors:
     @classmethod
     def none(cls, n: int) -> Errors:
         """Return errors of n windows, all NaN."""
-        return cls(*(np.full((n, LONGEST + 1), np.nan) for _ in range(3)), np.full(n, np.nan))
+        position, speed, heading = (np.full((n, LONGEST + 1), np.nan) for _ in range(3))
+        return cls(position, speed, heading, np.full(n, np.nan))
 
     @classmethod
     def join(cls, parts: list[Errors]) -> Errors:

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from trackmaster.capture.fidelity.drives import SAMPLE_TICKS, F64, Drive, Recording
-from trackmaster.capture.fidelity.windows import wall_hits
+from trackmaster.capture.fidelity.drives import F64, SAMPLE_TICKS, Drive, Recording
+from trackmaster.capture.fidelity.windows import I64, wall_hits
 from trackmaster.sim import World
 from trackmaster.track import Track
 from trackmaster.units import TICK_MS
@@ -74,7 +74,7 @@ def drive_runs(track: Track, recording: Recording, numbers: list[int], *, device
     ]
 
 
-def _note(world: World, recording: Recording, first: F64, last: F64, k: int, distance: F64) -> None:
+def _note(world: World, recording: Recording, first: I64, last: I64, k: int, distance: F64) -> None:
     rows = first + k
     there = np.flatnonzero(rows <= last)
     if len(there) == 0:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from trackmaster.capture.fidelity.drives import SAMPLE_TICKS, F64, Drive, Recording
+from trackmaster.capture.fidelity.drives import F64, SAMPLE_TICKS, Drive, Recording
 from trackmaster.capture.fidelity.roll import Errors
 from trackmaster.capture.fidelity.state import drive_rows
-from trackmaster.capture.fidelity.windows import LONGEST, I64, Windows
+from trackmaster.capture.fidelity.windows import I64, LONGEST, Windows
 from trackmaster.sim import World
 from trackmaster.sim.validate import SPAWN_HEIGHT_M
 from trackmaster.track.catalogue.measured import ROAD_SURFACE_M
@@ -28,7 +28,7 @@ SQUARE: Final = 0.05
 
 
 def on_plane_until(recording: Recording, row: int, end: int, plane_m: float) -> int:
-    """Return how many rows after ``row`` the ghost stays on a plane, until ``end``; the first half second may bounce."""
+    """Return how many rows after ``row`` a ghost stays on a plane, until ``end``; at first it bounces."""
     count = 0
     for k in range(1, min(end - row, LONGEST + 1)):
         at = row + k
@@ -173,4 +173,3 @@ def _drive_to_row(world: World, recording: Recording, rows: I64, ticks: I64) -> 
         world.step(recording.steer[now], recording.gas[now], recording.brake[now])
         if held is not None:
             world.restore(held, waits)
-

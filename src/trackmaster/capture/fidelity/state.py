@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.capture.fidelity.drives import SAMPLE_S, SAMPLE_TICKS, F64, Recording
-from trackmaster.capture.interpolate import rotation_of
+from trackmaster.capture.fidelity.drives import F64, SAMPLE_S, SAMPLE_TICKS, Recording
 from trackmaster.capture.fidelity.windows import I64, Windows
+from trackmaster.capture.interpolate import rotation_of
 from trackmaster.sim import World, WorldState, layout
 from trackmaster.sim.rotation import quaternion_from_matrix
 

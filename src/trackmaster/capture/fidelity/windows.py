@@ -21,6 +21,9 @@ WARM_UP: Final = 5
 """Rows before a window over which the simulator finds the inner state that no ghost stores."""
 WALL_LOSS_MPS: Final = 8.0
 """A horizontal speed loss beyond this within one row is a wall."""
+GRAVITY_MPS2: Final = 25.0
+FALL_TOLERANCE_MPS2: Final = 4.0
+"""Air drag takes up to 3 m/s2 at 100 m/s, and a body that turns moves the car's origin."""
 LEAN: Final = 0.05
 """Forward or left axis this far out of the level: a slope or a bank."""
 GRASS, DIRT, RUBBER = 2, 6, 9
@@ -87,17 +90,34 @@ def plane_windows(recording: Recording, ground: Ground, every: int) -> Windows:
 
 def air_windows(recording: Recording, every: int) -> Windows:
     """Return windows during which no wheel touches anything."""
-    flies = ~recording.contact.any(axis=1)
+    flies = in_the_air(recording) & falls_freely(recording)
     left, before = run_lengths(flies, recording), rows_before(flies, recording)
     rows = np.flatnonzero((left > FIT_SAMPLES) & (before >= 1) & _due(recording, every))
     return Windows(rows, np.minimum(left[rows] - 1, LONGEST), before[rows], np.zeros(len(rows)))
+
+
+def in_the_air(recording: Recording) -> Bools:
+    """Return (R,) whether no wheel touches anything."""
+    flies: Bools = recording.contact.sum(axis=1) == 0
+    return flies
+
+
+def falls_freely(recording: Recording) -> Bools:
+    """Return (R,) whether the car falls as fast as gravity has it: it neither lies on its roof nor swims."""
+    height = recording.position_m[:, 1]
+    falls = np.ones(len(height), np.bool_)
+    pull = np.diff(height, 2) / SAMPLE_S**2
+    flies = in_the_air(recording)
+    same = (recording.segment[2:] == recording.segment[:-2]) & flies[:-2] & flies[2:]
+    falls[1:-1] = ~same | (np.abs(pull + GRAVITY_MPS2) < FALL_TOLERANCE_MPS2)
+    return falls
 
 
 def mesh_windows(recording: Recording, supported: Bools, every: int) -> Windows:
     """Return windows whose wheels stay over known surfaces."""
     left, before = run_lengths(supported, recording), rows_before(supported, recording)
     moving = np.linalg.norm(recording.velocity_mps, axis=1) > 1.0
-    flies = ~recording.contact.any(axis=1)
+    flies = in_the_air(recording)
     lands = (run_lengths(flies, recording) < left) | ~flies
     rows = np.flatnonzero((left > FIT_SAMPLES) & (before >= WARM_UP) & moving & lands & _due(recording, every))
     return Windows(rows, np.minimum(left[rows] - 1, LONGEST), before[rows], np.zeros(len(rows)))
@@ -124,7 +144,7 @@ class Marks:
             platform: (R,) the car is over a platform.
         """
         touches = recording.contact
-        flies = ~touches.any(axis=1)
+        flies = in_the_air(recording)
         drives = touches.sum(axis=1) >= 3
         flew = np.zeros_like(flies)
         flew[2:] = flies[1:-1] & flies[:-2]
@@ -134,7 +154,7 @@ class Marks:
         }
         return cls(
             {
-                "wall": wall_hits(recording),
+                "wall": wall_hits(recording) & _loses_speed(recording),
                 "landing": ~flies & flew,
                 "jump": flies,
                 "dirt": on["dirt"],
@@ -155,6 +175,14 @@ class Marks:
         for name in reversed(MESH_CLASSES):
             names[self.of[name][inside].any(axis=1)] = name
         return names
+
+
+def _loses_speed(recording: Recording) -> Bools:
+    """Return (R,) whether the speed in all directions fell as much: a loop turns the car upwards and is no wall."""
+    speed = np.linalg.norm(recording.recorded_mps, axis=1)
+    lost = np.zeros(len(speed), np.bool_)
+    lost[1:] = speed[:-1] - speed[1:] > WALL_LOSS_MPS
+    return lost
 
 
 def wall_hits(recording: Recording) -> Bools:

@@ -1,0 +1,237 @@
+"""The simulator against real runs: on its own runs it must find no error, and what it reports must be what it did."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trackmaster import cli
+from trackmaster.capture.errors import CaptureError
+from trackmaster.capture.fidelity.command import measure_all, run_fidelity
+from trackmaster.capture.fidelity.config import FidelityConfig
+from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find_files, read_drives
+from trackmaster.capture.fidelity.fit import fit_windows, rotation_matrix
+from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
+from trackmaster.capture.fidelity.measured import CLASSES, class_summary
+from trackmaster.capture.fidelity.roll import measure, roll
+from trackmaster.capture.fidelity.runs import drive_runs
+from trackmaster.capture.fidelity.starts import roll_starts, start_windows
+from trackmaster.capture.fidelity.state import get, put, warm_states
+from trackmaster.capture.fidelity.windows import (
+    HORIZONS,
+    Marks,
+    Windows,
+    air_windows,
+    mesh_windows,
+    plane_windows,
+    rows_before,
+    run_lengths,
+    wall_hits,
+)
+from trackmaster.gbx import Challenge, Ghost
+from trackmaster.sim import World
+from trackmaster.track import Track
+
+
+@pytest.fixture(scope="module")
+def recording(challenge: Challenge, ghost: Ghost) -> Recording:
+    drive = as_drive("own.Replay.Gbx", challenge, ghost)
+    assert drive is not None
+    return Recording.of([drive])
+
+
+@pytest.fixture
+def replay_file(tmp_path, replay_bytes):
+    path = tmp_path / "own.Replay.Gbx"
+    path.write_bytes(replay_bytes)
+    return path
+
+
+def windows_at(rows: list[int], length: int) -> Windows:
+    n = len(rows)
+    return Windows(np.array(rows), np.full(n, length), np.full(n, 5), np.zeros(n))
+
+
+def test_own_run_is_driven_again_to_the_finish(recording: Recording, track: Track) -> None:
+    (run,) = drive_runs(track, recording, [0])
+    assert run.first_away_ms is None
+    assert run.finish_error_ms == 0
+    assert run.within_10_s
+    assert run.is_no_wall
+    assert run.is_complete
+
+
+def test_own_start_has_no_error(recording: Recording) -> None:
+    windows = start_windows(recording)
+    errors = roll_starts(level_floor(0.0), recording, windows)
+    assert len(windows) == 1
+    assert errors.position_m[0, :6].max() < 1e-4
+
+
+def test_windows_of_an_own_run_end_within_a_millimetre(recording: Recording, track: Track) -> None:
+    ground = Ground.of(recording)
+    rows = np.arange(len(recording))
+    windows = mesh_windows(recording, is_supported(recording, rows, ground, track), every=6)
+    errors = measure(track, recording, windows)
+    reaches = windows.length >= 10
+    assert reaches.sum() >= 5
+    assert np.median(errors.position_m[reaches, 10]) < 1e-3
+
+
+def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Track) -> None:
+    windows = windows_at([30, 40, 50], 10)
+    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer())
+    right = get(warm, "velocity").astype(np.float64)
+    put(warm, "velocity", right + np.array([[0.3, 0.0, -0.4], [-0.2, 0.0, 0.5], [0.1, 0.0, 0.2]]))
+    before = roll(World(track, 3), recording, windows, warm).position_m[:, 10]
+    fit = fit_windows(World(track, 3 * 14), recording, windows, warm)
+    after = roll(World(track, 3), recording, windows, fit.state).position_m[:, 10]
+    assert before.min() > 0.1
+    assert after.max() < 5e-3
+    assert np.abs(get(fit.state, "velocity") - right).max() < 0.02
+
+
+def test_small_rotations_are_exact() -> None:
+    vectors = np.array([[0.0, 0.0, 0.0], [0.0, np.pi / 2, 0.0], [1e-9, 0.0, 0.0]])
+    turned = rotation_matrix(vectors)
+    assert turned[0] == pytest.approx(np.eye(3))
+    assert turned[1] @ [0, 0, 1] == pytest.approx([1, 0, 0])
+    assert turned @ turned.transpose(0, 2, 1) == pytest.approx(np.broadcast_to(np.eye(3), (3, 3, 3)))
+
+
+def changed(recording: Recording, **values: np.ndarray) -> Recording:
+    return Recording(**{**vars(recording), **values})
+
+
+def test_windows_are_named_by_what_happens_in_them(recording: Recording) -> None:
+    start, n = 20, len(recording)
+    contact, material, rotation = recording.contact.copy(), recording.material.copy(), recording.rotation.copy()
+    speed = recording.recorded_mps.copy()
+    contact[start + 8 : start + 12] = False
+    material[start + 28, 0] = 6
+    rotation[start + 43, :, 2] = [0.0, 0.1, 0.995]
+    speed[start + 48 :] *= 0.5
+    changes = changed(recording, contact=contact, material=material, rotation=rotation, recorded_mps=speed)
+    marks = Marks.of_rows(changes, np.zeros(n, np.bool_))
+
+    def name(first: int, horizon: int) -> str:
+        return str(marks.classes(windows_at([start + first], 50), horizon)[0])
+
+    assert name(0, 5) == "road"
+    assert name(0, 10) == "jump"
+    assert name(0, 20) == "landing"
+    assert name(20, 10) == "dirt"
+    assert name(36, 10) == "slope"
+    assert name(42, 10) == "wall"
+    assert wall_hits(changes).sum() == 1
+
+
+def test_windows_end_at_respawns_and_before_the_finish(challenge: Challenge, ghost: Ghost) -> None:
+    drive = as_drive("own.Replay.Gbx", challenge, ghost)
+    assert drive is not None
+    again = Recording.of([Drive(drive.name, challenge, ghost, drive.race_time_ms, (1_995,))])
+    good = np.ones(len(again), np.bool_)
+    left = run_lengths(good, again)
+    assert left[10] == 10
+    assert left[20] == again.end_row[0] - 20
+    assert left[again.end_row[0] :].sum() == 0
+    assert rows_before(good, again)[[0, 3, 19, 20, 22, 30]].tolist() == [0, 3, 5, 0, 2, 5]
+
+
+def test_planes_are_found_only_where_all_wheels_stand_on_them(recording: Recording) -> None:
+    ground = Ground.of(recording)
+    stands = np.isfinite(ground.plane_m)
+    assert stands[23:29].all()
+    assert np.unique(ground.plane_m[stands]) == pytest.approx([9.345])
+    contact = recording.contact.copy()
+    contact[25, 2] = False
+    lifted = changed(recording, contact=contact)
+    windows = plane_windows(lifted, Ground.of(lifted), 1)
+    assert np.isnan(Ground.of(lifted).plane_m[25])
+    assert all(row + length < 25 or row > 25 for row, length in zip(windows.row, windows.length, strict=True))
+
+
+def test_json_has_the_promised_shape(replay_file, tmp_path, capsys) -> None:
+    target = tmp_path / "fidelity.json"
+    assert run_fidelity(FidelityConfig(paths=[replay_file], json_file=str(target), every=8)) == 0
+    found = json.loads(target.read_text())
+    assert {"start", "flat", "all", "road"} <= set(found["classes"]) <= set(CLASSES)
+    for summary in found["classes"].values():
+        assert set(summary) == {"windows", "median_m", "p90_m"}
+        assert set(summary["median_m"]) == set(summary["p90_m"]) == {"0.5", "1.0", "2.0", "5.0"}
+    assert found["classes"]["start"]["windows"] == 1
+    assert found["runs"][0]["finish_error_ms"] == 0
+    printed = capsys.readouterr().out
+    assert "maps without TMUnlimiter" in printed
+    assert "100% to the finish" in printed
+
+
+def test_json_alone_goes_to_standard_output(replay_file, capsys) -> None:
+    assert cli.main(["fidelity", str(replay_file), "--json", "-", "--starts-only"]) == 0
+    captured = capsys.readouterr()
+    assert set(json.loads(captured.out)["classes"]) == {"start"}
+    assert "1 runs" in captured.err
+
+
+def test_damaged_file_is_a_sentence(tmp_path, replay_bytes, capsys) -> None:
+    path = tmp_path / "broken.Replay.Gbx"
+    path.write_bytes(replay_bytes[:200])
+    assert cli.main(["fidelity", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert "No finished Stadium run" in error
+    assert "broken.Replay.Gbx" in error
+    assert "Traceback" not in error
+
+
+def test_missing_path_is_a_sentence(tmp_path) -> None:
+    with pytest.raises(CaptureError, match="no such file or folder"):
+        find_files([tmp_path / "nothing"])
+    with pytest.raises(CaptureError, match=r"no \.Gbx file"):
+        find_files([tmp_path])
+
+
+def test_repeated_runs_count_once(tmp_path, replay_bytes) -> None:
+    for name in ("a.Replay.Gbx", "b.Replay.Gbx"):
+        (tmp_path / name).write_bytes(replay_bytes)
+    drives, left_out = read_drives(find_files([tmp_path]))
+    assert len(drives) == 1
+    assert left_out == []
+
+
+def test_a_class_without_windows_is_not_reported(recording: Recording) -> None:
+    found = measure_all(recording, FidelityConfig(paths=[], starts_only=True))
+    assert set(class_summary(found.table)) == {"start"}
+    assert class_summary(found.table)["start"]["median_m"]["5.0"] is None
+
+
+def drives_of(corpus_dir: Path, *folders: str) -> Recording:
+    drives, _ = read_drives(find_files([corpus_dir / name for name in folders if (corpus_dir / name).is_dir()]))
+    if not drives:
+        pytest.skip(f"none of {', '.join(folders)} is in this folder of real replays")
+    return Recording.of(drives)
+
+
+@pytest.mark.corpus
+def test_real_runs_on_known_planes_are_reproduced(corpus_dir: Path) -> None:
+    recording = drives_of(corpus_dir, "buyablemos+TrackManiaBot")
+    starts = start_windows(recording)
+    start = roll_starts(level_floor(0.0), recording, starts).position_m
+    assert np.median(start[starts.length >= 10, 10]) <= 1e-3
+    assert np.median(start[starts.length >= 20, 20]) <= 2e-3
+    flat = plane_windows(recording, Ground.of(recording), every=25)
+    errors = measure(level_floor(0.0), recording, flat).position_m
+    by_horizon = {h: errors[flat.length >= h, h] for h in HORIZONS}
+    assert len(by_horizon[50]) >= 25
+    assert np.median(by_horizon[10]) <= 1e-3
+    assert np.median(by_horizon[50]) <= 10e-3
+
+
+@pytest.mark.corpus
+def test_real_free_flights_are_reproduced(corpus_dir: Path) -> None:
+    recording = drives_of(corpus_dir, "Atheuz+Gbx-Replay", "adrien-obrecht+GbxParser")
+    flights = air_windows(recording, every=4)
+    errors = measure(level_floor(VOID_M), recording, flights).position_m
+    ends = errors[np.arange(len(flights)), flights.length]
+    assert len(flights) >= 15
+    assert np.median(ends) <= 3e-3
