@@ -1,4 +1,4 @@
-"""The wide quarter pipes beside a road, and the fork of two curves."""
+"""The wide quarter pipes beside a road, and the forks of two curves and of two diagonals."""
 
 import math
 from functools import partial
@@ -11,7 +11,7 @@ from trackmaster.track.catalogue.plates import kerbs_that_fade
 from trackmaster.track.catalogue.profile import ASPHALT, BARRIER, METAL, UNDERSIDE, border_profile
 from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Site, exits_of
 from trackmaster.track.mesh import F64, Patch
-from trackmaster.track.shapes import Finish, Path, arc_path, fan, flipped, net, rectangle, sweep, wall
+from trackmaster.track.shapes import Finish, Path, arc_path, fan, flipped, net, rectangle, s_path, sweep, wall
 
 RADIUS_M = 42.62
 """Radius of the wide pipe (measured, 640 contacts: 42.6, +-0.1)."""
@@ -77,6 +77,31 @@ FORK_FILLED_M = 8.0
 """Half width of the straight edge between the two outer curves (contacts reach 0.9 m beyond them; assumed)."""
 
 
+def merging_diagonals(_site: Site, *, base_m: float, slope: float) -> list[Patch]:
+    """Return two S-bends that come from -z and leave together through +z (3 x 2 cells), on a plane along z."""
+    arms = s_path((80.0, 0.0), (48.0, 64.0), 24), s_path((16.0, 0.0), (48.0, 64.0), 24)
+    patches: list[Patch] = []
+    for arm, is_left in zip(arms, (True, False), strict=True):
+        edges = [arm.points + side * m.ASPHALT_HALF_WIDTH_M * arm.lefts for side in (1.0, -1.0)]
+        outer, inner = (edges[0], edges[1]) if is_left else (edges[1], edges[0])
+        is_free = inner[:, 0] > 48.0 if is_left else inner[:, 0] < 48.0
+        met = inner.copy()
+        met[~is_free, 0] = 48.0  # behind the fork both arms are one road
+        plan = np.stack([outer, met] if is_left else [met, outer], axis=1)
+        patches.append(net(np.stack([plan[..., 0], np.full(plan.shape[:2], _TOP), plan[..., 1]], axis=2), ASPHALT))
+        outside, inside = Path(outer, arm.lefts), Path(inner[is_free], arm.lefts[is_free])
+        # the border lies on the right of its line: along the left edges one walks back
+        for edge, is_left_edge in ((outside, is_left), (inside, not is_left)):
+            patches += sweep(_reversed(edge) if is_left_edge else edge, border_profile())
+    patches.append(flipped(rectangle((0.0, 0.0), (96.0, 64.0), m.ROAD_BODY_BOTTOM_M, UNDERSIDE)))
+    tilted = []
+    for patch in patches:
+        vertices = patch.vertices.copy()
+        vertices[:, 1] += base_m + slope * vertices[:, 2]
+        tilted.append(Patch(vertices, patch.triangles, patch.material, patch.look))
+    return tilted
+
+
 def _reversed(path: Path) -> Path:
     return Path(path.points[::-1], -path.lefts[::-1])
 
@@ -96,5 +121,19 @@ SIDE_LOOPS: dict[str, BlockSpec] = {
         exits=exits_of("-x@0,0,0:R +z@1,0,1:R +x@2,0,0:R"),
         evidence=Evidence.MEASURED,
     ),
+    **{
+        f"StadiumRoadMainYShapedDiag2{name}": BlockSpec(
+            "road",
+            partial(merging_diagonals, base_m=base_m, slope=slope),
+            size=(3, 2),
+            exits=exits_of(f"-z@0,{low},0:R +z@1,{high},1:R -z@2,{low},0:R"),
+            evidence=Evidence.ASSUMED,
+        )
+        for name, base_m, slope, low, high in (
+            ("", 0.0, 0.0, 0, 0),
+            ("SlopeDown", 0.0, 0.25, 0, 2),
+            ("SlopeUp", 16.0, -0.25, 2, 0),
+        )
+    },
 }
 """Wide pipes and the fork by name."""
