@@ -44,10 +44,10 @@ def toy_config() -> IQNConfig:
         return Schedule([(0, value)], "linear")
 
     return IQNConfig(
-        lr=constant(1e-3), gamma=constant(1.0),
-        epsilon=Schedule([(0, 1.0), (1_000, 1.0), (8_000, 0.05)], "exponential"),
+        lr=constant(3e-3), gamma=constant(1.0),
+        epsilon=Schedule([(0, 1.0), (800, 1.0), (4_000, 0.1)], "exponential"),
         epsilon_boltzmann=constant(0.0), image_height=36, image_width=36, n_floats=8, embedding_dim=16,
         float_hidden_dim=48, dense_hidden_dimension=96, float_mean=np.zeros(8, np.float32),
-        float_std=np.array([15, 1, 1, 2, 2, 2, 2, 1], np.float32), batch_size=128, target_update_interval=128,
+        float_std=np.array([15, 1, 1, 2, 2, 2, 2, 1], np.float32), batch_size=64, target_update_interval=64,
         soft_update_tau=0.05, iqn_k=8, autocast="off",
     )  # fmt: skip

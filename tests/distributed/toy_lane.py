@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTH = 14
-LIMIT_STEPS = 40
+LENGTH = 10
+LIMIT_STEPS = 30
 STALL_STEPS = 5
 STEER = np.array([0, -1, 1, 0, -1, 1, 0, -1, 1, 0, -1, 1])
 GAS = np.array([1, 1, 1, 0, 0, 0, -1, -1, -1, 0, 0, 0])
@@ -54,7 +54,7 @@ class ToyLane:
         finished = moving & (self._x >= LENGTH) & (np.abs(self._offset()) <= 1.5)
         stalled = self._steps - self._furthest_step >= STALL_STEPS
         off = running & ~finished & (stalled | (self._steps >= LIMIT_STEPS))
-        reward = np.where(running, -0.06 + 0.05 * (self._x - before), 0.0).astype(np.float32)
+        reward = np.where(running, 0.5 * (self._x - before) - 0.6, 0.0).astype(np.float32)
         self._over |= finished | off
         return self._observe(), reward, finished, off, self._info()
 
@@ -83,5 +83,5 @@ class ToyLane:
             "finished": finished,
             "race_time_ms": np.where(finished, 50 * self._steps, -1),
             "time_ms": 50 * self._steps,
-            "potential": (-0.05 * np.abs(self._offset())).astype(np.float32),
+            "potential": (-0.1 * np.abs(self._offset())).astype(np.float32),
         }

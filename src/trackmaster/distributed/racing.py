@@ -71,17 +71,15 @@ def load_track(entry: MapEntry) -> "Track":
 def plan_fleet(config: TrainConfig, n_cars: int) -> Fleet:
     """Deal the cars out to the tracks by how often the cycle names them, and give each its track's cycle."""
     names = track_names(config)
-    kinds = {name: [] for name in names}  # type: dict[str, list[EpisodeKind]]
-    shares: list[int] = []
-    for entry in config.map_cycle.entries:
-        kinds[entry.short_name] += [
-            EpisodeKind(entry.short_name, entry.is_exploration, entry.fill_buffer)
-        ] * entry.repeat
-        shares += [names.index(entry.short_name)] * entry.repeat
     if n_cars < len(names):
         raise ConfigError(f"{n_cars} cars cannot drive {len(names)} tracks: raise environment.n_envs.")
-    spread = sorted(shares, key=shares.index) if len(set(shares)) > 1 else shares
-    tracks = tuple(range(len(names))) + tuple(spread[i * len(spread) // n_cars] for i in range(n_cars - len(names)))
+    kinds: dict[str, list[EpisodeKind]] = {name: [] for name in names}
+    for entry in config.map_cycle.entries:
+        kind = EpisodeKind(entry.short_name, entry.is_exploration, entry.fill_buffer)
+        kinds[entry.short_name] += [kind] * entry.repeat
+    tracks = list(range(len(names)))
+    while len(tracks) < n_cars:  # the next car goes to the track that is furthest below its share
+        tracks.append(min(range(len(names)), key=lambda i: tracks.count(i) / len(kinds[names[i]])))
     # Cars begin at different places of the cycle, so that a short run sees every kind of episode.
     seen: dict[int, int] = {}
     cycles = []
@@ -89,7 +87,7 @@ def plan_fleet(config: TrainConfig, n_cars: int) -> Fleet:
         cycle, offset = kinds[names[track]], seen.get(track, 0)
         seen[track] = offset + 1
         cycles.append(tuple(cycle[(offset + i) % len(cycle)] for i in range(len(cycle))))
-    return Fleet(tracks, tuple(cycles))
+    return Fleet(tuple(tracks), tuple(cycles))
 
 
 def make_racing_env(

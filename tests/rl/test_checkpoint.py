@@ -1,0 +1,116 @@
+"""A run comes back whole, or from an older snapshot, or says why not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trackmaster.nn.weights import WeightsError
+from trackmaster.rl.checkpoint import BEST, RECOVERY, STATE_FILE, STATS_FILE, CheckpointError, CheckpointStore
+from trackmaster.rl.iqn import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
+
+
+def writer(value: str) -> Any:
+    def write(folder: Path) -> dict[str, Any]:
+        for name in (ONLINE_FILE, TARGET_FILE, OPTIMIZER_FILE):
+            (folder / name).write_text(f"{name} {value}")
+        return {"value": value}
+
+    return write
+
+
+def saved(folder: Path, *values: str) -> tuple[CheckpointStore, list[str]]:
+    said: list[str] = []
+    store = CheckpointStore(folder, keep=3, say=said.append)
+    for value in values:
+        store.save(writer(value), {"frames": value}, {"lives": 1})
+    return store, said
+
+
+def test_newest_snapshot_comes_back_under_the_published_names(tmp_path: Path) -> None:
+    store, said = saved(tmp_path / "run", "a", "b")
+    folder, state, stats = store.load()
+    assert folder == tmp_path / "run"
+    assert state["agent"] == {"value": "b"}
+    assert state["trainer"] == {"lives": 1}
+    assert stats == {"frames": "b"}
+    assert (folder / "weights1.torch").read_text() == "weights1.torch b"
+    names = {p.name for p in folder.iterdir()}
+    assert names == {"weights1.torch", "weights2.torch", "optimizer1.torch", STATS_FILE, STATE_FILE, RECOVERY}
+    assert said == []
+
+
+def test_only_the_newest_snapshots_are_kept_and_the_best_stays(tmp_path: Path) -> None:
+    store, _ = saved(tmp_path / "run", "a")
+    store.save(writer("best"), {}, {}, best=True)
+    for value in "cdef":
+        store.save(writer(value), {}, {})
+    kept = sorted(p.name for p in (tmp_path / "run" / RECOVERY).iterdir())
+    assert kept == ["000004", "000005", "000006"]
+    assert (tmp_path / "run" / BEST / ONLINE_FILE).read_text() == "weights1.torch best"
+
+
+@pytest.mark.parametrize("victim", [ONLINE_FILE, OPTIMIZER_FILE, STATE_FILE, STATS_FILE])
+def test_damaged_file_is_named_and_an_older_snapshot_is_used(tmp_path: Path, victim: str) -> None:
+    store, said = saved(tmp_path / "run", "a", "b")
+    newest = tmp_path / "run" / RECOVERY / "000002" / victim
+    newest.unlink()  # the published file may be the same file under two names
+    newest.write_text("cut of")
+    (tmp_path / "run" / victim).unlink()
+    (tmp_path / "run" / victim).write_text("cut of")
+    folder, state, _ = store.load()
+    assert folder.name == "000001"
+    assert state["agent"] == {"value": "a"}
+    assert len(said) == 1
+    assert "Continuing from" in said[0]
+
+
+def test_nothing_intact_is_a_sentence(tmp_path: Path) -> None:
+    store, _ = saved(tmp_path / "run", "a")
+    for file in tmp_path.rglob(ONLINE_FILE):
+        file.write_text("damaged")
+    with pytest.raises(CheckpointError, match="--fresh"):
+        store.load()
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    store, _ = saved(tmp_path / "run", "a")
+    for file in tmp_path.rglob(STATE_FILE):
+        state = json.loads(file.read_text())
+        file.write_text(json.dumps(state | {"version": 99}))
+    with pytest.raises(CheckpointError, match="version 99"):
+        store.load()
+
+
+def test_interrupted_save_leaves_the_old_run(tmp_path: Path) -> None:
+    store, _ = saved(tmp_path / "run", "a")
+
+    def fail(folder: Path) -> dict[str, Any]:
+        (folder / ONLINE_FILE).write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.save(fail, {}, {})
+    assert store.load()[1]["agent"] == {"value": "a"}
+    assert len(list((tmp_path / "run" / RECOVERY).iterdir())) == 1
+
+
+def test_earlier_run_is_moved_aside_and_never_overwritten(tmp_path: Path) -> None:
+    for number in (1, 2):
+        store, _ = saved(tmp_path / "run", "a")
+        assert store.exists
+        assert store.set_aside() == tmp_path / f"run.before_{number}"
+        assert not store.exists
+    assert store.set_aside() is None
+
+
+def test_prepared_pair_is_found_beside_or_above(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "save" / "run")
+    assert store.prepared_pair() is None
+    (tmp_path / "save").mkdir()
+    (tmp_path / "save" / ONLINE_FILE).touch()
+    with pytest.raises(WeightsError, match=r"weights2\.torch is missing"):
+        store.prepared_pair()
+    (tmp_path / "save" / TARGET_FILE).touch()
+    assert store.prepared_pair() == tmp_path / "save"
