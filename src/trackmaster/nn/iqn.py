@@ -116,7 +116,9 @@ class IQNNetwork(nn.Module):
             "cosine_factors", math.pi * torch.arange(1, embedding_dim + 1, dtype=torch.float32), persistent=False
         )
         self.reset_parameters(generator)
-        self.img_head.to(memory_format=torch.channels_last)
+        for parameter in self.img_head.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw fresh orthogonal weights and zero biases with the gains of the reference."""
@@ -149,7 +151,12 @@ class IQNNetwork(nn.Module):
         return embedded
 
     def quantiles(self, features: Tensor, tau: Tensor) -> Tensor:
-        """Return quantile values of all actions, (B*N, n_actions), for (B, D) features and (B*N, 1) quantile-major tau."""
+        """Return quantile values of all actions, (B*N, n_actions).
+
+        Args:
+            features: (B, D).
+            tau: (B*N, 1), quantile-major.
+        """
         mixed = self._mix(features, tau)
         advantage = self.A_head(mixed)
         value: Tensor = self.V_head(mixed) + advantage - advantage.mean(dim=1, keepdim=True)

@@ -30,7 +30,9 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         while name.startswith(WRAPPER_PREFIXES):
             name = name.split(".", 1)[1]
         if name in plain:
-            raise WeightsError(f"The state dict holds {name!r} twice, with and without a wrapper prefix: save it again.")
+            raise WeightsError(
+                f"The state dict holds {name!r} twice, with and without a wrapper prefix: save it again."
+            )
         plain[name] = value
     return plain
 
@@ -40,9 +42,7 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in strip_prefixes(module.state_dict()).items()}
 
 
-def load_strict(
-    module: nn.Module, state: Mapping[str, Tensor], *, source: str, ignore: tuple[str, ...] = ()
-) -> None:
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: str, ignore: tuple[str, ...] = ()) -> None:
     """Copy ``state`` into ``module``; every key must fit, otherwise nothing is changed.
 
     Args:
@@ -65,7 +65,8 @@ def load_strict(
             problems.append(f"{key} holds values that are not finite")
     if problems:
         raise WeightsError(
-            f"{source}: the weights do not fit the network: " + "; ".join(sorted(problems))
+            f"{source}: the weights do not fit the network: "
+            + "; ".join(sorted(problems))
             + ". Use the image size and embedding dimension the weights were trained with."
         )
     module.load_state_dict(given)
