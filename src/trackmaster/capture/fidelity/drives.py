@@ -22,6 +22,8 @@ SAMPLE_TICKS = 10
 SAMPLE_S = 0.1
 MIN_SAMPLES = 8
 SMOOTH_MPS = 1.5
+DAMPER_STEP_M = 4.0 / 255.0
+"""A ghost stores suspensions rounded down to such steps (race starts with known suspensions show it)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,8 @@ class Recording:
         position_m, rotation, spin_radps: (R, 3), (R, 3, 3), (R, 3) as recorded, world.
         velocity_mps: (R, 3) from the positions around each row where the car just drove on, else as recorded.
         recorded_mps: (R, 3) velocity as recorded.
-        contact, sliding, material, damper_m: (R, 4) per wheel.
+        contact, sliding, material: (R, 4) per wheel.
+        damper_m: (R, 4) middle of the step into which the suspension's length was rounded down.
         rpm, turbo, gear: (R,) engine speed, strength of a boost, gear that explains the engine speed.
         time_ms: (R,) race time.
         segment: (R,) grows by one at every respawn and every new drive: rows of one segment belong together.
@@ -173,7 +176,7 @@ class Recording:
             contact=joined("wheel_contact").astype(np.bool_),
             sliding=joined("wheel_sliding").astype(np.bool_),
             material=joined("wheel_material").astype(np.uint8),
-            damper_m=joined("damper_m").astype(np.float64),
+            damper_m=joined("damper_m").astype(np.float64) + DAMPER_STEP_M / 2,
             rpm=joined("rpm").astype(np.float64),
             turbo=joined("turbo").astype(np.float64),
             gear=np.concatenate([rebuild_gears(s.forward_speed_mps, s.rpm) for s in samples]),

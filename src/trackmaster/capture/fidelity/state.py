@@ -7,14 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.capture.fidelity.drives import F64, SAMPLE_S, SAMPLE_TICKS, Recording
+from trackmaster.capture.fidelity.drives import DAMPER_STEP_M, F64, SAMPLE_S, SAMPLE_TICKS, Recording
 from trackmaster.capture.fidelity.windows import I64, Windows
 from trackmaster.capture.interpolate import rotation_of
 from trackmaster.sim import World, WorldState, layout
 from trackmaster.sim.rotation import quaternion_from_matrix
 
-DAMPER_TRUST_M: Final = 0.012
-"""A simulated damper this far from the recorded one (stored in steps of 16 mm) is replaced by it."""
 RPM_TRUST: Final = 400.0
 SPIN_GAIN: Final = 0.7
 LOST_M: Final = 0.2
@@ -137,9 +135,8 @@ def nudge(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> 
     put(state, "shift_timer", 0.0, wrong)
     put(state, "rpm", recording.rpm[rows])
     put(state, "sliding", recording.sliding[rows])
-    recorded = np.clip(recording.damper_m[rows], 0.0, 0.2)
-    damper = get(state, "absorb").astype(np.float64)
-    put(state, "absorb", np.where(np.abs(damper - recorded) > DAMPER_TRUST_M, recorded, damper))
+    recorded, half = np.clip(recording.damper_m[rows], 0.0, 0.2), DAMPER_STEP_M / 2
+    put(state, "absorb", np.clip(get(state, "absorb"), np.maximum(recorded - half, 0.0), recorded + half))
 
 
 def _observed(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> tuple[F64, F64]:
