@@ -1,6 +1,7 @@
 """The geometry against real drives: wheels on the surface, stamps at the gates, lines that can be walked."""
 
 import csv
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ from trackmaster.track.fit import FitReport
 from trackmaster.track.fit_command import unjustified
 
 pytestmark = pytest.mark.corpus
+
+OFFICIAL = re.compile(r"[A-E]\d\d-\w+")
+"""Names of the campaign's maps."""
 
 
 @cache
@@ -142,6 +146,34 @@ def test_lines_of_real_drives_are_walked_to_the_finish(corpus_dir: Path) -> None
         assert zones.true_finish_m - zones.progress_m(zone, point[None])[0] < 12.0, name
         walked += 1
     assert walked > 10
+
+
+def test_official_maps_are_supported_nearly_all(corpus_dir: Path) -> None:
+    maps = {}
+    for row in manifest(corpus_dir):
+        is_stadium_map = row["file_class"] == "Challenge" and row["env"] == "Stadium" and row["game"] in ("TMF", "TMU")
+        if is_stadium_map and OFFICIAL.fullmatch(row["name"]):
+            map_ = read(corpus_dir / row["path"])
+            maps[map_.uid] = map_
+    rows = coverage(maps.values())
+    assert len(rows) >= 40
+    assert total(rows).share > 0.99
+    assert sum(row.coverage.is_complete for row in rows) >= 40
+
+
+def test_lines_of_official_maps_reach_the_finish_over_every_checkpoint(corpus_dir: Path) -> None:
+    names = {"A01-Race", "A02-Race", "B13-Obstacle", "C08-Obstacle", "D04-Race", "D14-Endurance"}
+    for row in manifest(corpus_dir):
+        if row["name"] not in names or row["file_class"] != "Challenge":
+            continue
+        track = Track.from_challenge(read(corpus_dir / row["path"]))
+        line = track.centre_line()
+        assert np.linalg.norm(np.diff(line, axis=0), axis=1).max() < 2.0, row["name"]
+        assert np.linalg.norm((line[0] - track.start.position_m)[[0, 2]]) < 1.0
+        gates = [t for t in track.triggers if t.kind is TriggerKind.CHECKPOINT]
+        for gate in gates:
+            nearest = np.abs((line - gate.center_m) @ gate.rotation / np.add(gate.half_size_m, [0, 3.0, 2.0])).max(axis=1)
+            assert nearest.min() < 1.0, (row["name"], gate.block_index)
 
 
 def test_some_real_maps_are_supported_completely(corpus_dir: Path) -> None:

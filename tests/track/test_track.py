@@ -65,6 +65,28 @@ def test_water_takes_the_place_of_the_grass_and_has_banks_only_around_it() -> No
     assert not mesh.collidable[mesh.look == Look.WATER].any()
 
 
+def test_dirt_roads_take_the_place_of_the_dirt_under_them_and_hills_meet_their_neighbours() -> None:
+    dirt = [Block("StadiumDirt", 0, x, 0, z, GROUND) for x in (3, 4) for z in (3, 4)]
+    lane = Block("StadiumRoadDirt", 0, 3, 1, 3, GROUND | 3)
+    hill = [Block("StadiumDirtHill", 2, x, 2, 5, GROUND | 5) for x in (3, 4)]  # looks down towards -z
+    top = [Block("StadiumDirt", 0, x, 2, 6, GROUND) for x in (3, 4)]
+    mesh = Track.from_challenge(challenge(START, ROAD, GOAL, *dirt, lane, *hill, *top)).mesh
+    spots = np.array(
+        [[112, 80, 112], [144, 80, 112], [112, 80, 159.99], [112, 80, 176], [112, 80, 191.99], [112, 80, 200]]
+    )
+    heights, hits = mesh.ground_below(spots)
+    assert heights == pytest.approx([7.395, 9.0, 9.0, 17.0, 25.0, 25.0], abs=0.01)
+    assert set(mesh.material[hits]) == {6}
+
+
+def test_walls_that_continue_each_other_have_no_faces_between_them() -> None:
+    column = [Block("StadiumPlatformWall4", 0, 20, y, 20) for y in (3, 7)]
+    alone = Track.from_challenge(challenge(START, ROAD, GOAL, column[0])).mesh.n_triangles
+    both = Track.from_challenge(challenge(START, ROAD, GOAL, *column)).mesh.n_triangles
+    none = Track.from_challenge(challenge(START, ROAD, GOAL)).mesh.n_triangles
+    assert both - none == 2 * (alone - none) - 2 * 2
+
+
 def test_unknown_drivable_blocks_are_named_and_refused_unless_allowed() -> None:
     strange = [Block("StadiumMoonLoop", 0, x, 1, 3) for x in (3, 6)] + [Block("StadiumMoonBase", 0, 1, 1, 1)]
     map_ = challenge(START, ROAD, GOAL, Block("StadiumTubePillar", 0, 2, 1, 2), *strange)

@@ -93,7 +93,7 @@ _DIAGONALS = {
     f"StadiumRoadMainGTDiag{length}x{across}{'Mirror' if mirrored else ''}": _road(
         diagonal(length, across, mirrored=mirrored),
         f"+z@0,0,{length - 1}:R -z@{across - 1},0,0:R" if mirrored else f"-z@0,0,0:R +z@{across - 1},0,{length - 1}:R",
-        ASSUMED,
+        Evidence.FAMILY if length == 4 else MEASURED,
         size=(across, length),
     )
     for length, across in ((2, 2), (3, 2), (4, 3))

@@ -1,4 +1,4 @@
-"""The wide quarter pipes beside a road, and the forks of two curves and of two diagonals."""
+"""The big loops, and the forks of two curves and of two diagonals."""
 
 import math
 from functools import partial
@@ -6,48 +6,51 @@ from functools import partial
 import numpy as np
 
 from trackmaster.track.catalogue import measured as m
-from trackmaster.track.catalogue.loops import PIPE_STEPS
 from trackmaster.track.catalogue.plates import kerbs_that_fade
-from trackmaster.track.catalogue.profile import ASPHALT, BARRIER, METAL, UNDERSIDE, border_profile
+from trackmaster.track.catalogue.profile import ASPHALT, METAL, UNDERSIDE, border_profile
 from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Site, exits_of
 from trackmaster.track.mesh import F64, Patch
-from trackmaster.track.shapes import Finish, Path, arc_path, fan, flipped, net, rectangle, s_path, sweep, wall
+from trackmaster.track.shapes import Finish, Path, arc_path, fan, flipped, net, rectangle, s_path, sweep
 
-RADIUS_M = 42.62
-"""Radius of the wide pipe (measured, 640 contacts: 42.6, +-0.1)."""
+RADIUS_M = 44.0 - m.ROAD_SURFACE_M
+"""Radius of the loop: its axis lies 44 m over the floor (measured, 1 270 contacts, +-0.01)."""
 
-WIDTH_M, KERBS_END_M, ASPHALT_END_M = 96.0, 0.5, 6.0
-"""The pipe fills its footprint across (assumed; contacts from 21 to 51 m); its first metres are asphalt (measured)."""
+SHIFT_M = 64.0
+"""How far half a loop leads to the side (measured: 48 m from its start at half its height, +-2 m)."""
+
+HALF_WIDTH_M, KERBS_END_M, ASPHALT_END_M = 12.6, 0.5, 6.0
+"""Half width of the loop's strip (assumed; contacts up to 8 m from its middle); its ends are asphalt (measured)."""
+
+STEPS = 60
+"""Pieces of half a loop."""
 
 _TOP = m.ROAD_SURFACE_M
+_SHELL_M = 1.0
 
 
-def wide_pipe(site: Site, *, road_x_m: float) -> list[Patch]:
-    """Return a quarter pipe over three cells that begins at a road at ``road_x_m`` and climbs towards +z."""
-    angles = np.linspace(0.0, math.pi / 2, PIPE_STEPS + 1)
-    line = np.stack([RADIUS_M * np.sin(angles), _TOP + RADIUS_M * (1.0 - np.cos(angles))], axis=1)
-    line = np.vstack([[KERBS_END_M, _TOP], line[1:]])
-    cut = int(np.searchsorted(line[:, 0], ASPHALT_END_M))
-    patches = [_across(line[: cut + 1], ASPHALT), _across(line[cut:], METAL)]
-    low, high = road_x_m - 16.0, road_x_m + 16.0
-    patches += kerbs_that_fade(road_x_m, low, high, KERBS_END_M)
-    for x0, x1 in ((0.0, low), (high, WIDTH_M)):
-        if x1 > x0:
-            patches.append(rectangle((x0, 0.0), (x1, KERBS_END_M), _TOP, METAL))
-            patches.append(wall((x1, 0.0), (x0, 0.0), 0.0, _TOP, BARRIER))
-    top = line[-1]
-    patches.append(wall((0.0, top[0] + 1.0), (WIDTH_M, top[0] + 1.0), 0.0, top[1], BARRIER))
-    patches.append(rectangle((0.0, top[0]), (WIDTH_M, top[0] + 1.0), top[1], BARRIER))
-    if not site.on_ground:
-        patches.append(flipped(rectangle((0.0, 0.0), (WIDTH_M, top[0] + 1.0), 0.0, UNDERSIDE)))
-    return patches
+def half_loop(_site: Site, *, from_x_m: float, to_x_m: float) -> list[Patch]:
+    """Return half a loop: from the road at -z up, over the top, and sideways on the way (over 3 x 2 cells)."""
+    angles = np.linspace(0.0, math.pi, STEPS + 1)
+    angles[0] = KERBS_END_M / RADIUS_M
+    middle = from_x_m + (to_x_m - from_x_m) * angles / math.pi
+    patches = [*_ends_of_asphalt(angles, middle), flipped(_strip(angles, middle, RADIUS_M + _SHELL_M, UNDERSIDE))]
+    low, high = from_x_m - 16.0, from_x_m + 16.0
+    return patches + kerbs_that_fade(from_x_m, low, high, KERBS_END_M)
 
 
-def _across(line: F64, finish: Finish) -> Patch:
-    """Return the strip along ``line`` (n, 2) of z and y over the whole width; it looks up where z grows."""
-    vertices = np.empty((len(line), 2, 3))
-    vertices[:, 0, 0], vertices[:, 1, 0] = WIDTH_M, 0.0
-    vertices[:, :, 1], vertices[:, :, 2] = line[:, None, 1], line[:, None, 0]
+def _ends_of_asphalt(angles: F64, middle: F64) -> list[Patch]:
+    reach = ASPHALT_END_M / RADIUS_M
+    first, last = int(np.searchsorted(angles, reach)), int(np.searchsorted(angles, math.pi - reach))
+    parts = ((0, first, ASPHALT), (first, last, METAL), (last, len(angles) - 1, ASPHALT))
+    return [_strip(angles[begin : end + 1], middle[begin : end + 1], RADIUS_M, finish) for begin, end, finish in parts]
+
+
+def _strip(angles: F64, middle: F64, radius: float, finish: Finish) -> Patch:
+    """Return the strip along a loop; it faces the loop's axis."""
+    vertices = np.empty((len(angles), 2, 3))
+    vertices[:, 0, 0], vertices[:, 1, 0] = middle + HALF_WIDTH_M, middle - HALF_WIDTH_M
+    vertices[:, :, 1] = (_TOP + RADIUS_M - radius * np.cos(angles))[:, None]
+    vertices[:, :, 2] = np.maximum(0.0, radius * np.sin(angles))[:, None]
     return net(vertices, finish)
 
 
@@ -106,14 +109,14 @@ def _reversed(path: Path) -> Path:
     return Path(path.points[::-1], -path.lefts[::-1])
 
 
-def _loop(road_x_m: float, exits: str) -> BlockSpec:
-    surfaces = partial(wide_pipe, road_x_m=road_x_m)
+def _loop(from_x_m: float, to_x_m: float, exits: str) -> BlockSpec:
+    surfaces = partial(half_loop, from_x_m=from_x_m, to_x_m=to_x_m)
     return BlockSpec("loop", surfaces, size=(3, 2), exits=exits_of(exits), evidence=Evidence.MEASURED)
 
 
 SIDE_LOOPS: dict[str, BlockSpec] = {
-    "StadiumLoopLeft": _loop(16.0, "-z@0,0,0:R"),
-    "StadiumLoopRight": _loop(80.0, "-z@2,0,0:R"),
+    "StadiumLoopLeft": _loop(16.0, 16.0 + SHIFT_M, "-z@0,0,0:R"),
+    "StadiumLoopRight": _loop(80.0, 80.0 - SHIFT_M, "-z@2,0,0:R"),
     "StadiumRoadMainYShapedCurve2": BlockSpec(
         "road",
         fork,
@@ -136,4 +139,4 @@ SIDE_LOOPS: dict[str, BlockSpec] = {
         )
     },
 }
-"""Wide pipes and the fork by name."""
+"""Loops and forks by name."""
