@@ -13,7 +13,8 @@ from trackmaster.pretrain.artifact import Artifact
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.pretrain.inject import init_iqn_from_encoder
 from trackmaster.pretrain.runner import run as run_pretraining
-from trackmaster.rl.config import MapCycleSection, MapEntry, TrainConfig
+from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config_sections import MapCycleSection, MapEntry
 
 RUN_NAME = "demo"
 
