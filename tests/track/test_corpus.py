@@ -172,7 +172,9 @@ def test_lines_of_official_maps_reach_the_finish_over_every_checkpoint(corpus_di
         assert np.linalg.norm((line[0] - track.start.position_m)[[0, 2]]) < 1.0
         gates = [t for t in track.triggers if t.kind is TriggerKind.CHECKPOINT]
         for gate in gates:
-            nearest = np.abs((line - gate.center_m) @ gate.rotation / np.add(gate.half_size_m, [0, 3.0, 2.0])).max(axis=1)
+            nearest = np.abs((line - gate.center_m) @ gate.rotation / np.add(gate.half_size_m, [0, 3.0, 2.0])).max(
+                axis=1
+            )
             assert nearest.min() < 1.0, (row["name"], gate.block_index)
 
 

@@ -1,0 +1,69 @@
+"""Time to build the track of a map and to find its centre line.
+
+    python benchmarks/bench_track.py FOLDER_OR_MAPS... [--rounds 3]
+
+Every Stadium map with known blocks is measured; CPU time of this process, best of the rounds.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from trackmaster.gbx import Challenge, GbxError, read
+from trackmaster.track import Track, TrackError
+from trackmaster.track.command import gbx_files
+
+
+def cpu_s(run: Callable[[], object], rounds: int) -> float:
+    """Return the least CPU time of one call."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def centre_line_or_none(track: Track) -> object:
+    """Return the track's centre line, None where it has none."""
+    try:
+        return track.centre_line()
+    except TrackError:
+        return None
+
+
+def main() -> None:
+    """Print a line per map and the worst and median times."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    rows: list[tuple[float, float, int]] = []
+    for path in gbx_files(arguments.paths):
+        try:
+            challenge = read(path)
+            if not isinstance(challenge, Challenge):
+                continue
+            track = Track.from_challenge(challenge)
+        except (GbxError, TrackError):
+            continue
+        building = cpu_s(lambda challenge=challenge: Track.from_challenge(challenge), arguments.rounds)
+        routing = cpu_s(lambda track=track: centre_line_or_none(track), arguments.rounds)
+        rows.append((building, routing, track.mesh.n_triangles))
+        print(
+            f"{challenge.name[:40]:40s} build {1000 * building:7.1f} ms, "
+            f"line {1000 * routing:7.1f} ms, {track.mesh.n_triangles:6d} triangles"
+        )
+    if not rows:
+        raise SystemExit("No Stadium map with known blocks there: give maps or a folder of them.")
+    table = np.array(rows)
+    for name, column in zip(("build", "line"), table.T, strict=False):
+        print(f"{name:6s} median {1000 * np.median(column):7.1f} ms, worst {1000 * column.max():7.1f} ms")
+    print(f"{len(rows)} maps, at most {int(table[:, 2].max())} triangles")
+
+
+if __name__ == "__main__":
+    main()
