@@ -44,7 +44,7 @@ def toy_config() -> IQNConfig:
         return Schedule([(0, value)], "linear")
 
     return IQNConfig(
-        lr=constant(3e-3), gamma=constant(1.0),
+        lr=constant(5e-3), gamma=constant(1.0),
         epsilon=Schedule([(0, 1.0), (800, 1.0), (4_000, 0.1)], "exponential"),
         epsilon_boltzmann=constant(0.0), image_height=36, image_width=36, n_floats=8, embedding_dim=16,
         float_hidden_dim=48, dense_hidden_dimension=96, float_mean=np.zeros(8, np.float32),

@@ -42,9 +42,9 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
         spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
         batch_size = toy_config.batch_size
         agent = IQNAgent(toy_config, seed=0)
-        race, rng = MiniRace(8, 4, 1), np.random.default_rng(0)
+        race, rng = MiniRace(5, 2, 1), np.random.default_rng(0)
         memory = IQNMemory(
-            spec, 20_000, batch_size=batch_size, mini_race=race, n_steps=4, cut_non_greedy=False, rng=rng
+            spec, 20_000, batch_size=batch_size, mini_race=race, n_steps=3, cut_non_greedy=False, rng=rng
         )
         link = InProcessTransport()
         worker = RolloutWorker(
@@ -58,7 +58,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
             return {"lane": evaluate(actor, arena, starts=STARTS)}
 
         loggers.append(MetricsLogger(None, tmp_path / "metrics.csv"))
-        chosen = {"batch_size": batch_size, "uses_per_transition": 8, "evaluate_every_frames": 1_000, **options}
+        chosen = {"batch_size": batch_size, "uses_per_transition": 8, "evaluate_every_frames": 500, **options}
         trainer = Trainer(
             agent, memory, link, judge, memory_size=constant(20_000), learning_start=constant(600),
             options=TrainerOptions(**chosen), store=CheckpointStore(tmp_path / "save") if save else None,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTH = 10
-LIMIT_STEPS = 30
-STALL_STEPS = 5
+LENGTH = 7
+LIMIT_STEPS = 20
+STALL_STEPS = 4
 STEER = np.array([0, -1, 1, 0, -1, 1, 0, -1, 1, 0, -1, 1])
 GAS = np.array([1, 1, 1, 0, 0, 0, -1, -1, -1, 0, 0, 0])
 N_FLOATS = 8

@@ -34,7 +34,7 @@ def test_default_file_spells_out_every_default(configs: Path) -> None:
 
 def test_quick_preset_loads_and_names_a_bundled_track(configs: Path) -> None:
     quick = TrainConfig.load(config=configs / "config_quick.yaml")
-    assert quick.training.max_minutes == 30
+    assert 0 < quick.training.max_minutes <= 30
     assert {entry.map_path for entry in quick.map_cycle.entries} == {"bundled:first_steps"}
     quick.to_iqn_config()
 

@@ -88,6 +88,22 @@ def test_saved_agent_has_identical_q_and_goes_on_identically(tiny_config: IQNCon
     np.testing.assert_array_equal(agent.get_actor().q_values(observation), other.get_actor().q_values(observation))
 
 
+def test_weights_of_another_normalisation_are_converted(tiny_config: IQNConfig, tmp_path: Path) -> None:
+    agent = IQNAgent(tiny_config, seed=3)
+    state = agent.save(tmp_path)
+    changed = dataclasses.replace(
+        tiny_config, float_mean=np.array([1, -2, 3], np.float32), float_std=np.array([2, 4, 0.5], np.float32)
+    )
+    other = IQNAgent(changed, seed=77)
+    other.load(tmp_path, state)
+    observation = {"image": np.zeros((4, 1, 36, 36), np.uint8), "floats": np.eye(4, 3, dtype=np.float32)}
+    np.testing.assert_allclose(
+        agent.get_actor().q_values(observation), other.get_actor().q_values(observation), atol=1e-4, rtol=1e-4
+    )
+    with pytest.raises(WeightsError, match="version 99"):
+        other.load(tmp_path, state | {"float_layout_version": 99})
+
+
 def test_nan_batch_changes_nothing_and_repeated_ones_roll_back(tiny_config: IQNConfig) -> None:
     agent = IQNAgent(tiny_config, seed=3)
     agent.train(batch_of(64, 0))

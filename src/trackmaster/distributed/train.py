@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
@@ -46,12 +47,12 @@ class TrainResult:
     stats: RunStats
 
 
-def train(config: TrainConfig, *, say: Say = print) -> TrainResult:
+def train(config: TrainConfig, *, say: Say | None = None) -> TrainResult:
     """Train until a limit of the configuration is reached.
 
     Args:
         config: the whole run.
-        say: where lines for people go.
+        say: where lines for people go; the console, with a progress bar on a terminal, when left out.
 
     Returns:
         The run's folder and its counters; the best evaluated weights lie in ``best_eval/`` there.
@@ -60,7 +61,14 @@ def train(config: TrainConfig, *, say: Say = print) -> TrainResult:
         InterruptedRunError: Ctrl+C; everything is saved, the text says how to go on.
         TrackmasterError: a file, a setting or a worker is at fault.
     """
-    config = _resolve(config)
+    console = Console("training", enabled=config.use_tqdm and say is None)
+    try:
+        return _train(_resolve(config), say or console.say, console.progress)
+    finally:
+        console.close()
+
+
+def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> TrainResult:
     store = CheckpointStore(config.run_dir, say=say)
     if config.fresh and (aside := store.set_aside()) is not None:
         say(f"The earlier run was moved to {aside}.")
@@ -80,7 +88,7 @@ def train(config: TrainConfig, *, say: Say = print) -> TrainResult:
         end = _link(config, tracks, spec, agent)
         trainer = Trainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
-            store=store, logger=logger, stats=stats, say=say,
+            store=store, logger=logger, stats=stats, say=say, progress=progress,
         )  # fmt: skip
         try:
             trainer.run()

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from trackmaster.distributed.run_stats import RunStats
 from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
@@ -61,6 +63,7 @@ class Trainer:
         logger: where numbers go.
         stats: counters of earlier lives.
         say: where lines for people go.
+        progress: told the share of the run's limit that is used up.
         clock: seconds that only grow.
     """
 
@@ -78,11 +81,13 @@ class Trainer:
         logger: MetricsLogger,
         stats: RunStats | None = None,
         say: Callable[[str], None] = print,
+        progress: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._agent, self._memory, self._end, self._evaluator = agent, memory, end, evaluator
         self._memory_size, self._learning_start, self._options = memory_size, learning_start, options
         self._store, self._logger, self._say, self._clock = store, logger, say, clock
+        self._progress = progress
         self.stats = stats or RunStats()
         self._last_saved = self._last_logged = clock()
         self._has_started = False
@@ -104,6 +109,8 @@ class Trainer:
         try:
             while not self._is_over():
                 self.turn()
+                if self._progress is not None:
+                    self._progress(self._share_done())
         except BaseException:
             self._save()
             raise
@@ -130,10 +137,13 @@ class Trainer:
             self._timed("saving", self._save)
 
     def _is_over(self) -> bool:
+        return self._stop_requested or self._share_done() >= 1.0
+
+    def _share_done(self) -> float:
+        """How much of the nearer limit is used up; 0 without limits."""
         options = self._options
-        frames_left = not options.max_frames or self.stats.cumul_number_frames_played < options.max_frames
-        time_left = not options.max_s or self._logger.wall_s < options.max_s
-        return self._stop_requested or not (frames_left and time_left)
+        frames = self.stats.cumul_number_frames_played / options.max_frames if options.max_frames else 0.0
+        return max(frames, self._logger.wall_s / options.max_s if options.max_s else 0.0)
 
     def _may_train(self) -> bool:
         stats, start = self.stats, self._learning_start(self.stats.cumul_number_frames_played)
@@ -219,6 +229,8 @@ class Trainer:
         self._last_logged = self._clock()
         trained = len(self._numbers.get("Training/loss", ())) * self._options.batch_size
         values = {tag: statistics.median(found) for tag, found in self._numbers.items() if found}
+        values.update(_spread("Gradients/norm_before_clip", self._numbers.get("Gradients/norm_before_clip", [])))
+        values.update(self._agent.weight_norms())
         values.update(self._schedule_values())
         values["Buffer/size"], values["Buffer/max_size"] = float(len(self._memory)), float(self._memory.limit)
         values["Performance/transitions_learned_per_second"] = trained / seconds
@@ -269,3 +281,11 @@ class Trainer:
         started = self._clock()
         action()
         self._busy_s[what] += self._clock() - started
+
+
+def _spread(tag: str, numbers: list[float]) -> dict[str, float]:
+    """Return quartiles, tails and maximum of what was measured since the last line, under Linesight's names."""
+    if not numbers:
+        return {}
+    shares = {"q1": 0.25, "median": 0.5, "q3": 0.75, "d9": 0.9, "d98": 0.98, "max": 1.0}
+    return {f"{tag}_{name}": float(np.quantile(numbers, share)) for name, share in shares.items()}

@@ -49,6 +49,8 @@ class TrainConfig(Settings):
     """Begin anew even if the run exists; the old folder is moved aside."""
     device: str = "cpu"
     """Where the learner computes: cpu or cuda."""
+    use_tqdm: bool = True
+    """Draw a progress bar on a terminal; lines only when off or without a terminal."""
     environment: EnvironmentSection = EnvironmentSection()
     neural_network: NeuralNetworkSection = NeuralNetworkSection()
     training: TrainingSection = TrainingSection()

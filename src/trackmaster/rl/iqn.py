@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trackmaster.env.layout import FLOAT_LAYOUT_VERSION
 from trackmaster.nn.iqn import IQNNetwork, fixed_tau, stratified_tau
-from trackmaster.nn.weights import load_strict, plain_state
+from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state
 from trackmaster.rl.actor import ActorModule, Observation
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.exploration import ExplorationRates, choose_actions
@@ -170,6 +171,10 @@ class IQNAgent(TrainingAgent):
             f"{EXPLORATION_PREFIX}epsilon_boltzmann": torch.tensor([rates.epsilon_boltzmann]),
         }
 
+    def weight_norms(self) -> dict[str, float]:
+        """Return the length of every parameter tensor, under its plain name."""
+        return {f"Network/weights/{name}/L2": float(p.detach().norm()) for name, p in self.online.named_parameters()}
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write both networks and the optimiser; return counters, running means and the generator's state."""
         save_torch(plain_state(self.online), folder / ONLINE_FILE)
@@ -180,11 +185,24 @@ class IQNAgent(TrainingAgent):
             "since_target_update": self._since_target_update, "mean_spread": self.normalise.mean_spread,
             "mean_divisor": self.normalise.mean_divisor,
             "generator": bytes(self._generator.get_state().tolist()).hex(),
+            "float_layout_version": FLOAT_LAYOUT_VERSION,
+            "float_mean": self.online.float_mean.tolist(),
+            "float_std": self.online.float_std.tolist(),
         }  # fmt: skip
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
-        """Continue exactly where ``save`` stopped."""
+        """Continue exactly where ``save`` stopped; weights of another normalisation are converted exactly.
+
+        Raises:
+            WeightsError: the files do not fit, or the floats had another meaning then.
+        """
+        if state["float_layout_version"] != FLOAT_LAYOUT_VERSION:
+            raise WeightsError(
+                f"{folder}: trained on version {state['float_layout_version']} of the float inputs, this program makes "
+                f"version {FLOAT_LAYOUT_VERSION}. Train anew with --fresh."
+            )
         self.load_weights(folder)
+        self._convert(torch.tensor(state["float_mean"]), torch.tensor(state["float_std"]))
         self.optimizer.load_state_dict(load_torch(folder / OPTIMIZER_FILE))
         self.batches_done, self.target_updates = int(state["batches_done"]), int(state["target_updates"])
         self._since_target_update = int(state["since_target_update"])
@@ -196,6 +214,18 @@ class IQNAgent(TrainingAgent):
         """Take over a pair of networks without optimiser or counters, as a fresh run does with a prepared pair."""
         load_strict(self.online, load_torch(folder / ONLINE_FILE), source=str(folder / ONLINE_FILE))
         load_strict(self.target, load_torch(folder / TARGET_FILE), source=str(folder / TARGET_FILE))
+        self.guard.keep()
+
+    def _convert(self, mean: Tensor, std: Tensor) -> None:
+        """Adapt loaded weights from the normalisation they were trained with to this run's."""
+        new_mean, new_std = self.online.float_mean.cpu(), self.online.float_std.cpu()
+        if torch.equal(mean, new_mean) and torch.equal(std, new_std):
+            return
+        for network in (self.online, self.target):
+            converted = change_normalisation(
+                plain_state(network), old_mean=mean, old_std=std, new_mean=new_mean, new_std=new_std
+            )
+            load_strict(network, converted, source="converted weights")
         self.guard.keep()
 
     def _loss(self, batch: Batch, *, learning: bool) -> tuple[Tensor, float]:
