@@ -1,6 +1,7 @@
 """The geometry against real drives: wheels on the surface, stamps at the gates, lines that can be walked."""
 
 import csv
+import itertools
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -20,10 +21,13 @@ from trackmaster.track import (
     contacts,
     gate_points,
 )
+from trackmaster.track.catalogue import Exit, Site
 from trackmaster.track.command import gbx_files
 from trackmaster.track.coverage import coverage, total
 from trackmaster.track.fit import FitReport
 from trackmaster.track.fit_command import unjustified
+from trackmaster.track.mesh import TriangleMesh
+from trackmaster.track.placement import OUTWARDS, PlacedBlock, exits_by_joint, joined_sides, local_joint, place_blocks
 
 pytestmark = pytest.mark.corpus
 
@@ -148,17 +152,54 @@ def test_lines_of_real_drives_are_walked_to_the_finish(corpus_dir: Path) -> None
     assert walked > 10
 
 
-def test_official_maps_are_supported_nearly_all(corpus_dir: Path) -> None:
+@cache
+def official_maps(folder: Path) -> tuple[Challenge, ...]:
     maps = {}
-    for row in manifest(corpus_dir):
+    for row in manifest(folder):
         is_stadium_map = row["file_class"] == "Challenge" and row["env"] == "Stadium" and row["game"] in ("TMF", "TMU")
         if is_stadium_map and OFFICIAL.fullmatch(row["name"]):
-            map_ = read(corpus_dir / row["path"])
+            map_ = read(folder / row["path"])
             maps[map_.uid] = map_
-    rows = coverage(maps.values())
+    return tuple(maps.values())
+
+
+def test_official_maps_are_supported_nearly_all(corpus_dir: Path) -> None:
+    rows = coverage(official_maps(corpus_dir))
     assert len(rows) >= 40
     assert total(rows).share > 0.99
     assert sum(row.coverage.is_complete for row in rows) >= 40
+
+
+def test_blocks_that_meet_in_official_maps_leave_no_steps(corpus_dir: Path) -> None:
+    """Surface heights on both sides of every joint, in the middle and 4 and 9 m to either side."""
+    found: dict[tuple[object, ...], np.ndarray] = {}
+    joints = 0
+    for map_ in official_maps(corpus_dir):
+        placed, _ = place_blocks(map_.blocks)
+        joined = joined_sides(placed)
+        for members in exits_by_joint(placed).values():
+            for (a, way_a), (b, way_b) in itertools.combinations(members, 2):
+                if a.world_side(way_a.side) != (b.world_side(way_b.side) + 2) % 4 or not way_a.clip.joins(way_b.clip):
+                    continue
+                both = []
+                for item, way in ((a, way_a), (b, way_b)):
+                    key = (id(item.spec), joined[item.index], item.block.is_ground, way)
+                    if key not in found:
+                        found[key] = heights_inside(item, joined[item.index], way)
+                    both.append(found[key])
+                assert both[0] == pytest.approx(both[1][::-1], abs=0.02), (a.block.name, b.block.name)
+                joints += 1
+    assert joints > 5_000
+
+
+def heights_inside(item: PlacedBlock, joined: frozenset[tuple[int, tuple[int, int, int]]], way: Exit) -> np.ndarray:
+    mesh = TriangleMesh.from_patches(item.spec.surfaces(Site(item.block.is_ground, joined)))
+    middle = local_joint(way.side, way.unit)
+    ahead = np.array([OUTWARDS[way.side][0], 0.0, OUTWARDS[way.side][1]])
+    left = np.cross([0.0, 1.0, 0.0], ahead)
+    across = np.array([-9.0, -4.0, 0.0, 4.0, 9.0])
+    heights, _ = mesh.ground_below(middle - 0.01 * ahead + across[:, None] * left + [0, 9.0, 0])
+    return heights - middle[1]
 
 
 def test_lines_of_official_maps_reach_the_finish_over_every_checkpoint(corpus_dir: Path) -> None:

@@ -94,3 +94,6 @@ GRASS_OVER_FLOOR_M = 1.0
 
 WATER_SURFACE_M, POOL_FLOOR_M = 8.0, 2.0
 """World heights of water and of the floor under it (measured)."""
+
+BRIDGE_DECK_M = 15.795
+"""Deck of ``SculptBridgeStraightSmall`` over the floor of its block (measured, 9 contacts, +-0.01)."""

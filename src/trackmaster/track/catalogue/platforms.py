@@ -84,6 +84,13 @@ def _sides(site: Site, sides: tuple[int, ...]) -> list[Patch]:
     return [wall(*EDGES[side], bottom, m.PLATFORM_TOP_M, SIDE) for side in sides if (side, UP) not in site.joined]
 
 
+def bridge_deck(_site: Site) -> list[Patch]:
+    """Return the deck of a sculptured bridge: its height is known, its extent (the whole cell) is not."""
+    top, low = m.BRIDGE_DECK_M, m.BRIDGE_DECK_M - m.PLATFORM_THICKNESS_M / 2
+    sides = [wall(*edge, low, top, SIDE) for edge in EDGES]
+    return [rectangle((0, 0), (32, 32), top, TOP), flipped(rectangle((0, 0), (32, 32), low, UNDERSIDE)), *sides]
+
+
 def _underside() -> Patch:
     return flipped(rectangle((0, 0), (32, 32), _UNDER_M, UNDERSIDE))
 
@@ -219,6 +226,7 @@ PLATFORMS: dict[str, BlockSpec] = {
     "StadiumCircuitBorderStraight": _flat(border_straight, exits_of("+z@0,1,0:P")),
     "StadiumCircuitBorderCornerIn": _flat(border_corner_in, exits_of("+z@0,1,0:P +x@0,1,0:P")),
     "StadiumCircuitBorderCornerOut": _flat(border_corner_out, (), Evidence.ASSUMED),
+    "StadiumSculptBridgeStraightSmall": BlockSpec("bridge", bridge_deck, evidence=Evidence.MEASURED),
     **_STEEP_BLOCKS,
     **_RAMPS,
     "StadiumCircuitSlopeStart": _slope_block(rises.CIRCUIT_SLOPE_START, _SLOPE_UP),
