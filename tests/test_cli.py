@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,10 @@ def test_errors_become_sentences_and_exit_codes(
     error = capsys.readouterr().err
     assert error.startswith("trackmaster fake: ")
     assert "Traceback" not in error
+
+
+def test_an_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = tmp_path / "file"
+    taken.write_text("x")
+    assert cli.main(["demo", "--output", str(taken / "inside")]) == 1
+    assert "trackmaster demo: " in capsys.readouterr().err

@@ -96,6 +96,7 @@ def test_wrong_flags_are_sentences(argv: list[str], expected: str) -> None:
         ("batch_size: -1\n", "found -1"),
         ("- 1\n", "expected 'key: value' lines"),
         ("a: [1\n", "not valid YAML"),
+        ("batch_size: 1\nbatch_size: 2\n", "the key 'batch_size' stands twice"),
     ],
 )
 def test_wrong_yaml_is_a_sentence_that_names_the_file(tmp_path: Path, text: str, expected: str) -> None:
@@ -117,6 +118,14 @@ def test_variables_of_others_are_left_alone() -> None:
     assert Toy.load(environment={"TOY_OTHER_BATCH_SIZE": "1", "HOME": "/", "TOYS": "2"}).batch_size == 1
 
 
+def test_settings_made_in_code_do_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_BATCH_SIZE", "9")
+    assert Toy().batch_size == 1
+    assert Toy.load().batch_size == 9
+    assert Toy.load(environment={}).batch_size == 1
+    assert Toy.load(environment={"TOY_BATCH_SIZE": "4"}).batch_size == 4
+
+
 def test_without_a_prefix_the_environment_is_mute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCH_SIZE", "5")
     assert Mute.load().batch_size == 1
@@ -133,4 +142,6 @@ def test_help_is_printed_from_the_field_docstrings(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as stop:
         Toy.load(["--help"], prog="toy")
     assert stop.value.code == 0
-    assert "Samples per step." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Samples per step." in out
+    assert "--config FILE" in out

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -86,7 +87,13 @@ VERBS: dict[str, Verb] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code: 0 done, 1 refused with a sentence, 2 wrong use, 130 interrupted."""
+    """Run one verb and return the exit code: 0 done, 1 refused with a sentence, 2 no such verb, 130 interrupted.
+
+    A verb may return a code of its own (capture: 2 when some replays were rejected).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names from files hold letters that not every terminal has
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_overview())
@@ -117,10 +124,28 @@ def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{label}: interrupted; whatever was finished before is kept.", file=sys.stderr)
         return 130
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return 0
+        print(f"{label}: {_about_file(error)}", file=sys.stderr)
+        return 1
+
+
+def _reader_is_gone() -> bool:
+    """Whether whoever read our output (head, less) has left: then nothing is wrong, and nothing more can be said."""
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return True
+    return False
+
+
+def _about_file(error: OSError) -> str:
+    """Return what the system refused as a sentence."""
+    place = f"{error.filename}: " if error.filename else ""
+    reason = (error.strerror or str(error) or type(error).__name__).rstrip(".")
+    return f"{place}{reason[:1].lower()}{reason[1:]}. Check that the path exists, may be used and has room."
 
 
 def _load(target: str) -> Any:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -30,7 +31,9 @@ NESTED = "__"
 MAX_LISTED = 20
 """Longest list of known names in an error; the help holds the others."""
 
-_FILE_VALUES: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar("file_values", default=None)
+_Sources = tuple[Mapping[str, Any], Mapping[str, str]]
+_LOADING: contextvars.ContextVar[_Sources | None] = contextvars.ContextVar("loading", default=None)
+"""Values of the YAML file and environment variables, while ``load`` resolves them."""
 
 
 class Section(BaseModel):
@@ -44,7 +47,7 @@ class Settings(BaseSettings):
 
     A subclass sets ``env_prefix`` in its ``model_config`` when environment variables may set its fields, and
     ``default_yaml`` when it has a file of its own. ``load`` resolves all sources; constructing a subclass directly
-    takes the arguments, then the environment, then the defaults.
+    takes the arguments and the defaults only, so that a program's own settings depend on nothing around it.
     """
 
     model_config = SettingsConfigDict(
@@ -74,12 +77,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the YAML values that ``load`` found below the environment; without a prefix the environment is mute."""
-        del dotenv_settings, file_secret_settings
+        """Put environment and YAML, in this order, below the flags while ``load`` runs; at other times they are mute."""
+        del env_settings, dotenv_settings, file_secret_settings
+        loading = _LOADING.get()
+        if loading is None:
+            return (init_settings,)
+        file_values, environment = loading
         sources: list[PydanticBaseSettingsSource] = [init_settings]
         if settings_cls.model_config.get("env_prefix"):
-            sources.append(env_settings)
-        file_values = _FILE_VALUES.get()
+            sources.append(_VariablesSource(settings_cls, environment))
         if file_values:
             sources.append(InitSettingsSource(settings_cls, init_kwargs=dict(file_values)))
         return tuple(sources)
@@ -99,7 +105,8 @@ class Settings(BaseSettings):
             argv: flags without the program's name; ``--config FILE`` replaces the default YAML file completely.
             config: the same as ``--config`` for callers without a command line.
             prog: name printed by ``--help``.
-            environment: where to look for misspelt variable names; the process's own environment by default.
+            environment: variables by name; the process's own by default, none for a file that stands for itself (the
+                snapshot of a run).
 
         Raises:
             ConfigError: a source holds a name or a value that the configuration does not know.
@@ -108,8 +115,10 @@ class Settings(BaseSettings):
         flags, flagged = _split_config_flag(argv)
         path = _existing_yaml(flagged if flagged is not None else config, cls.default_yaml)
         values = read_yaml(path) if path is not None else {}
-        _refuse_misspelt_environment(cls, os.environ if environment is None else environment)
-        token = _FILE_VALUES.set(values)
+        variables = dict(os.environ if environment is None else environment)
+        _refuse_misspelt_environment(cls, variables)
+        _mention_config_flag(flags)
+        token = _LOADING.set((values, variables))
         try:
             source: CliSettingsSource[Any] = CliSettingsSource(cls, cli_prog_name=prog, cli_parse_args=list(flags))
             return cls(_cli_settings_source=source)
@@ -118,11 +127,38 @@ class Settings(BaseSettings):
         except SettingsError as error:
             raise ConfigError(_explain_flags(cls, str(error), prog)) from None
         finally:
-            _FILE_VALUES.reset(token)
+            _LOADING.reset(token)
 
     def to_yaml(self) -> str:
         """Return the whole resolved configuration as YAML text that ``--config`` reads back."""
         return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+class _VariablesSource(EnvSettingsSource):
+    """Environment variables from a mapping instead of the process."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._variables.items()}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where YAML would silently keep the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -132,7 +168,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read, is not YAML, or holds something other than ``key: value`` lines.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the configuration file cannot be read ({error}).") from None
     except yaml.YAMLError as error:
@@ -142,6 +178,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: found a {type(content).__name__} at the top, expected 'key: value' lines.")
     return content
+
+
+def _mention_config_flag(flags: Sequence[str]) -> None:
+    """Tell about ``--config`` in front of a help text; argparse does not know it."""
+    if {"-h", "--help"} & set(flags):
+        print("--config FILE reads settings from a YAML file; flags and environment variables beat it.\n")
 
 
 def _split_config_flag(argv: Sequence[str]) -> tuple[list[str], str | None]:

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` when the block ends without an error.
@@ -20,7 +24,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -41,16 +45,25 @@ def atomic_write_text(target: Path, content: str) -> None:
 def atomic_dir(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``target`` that replaces ``target`` when the block ends without an error.
 
-    A folder that stood at ``target`` before is removed just before the rename.
+    A folder that stood at ``target`` before is renamed aside first and removed last, so that one of the two is always
+    whole on disk.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent))
     try:
         yield temporary
-        temporary.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.replace(target)
+        temporary.chmod(0o777 & ~_UMASK)
+        _swap_in(temporary, target)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
+
+
+def _swap_in(fresh: Path, target: Path) -> None:
+    if not target.exists():
+        fresh.replace(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".old", dir=target.parent))
+    target.replace(aside / "folder")
+    fresh.replace(target)
+    shutil.rmtree(aside)
