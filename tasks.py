@@ -3,6 +3,8 @@
 Needs nothing but Python 3.11: it makes ``.venv`` in the checkout, installs the project there and runs the command.
 """
 
+from __future__ import annotations  # an older Python must get as far as the sentence about its version
+
 import argparse
 import hashlib
 import os
@@ -30,14 +32,19 @@ def install(*extras: str) -> None:
     mark = " ".join([hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16], *wanted])
     if PYTHON.is_file() and STAMP.is_file() and STAMP.read_text() == mark:
         return
-    if sys.version_info < (3, 11):  # noqa: UP036 - this file may well be started by an older Python
-        sys.exit(f"trackmaster needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
-    print(f"Setting up {VENV.name} (the first time downloads about 1 GB) ...", flush=True)
-    if not PYTHON.is_file():
-        venv.create(VENV, with_pip=True)
+    print(f"Setting up {VENV.name}; the first time downloads PyTorch, which takes a while ...", flush=True)
+    if not _has_pip():
+        venv.create(VENV, with_pip=True, clear=True)
     target = f".[{','.join(wanted)}]" if wanted else "."
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target)
     STAMP.write_text(mark)
+
+
+def _has_pip() -> bool:
+    """Whether the environment is whole; one that was interrupted while it was made is not."""
+    if not PYTHON.is_file():
+        return False
+    return subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
 def demo(rest: list[str]) -> None:
@@ -80,6 +87,8 @@ TASKS = {"demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench}
 
 def main() -> None:
     """Read the verb and hand the other words on."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file may well be started by an older Python
+        sys.exit(f"trackmaster needs Python 3.11 or newer, this is {sys.version.split()[0]}.")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], add_help=len(sys.argv) < 3)
     parser.add_argument("task", choices=TASKS)
     known, rest = parser.parse_known_args()

@@ -17,9 +17,9 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 def commands(page: Path) -> Iterator[str]:
     """The lines of every ``sh`` block, continued lines joined, comments and variable assignments dropped."""
-    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+    for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
-            text = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split(" #")[0].strip())
+            text = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split(" #")[0].strip().removeprefix("$ "))
             if text and not text.startswith("#"):
                 yield text
 

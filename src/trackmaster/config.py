@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put environment and YAML, in this order, below the flags while ``load`` runs; at other times they are mute."""
+        """Put environment and YAML, in this order, below the flags while ``load`` runs; both are mute elsewhere."""
         del env_settings, dotenv_settings, file_secret_settings
         loading = _LOADING.get()
         if loading is None:

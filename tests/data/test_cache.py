@@ -239,6 +239,64 @@ def test_rows_and_stacks_that_contradict_the_meta_are_refused(tree: Path, tmp_pa
     assert why_stale(tree, tmp_path / "cache") is not None
 
 
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ({"n_train_frames": None}, "n_train_frames is None"),
+        ({"n_train": "x"}, "n_train is 'x'"),
+        ({"n_train": -3}, "n_train is -3"),
+        ({"n_val": [1]}, r"n_val is \[1\]"),
+        ({"n_stack": {}}, "n_stack is {}"),
+        ({"n_stack": 1.5}, "n_stack is 1.5"),
+    ],
+)
+def test_a_damaged_meta_is_named_and_the_cache_built_again(
+    tree: Path, tmp_path: Path, damage: dict[str, Any], sentence: str
+) -> None:
+    cache = tmp_path / "cache"
+    ensure_cache(spec(tree), cache)
+    meta = json.loads((cache / "cache_meta.json").read_text()) | damage
+    (cache / "cache_meta.json").write_text(json.dumps({k: v for k, v in meta.items() if v is not None}))
+    with pytest.raises(DataError, match=sentence):
+        open_cache(cache, n_stack=1)
+    assert "Rebuild the cache." in str(why_stale(tree, cache))
+    ensure_cache(spec(tree), cache)
+    assert why_stale(tree, cache) is None
+
+
+def test_arrays_of_another_kind_are_refused(tree: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    ensure_cache(spec(tree), cache)
+    for starts in (np.array(["a"] * 33), np.zeros((33, 1), dtype=np.int64), np.zeros(33)):
+        np.save(cache / "train_windows.npy", starts)
+        with pytest.raises(DataError, match=r"train_windows\.npy"):
+            open_cache(cache, n_stack=1)
+    with (cache / "train.npy").open("wb") as handle:
+        np.savez(handle, frames=np.zeros(3))
+    for in_ram in (False, True):
+        with pytest.raises(DataError, match="cannot be read"):
+            open_cache(cache, n_stack=1, in_ram=in_ram)
+
+
+@pytest.mark.parametrize(
+    "state", ["[]", '{"rows": {"train": "x"}, "complete": []}', '{"rows": {"train": 3, "val": 0}}']
+)
+def test_a_damaged_state_of_a_build_is_not_continued(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    def fail(*args: Any, **more: Any) -> Iterator[int]:
+        raise KeyboardInterrupt
+        yield 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_build, "decode_frames", fail)
+        with pytest.raises(KeyboardInterrupt):
+            ensure_cache(spec(tree), tmp_path / "cache")
+    (tmp_path / ".cache.partial" / "state.json").write_text(state)
+    cache = ensure_cache(spec(tree), tmp_path / "cache")
+    assert len(cache.train) + len(cache.val or ()) == 33
+
+
 def test_too_short_replays_for_a_stack_get_a_sentence(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no window of 20 consecutive frames"):
         ensure_cache(spec(tree, n_stack=20), tmp_path / "cache")

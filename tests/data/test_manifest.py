@@ -79,6 +79,8 @@ def test_list_of_a_validation_run_counts_index(tmp_path: Path) -> None:
         {"entries": [], "actions": [12]},
         {"entries": [], "actions": "0"},
         {"entries": [], "meta": [{}]},
+        {"entries": [], "schema_version": "x"},
+        {"entries": [], "schema_version": None},
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: Any) -> None:
@@ -91,6 +93,12 @@ def test_missing_and_damaged_files_are_refused(tmp_path: Path) -> None:
         read_manifest(tmp_path / "manifest.json")
     (tmp_path / "manifest.json").write_text('{"entries": [')
     with pytest.raises(DataError, match="is no JSON"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("9" * 5000)
+    with pytest.raises(DataError, match="is no JSON"):
+        read_manifest(tmp_path)
+    write(tmp_path, [{"file": f"frame_{'1' * 5000}_10ms.jpeg"}])
+    with pytest.raises(DataError, match="time_ms of entry 0"):
         read_manifest(tmp_path)
 
 
@@ -127,7 +135,7 @@ def test_metadata_with_the_oldest_keys_only(tmp_path: Path) -> None:
     assert read_metadata(tmp_path / "elsewhere.json").interval_ms is None
 
 
-@pytest.mark.parametrize("content", [{"fps": 0}, {"capture_interval_ms": "10"}, {"step_ms": None}, []])
+@pytest.mark.parametrize("content", [{"fps": 0}, {"fps": 5e-324}, {"capture_interval_ms": "10"}, {"step_ms": None}, []])
 def test_senseless_metadata_is_refused(tmp_path: Path, content: Any) -> None:
     (tmp_path / "metadata.json").write_text(json.dumps(content))
     with pytest.raises(DataError):

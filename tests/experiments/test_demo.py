@@ -1,7 +1,9 @@
 """The whole chain on the smallest budget: it ends, continues, and refuses to mix settings."""
 
+import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def demo_dir(replays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def flags(replays: Path, output: Path) -> list[str]:
-    small = ["--fps", "5", "--encoder-epochs", "1", "--train-minutes", "0.05", "--episodes", "2", "--no-use-tqdm"]
+    small = ["--fps", "5", "--encoder-epochs", "3", "--train-minutes", "0.05", "--episodes", "2", "--no-use-tqdm"]
     return ["--replays", str(replays), "--output", str(output), *small]
 
 
@@ -53,6 +55,22 @@ def test_the_first_evaluation_is_the_untrained_agent(demo_dir: Path) -> None:
     assert all(len(row.progress_m) == 2 for row in rows)
 
 
+def test_the_numbers_of_the_page_are_those_of_the_run(demo_dir: Path) -> None:
+    with (demo_dir / "encoder" / "demo" / "metrics.csv").open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0], "the encoder learned"
+    page = (demo_dir / "report.html").read_text(encoding="utf-8")
+    last = read_evaluations(demo_dir / "save" / "demo" / "evaluations.jsonl")[-1]
+    assert f"to {sum(last.progress_m) / 2:.0f} m over 2 deterministic" in page
+    assert "trackmaster demo --replays" in page, "the command that makes it again"
+
+
+def test_the_page_opens_in_chromium_without_a_console_error(
+    demo_dir: Path, open_in_browser: Callable[[Path], tuple[list[str], str]]
+) -> None:
+    assert open_in_browser(demo_dir / "report.html")[0] == []
+
+
 def test_the_encoder_is_inside_the_agent(demo_dir: Path) -> None:
     record = json.loads((demo_dir / "save" / "init.json").read_text())
     assert "encoder" in json.dumps(record)
@@ -67,15 +85,20 @@ def test_a_second_call_keeps_what_is_finished(
     assert (demo_dir / "encoder" / "demo" / "encoder.pt").stat().st_mtime_ns == before
 
 
-def test_other_settings_are_not_mixed_in(demo_dir: Path, replays: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", *flags(replays, demo_dir), "--seed", "5"]) == 1
-    assert "holds a demo with other settings" in capsys.readouterr().err
-    assert (demo_dir / "report.html").is_file()
+def test_a_demo_with_other_settings_is_moved_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "demo"
+    output.mkdir()
+    (output / "demo_config.yaml").write_text("seed: 99\n")
+    (output / "report.html").write_text("old")
+    assert main(["demo", *flags(tmp_path / "nowhere", output)]) == 1, "the replays are missing, the folder is ready"
+    assert "was moved to" in capsys.readouterr().out
+    assert (tmp_path / "demo-1" / "report.html").read_text() == "old"
+    assert not (output / "report.html").exists()
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path, replays: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"x")
-    assert main(["demo", *flags(replays, tmp_path), "--overwrite"]) == 1
+    assert main(["demo", *flags(replays, tmp_path)]) == 1
     assert "no demo" in capsys.readouterr().err
     assert (tmp_path / "holiday.jpg").is_file()
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackmaster import gbx
+from trackmaster.gbx import limits
 from trackmaster.gbx.events import EVENT_DTYPE
 
 EXAMPLES = settings(max_examples=300, deadline=None)
@@ -205,6 +206,13 @@ def test_offset_shifts_by_whole_ticks_only() -> None:
         gbx.InputTimeline.from_events(base, 100, offset_ms=5)
     with pytest.raises(ValueError, match="duration_ms is -10"):
         gbx.InputTimeline.from_events(base, -10)
+
+
+def test_a_run_of_weeks_is_refused_before_it_is_laid_out() -> None:
+    base = events((10, "Accelerate", 1))
+    for duration_ms in (limits.DURATION_MS + 10, 2_000_000_000, 2**31 - 1):
+        with pytest.raises(gbx.TimelineError, match=r"at most 24 can be laid out.*no real run is that long\."):
+            gbx.InputTimeline.from_events(base, duration_ms)
 
 
 @pytest.mark.corpus

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import platform
-import shutil
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from trackmaster.experiments.report import write_report
 from trackmaster.files import atomic_write_text
 from trackmaster.nn.weights import load_strict
 from trackmaster.pretrain.config import PretrainConfig
+from trackmaster.progress import progress
 from trackmaster.rl.checkpoint import BEST
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
@@ -75,12 +77,14 @@ def run_demo(config: DemoConfig) -> int:
     with clock.stage("lap"):
         track = load_tracks(train_config)[0]
         lap = best_lap(train_config, track, evaluations)
-        write_video(out / "lap.mp4", lap, track, caption=f"IQN, {place.name}")
+        write_video(out / "lap.mp4", lap, track, caption=f"IQN, {place.name}", use_tqdm=config.use_tqdm)
     with clock.stage("report"):
-        data = demo_report(
-            DemoResult(found, runs, place, encoder, evaluations, lap, track, out, _facts(config), clock.seconds)
-        )
-        write_report(out / "report.html", data)
+        for write_page in progress([write_report], desc="report", enabled=config.use_tqdm):
+            facts, command = _facts(config), command_line(config)
+            result = DemoResult(
+                found, runs, place, encoder, evaluations, lap, track, out, facts, clock.seconds, command
+            )
+            write_page(out / "report.html", demo_report(result))
     print(_verdict(evaluations, lap))
     print(f"Report: {out / 'report.html'}\nVideo:  {out / 'lap.mp4'}")
     return 0
@@ -91,7 +95,7 @@ class StageClock:
 
     def __init__(self, path: Path) -> None:
         self._path, self._number = path, 0
-        self.seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        self.seconds: dict[str, float] = _read_seconds(path)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -106,6 +110,16 @@ class StageClock:
             atomic_write_text(self._path, json.dumps(self.seconds, indent=1))
 
 
+def _read_seconds(path: Path) -> dict[str, float]:
+    """Return the times of earlier calls; a damaged file only costs the times."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    times = found.items() if isinstance(found, dict) else ()
+    return {str(name): float(value) for name, value in times if isinstance(value, int | float)}
+
+
 def best_lap(config: TrainConfig, track: Track, evaluations: Sequence[LoggedEvaluation]) -> Lap:
     """Drive again the best attempt that the best weights made: the fastest finish, else the longest way."""
     weights = config.run_dir / BEST / ONLINE_FILE
@@ -118,7 +132,7 @@ def best_lap(config: TrainConfig, track: Track, evaluations: Sequence[LoggedEval
     return drive_lap(actor, track, config.to_env_config(evaluation=True), starts[attempt])
 
 
-def write_video(path: Path, lap: Lap, track: Track, *, caption: str) -> None:
+def write_video(path: Path, lap: Lap, track: Track, *, caption: str, use_tqdm: bool = True) -> None:
     """Draw a lap with time, speed and keys on it."""
     speed = np.linalg.norm(lap.states.velocity_mps, axis=1) * MPS_TO_KMPH
     length_m = max(float(lap.progress_m[-1]), 1.0) if lap.race_time_ms is not None else track_length_m(track)
@@ -131,7 +145,8 @@ def write_video(path: Path, lap: Lap, track: Track, *, caption: str) -> None:
         for tick in range(0, len(lap), VIDEO_EVERY_TICKS)
     )  # fmt: skip
     frames = lap_frames(lap, track, size_px=VIDEO_SIZE_PX, every=VIDEO_EVERY_TICKS)
-    write_lap_video(path, frames, overlay, fps=100 // VIDEO_EVERY_TICKS)
+    shown = progress(frames, desc="video", total=-(-len(lap) // VIDEO_EVERY_TICKS), enabled=use_tqdm)
+    write_lap_video(path, shown, overlay, fps=100 // VIDEO_EVERY_TICKS)
 
 
 def track_length_m(track: Track) -> float:
@@ -146,24 +161,23 @@ def _rank(row: LoggedEvaluation) -> tuple[int, float, float]:
 
 
 def _prepare(config: DemoConfig) -> None:
-    """Refuse to mix two sets of settings in one folder.
+    """Move a demo with other settings aside, so that two sets of settings never mix in one folder.
 
     Raises:
-        ConfigError: the folder holds a demo with other settings, or something that is no demo.
+        ConfigError: the folder holds something that is no demo.
     """
     out = config.output
-    settings = config.model_copy(update={"overwrite": False, "use_tqdm": True}).to_yaml()
+    settings = config.model_copy(update={"use_tqdm": True}).to_yaml()
     mark = out / "demo_config.yaml"
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file. Choose another --output.")
     if out.exists() and any(out.iterdir()):
         if not mark.is_file():
             raise ConfigError(f"{out} holds something that is no demo. Choose another --output.")
         if mark.read_text(encoding="utf-8") != settings:
-            if not config.overwrite:
-                raise ConfigError(
-                    f"{out} holds a demo with other settings (see {mark}). Choose another --output, or throw the old "
-                    "one away with --overwrite."
-                )
-            shutil.rmtree(out)
+            aside = next(path for n in count(1) if not (path := out.with_name(f"{out.name}-{n}")).exists())
+            out.rename(aside)
+            print(f"{out} held a demo with other settings; it was moved to {aside}.")
     atomic_write_text(mark, settings)
 
 
@@ -191,6 +205,16 @@ def _pretrain_config(config: DemoConfig, rl_config_path: Path) -> PretrainConfig
         image_normalization="01", epochs=config.encoder_epochs, batch_size=64, workers=1, seed=config.seed,
         use_tqdm=config.use_tqdm,
     )  # fmt: skip
+
+
+def command_line(config: DemoConfig) -> str:
+    """Return the command that makes the same demo again."""
+    words = ["trackmaster", "demo"]
+    for name in DemoConfig.model_fields:
+        value = getattr(config, name)
+        if name != "use_tqdm" and value != getattr(DemoConfig(), name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def _say_replays(found: Sequence[FoundReplay]) -> None:

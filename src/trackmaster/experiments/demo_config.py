@@ -13,7 +13,7 @@ class DemoConfig(Settings):
     replays: Path | None = None
     """Folder with replays of your own (searched with its subfolders); the bundled expert replays without it."""
     output: Path = Path("runs/demo")
-    """Folder of everything the demo writes; a second call continues there."""
+    """Folder of all that the demo writes; a second call continues there, a demo with other settings is moved aside."""
     track: str | None = None
     """Name or uid of the map to train on; the one with the shortest run without it."""
     fps: float = Field(default=20.0, gt=0, le=100)
@@ -26,7 +26,5 @@ class DemoConfig(Settings):
     """Deterministic episodes per evaluation."""
     seed: int = Field(default=0, ge=0)
     """Of the encoder, the agent and its evaluations."""
-    overwrite: bool = False
-    """Throw away what an earlier call with other settings left in the output folder."""
     use_tqdm: bool = True
     """Draw progress bars on a terminal; plain lines otherwise."""

@@ -38,6 +38,7 @@ class DemoResult:
     output: Path
     facts: Mapping[str, object]
     stage_seconds: Mapping[str, float]
+    command: str
 
 
 def demo_report(result: DemoResult) -> ReportData:
@@ -70,7 +71,7 @@ def demo_report(result: DemoResult) -> ReportData:
         video=result.output / "lap.mp4",
         stages=tuple(result.stage_seconds.items()),
         facts=result.facts,
-        commands=("make demo",),
+        commands=(result.command,),
     )
 
 
