@@ -240,7 +240,8 @@ class RouteSearch:
         cx, cy, cz = CELL_SIZE_M
         begin = np.array([half_x * cx / 2, level * cy + doorway.clip.surface_m, half_z * cz / 2])
         is_closed = any(True for _ in self._entered(doorway))
-        found = self._landings.around(begin) if is_closed else self._landings.ahead(begin, doorway.heading)
+        found = [] if is_closed else self._landings.ahead(begin, doorway.heading)
+        found = found or self._landings.around(begin)
         ways = []
         for landing in found:
             joint = landing.block.joint(landing.entry.side, landing.entry.unit)
