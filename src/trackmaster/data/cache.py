@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.data.errors import DataError
-from trackmaster.data.manifest import read_json
+from trackmaster.data.json_file import read_json, read_number
 from trackmaster.data.signature import SourceSignature
 from trackmaster.data.source import Frames
 
@@ -22,6 +22,7 @@ CACHE_META_NAME = "cache_meta.json"
 CACHE_VERSION = 2
 CacheDtype = Literal["uint8", "float32"]
 SPLITS = ("train", "val")
+REBUILD = "Rebuild the cache."
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ def read_cache_meta(cache_dir: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing or damaged.
     """
-    meta = read_json(cache_dir / CACHE_META_NAME)
+    path = cache_dir / CACHE_META_NAME
+    meta = read_json(path, advice=REBUILD)
     if not isinstance(meta, dict):
-        raise DataError(f"{cache_dir / CACHE_META_NAME}: holds {type(meta).__name__}, expected an object. Rebuild it.")
+        raise DataError(f"{path}: holds {type(meta).__name__}, expected an object. {REBUILD}")
     return meta
 
 
@@ -120,7 +122,7 @@ def stale_reason(cache_dir: Path, spec: CacheSpec, signature: SourceSignature) -
         return "there is no cache yet"
     try:
         meta = read_cache_meta(cache_dir)
-        open_cache(cache_dir, n_stack=meta.get("n_stack", 1))
+        open_cache(cache_dir, n_stack=_count(cache_dir, meta, "n_stack"))
     except DataError as error:
         return str(error)
     for key, wanted in spec.meta().items():
@@ -156,41 +158,59 @@ def open_cache(cache_dir: Path, *, n_stack: int, in_ram: bool = False) -> FrameC
         DataError: a file is missing or damaged, or its rows or stack depth differ from what the meta says.
     """
     meta = read_cache_meta(cache_dir)
-    if meta.get("n_stack") != n_stack:
-        raise DataError(f"{cache_dir}: holds stacks of {meta.get('n_stack')} frames, {n_stack} are wanted. Rebuild it.")
-    halves = {split: _open_half(cache_dir, split, meta, in_ram) for split in SPLITS if meta.get(f"n_{split}", 0)}
-    if "train" not in halves:
-        raise DataError(f"{cache_dir}: holds no training samples. Rebuild it.")
+    stored = _count(cache_dir, meta, "n_stack")
+    if stored != n_stack:
+        raise DataError(f"{cache_dir}: holds stacks of {stored} frames, {n_stack} are wanted. {REBUILD}")
+    present = [split for split in SPLITS if _count(cache_dir, meta, f"n_{split}", missing=0)]
+    if "train" not in present:
+        raise DataError(f"{cache_dir}: holds no training samples. {REBUILD}")
+    halves = {split: _open_half(cache_dir, split, meta, in_ram) for split in present}
     return FrameCache(cache_dir, meta, halves["train"], halves.get("val"))
 
 
+def _count(cache_dir: Path, meta: Mapping[str, Any], key: str, *, missing: int | None = None) -> int:
+    """Return a whole number of the meta; ``missing`` stands for a key that is not there."""
+    path = cache_dir / CACHE_META_NAME
+    value = read_number(meta.get(key, missing), key, path, advice=REBUILD)
+    if value < 0 or value != int(value):
+        raise DataError(f"{path}: {key} is {value:g}, expected a whole number from 0. {REBUILD}")
+    return int(value)
+
+
 def _open_half(cache_dir: Path, split: str, meta: Mapping[str, Any], in_ram: bool) -> CachedFrames:
-    n_samples, n_stack = int(meta[f"n_{split}"]), int(meta["n_stack"])
+    n_samples, n_stack = (_count(cache_dir, meta, key) for key in (f"n_{split}", "n_stack"))
     path, windows_path = cache_dir / f"{split}.npy", cache_dir / f"{split}_windows.npy"
     frames = _load(path, in_ram)
     if frames.ndim == 5 and frames.dtype == np.float32:
         starts = np.arange(n_samples, dtype=np.int64)
         _require_rows(path, len(frames), n_samples)
         if frames.shape[1] != n_stack:
-            raise DataError(f"{path}: stacks of {frames.shape[1]}, the meta says {n_stack}. Rebuild the cache.")
+            raise DataError(f"{path}: stacks of {frames.shape[1]}, the meta says {n_stack}. {REBUILD}")
     elif frames.ndim == 4 and frames.dtype == np.uint8:
-        starts = np.asarray(_load(windows_path, True), dtype=np.int64)
-        _require_rows(path, len(frames), int(meta[f"n_{split}_frames"]))
+        starts = _load(windows_path, True)
+        if starts.ndim != 1 or starts.dtype.kind not in "iu":
+            raise DataError(f"{windows_path}: holds {starts.dtype} {starts.shape}, expected rows of frames. {REBUILD}")
+        starts = starts.astype(np.int64)
+        _require_rows(path, len(frames), _count(cache_dir, meta, f"n_{split}_frames"))
         _require_rows(windows_path, len(starts), n_samples)
         if len(starts) and not 0 <= int(starts.min()) <= int(starts.max()) <= len(frames) - n_stack:
-            raise DataError(f"{windows_path}: points outside of the frames. Rebuild the cache.")
+            raise DataError(f"{windows_path}: points outside of the frames. {REBUILD}")
     else:
-        raise DataError(f"{path}: holds {frames.dtype} {frames.shape}, which is no frame cache. Rebuild it.")
+        raise DataError(f"{path}: holds {frames.dtype} {frames.shape}, which is no frame cache. {REBUILD}")
     return CachedFrames(frames, starts, n_stack)
 
 
-def _load(path: Path, in_ram: bool) -> Any:
+def _load(path: Path, in_ram: bool) -> NDArray[Any]:
     try:
-        return np.load(path, mmap_mode=None if in_ram else "r", allow_pickle=False)
+        # Not np.load: that opens an archive of arrays too, which is something else than an array.
+        if not in_ram:
+            return np.lib.format.open_memmap(path, mode="r")
+        with path.open("rb") as handle:
+            return np.lib.format.read_array(handle, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Rebuild the cache.") from None
+        raise DataError(f"{path}: cannot be read ({error}). {REBUILD}") from None
 
 
 def _require_rows(path: Path, found: int, expected: int) -> None:
     if found != expected:
-        raise DataError(f"{path}: {found} rows, the meta says {expected}. Rebuild the cache.")
+        raise DataError(f"{path}: {found} rows, the meta says {expected}. {REBUILD}")

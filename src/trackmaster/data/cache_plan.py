@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trackmaster.data.cache import CACHE_META_NAME, CACHE_VERSION, SPLITS, CacheSpec
 from trackmaster.data.errors import DataError
-from trackmaster.data.manifest import read_json
+from trackmaster.data.json_file import read_json, read_number
 from trackmaster.data.signature import SourceSignature
 from trackmaster.data.split import Split
 from trackmaster.data.tree import ReplayFolder
@@ -34,28 +34,51 @@ _log = logging.getLogger(__name__)
 class BuildState:
     """How far a build is, kept on disk so that a kill loses little."""
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
-        """Continue from ``content``, which is what ``path`` holds."""
+    def __init__(self, path: Path, rows: dict[str, int], complete: list[str]) -> None:
+        """Note a state without writing it.
+
+        Args:
+            path: file the state is kept in.
+            rows: frames on disk, by half.
+            complete: halves with all their files on disk.
+        """
         self._path = path
-        self._content = content
+        self._rows, self._complete = rows, complete
+
+    @classmethod
+    def read(cls, path: Path) -> "BuildState":
+        """Read the state of an interrupted build.
+
+        Raises:
+            DataError: the file is missing or damaged.
+        """
+        content = read_json(path)
+        rows, complete = (content.get(key) for key in ("rows", "complete")) if isinstance(content, dict) else (0, 0)
+        if not isinstance(rows, dict) or not isinstance(complete, list):
+            raise DataError(f"{path}: holds no state of a build.")
+        return cls(path, {name: int(read_number(rows.get(name), name, path)) for name in SPLITS}, complete)
 
     def rows(self, split: str) -> int:
         """Return how many frames of a half are decoded and on disk."""
-        return int(self._content["rows"][split])
+        return self._rows[split]
 
     def is_complete(self, split: str) -> bool:
         """Tell whether all files of a half are written."""
-        return split in self._content["complete"]
+        return split in self._complete
 
     def commit(self, split: str, rows: int) -> None:
         """Note that the first ``rows`` frames of a half are on disk."""
-        self._content["rows"][split] = rows
-        write_json(self._path, self._content)
+        self._rows[split] = rows
+        self.write()
 
     def finish(self, split: str) -> None:
         """Note that all files of a half are on disk."""
-        self._content["complete"].append(split)
-        write_json(self._path, self._content)
+        self._complete.append(split)
+        self.write()
+
+    def write(self) -> None:
+        """Write the state to its file."""
+        write_json(self._path, {"rows": self._rows, "complete": self._complete})
 
 
 def cache_plan(spec: CacheSpec, split: Split, signature: SourceSignature) -> dict[str, Any]:
@@ -125,18 +148,17 @@ def resume_point(partial: Path, plan: dict[str, Any]) -> BuildState:
     """Return the state of an interrupted build of the same plan, or of a fresh one when there is none."""
     try:
         if read_json(partial / PLAN_NAME) == plan:
-            content = read_json(partial / STATE_NAME)
-            state = BuildState(partial / STATE_NAME, content)
+            state = BuildState.read(partial / STATE_NAME)
             _log.info("continuing an interrupted build: %d frames are there", sum(state.rows(name) for name in SPLITS))
             return state
-    except (DataError, KeyError, TypeError, ValueError):
-        _log.debug("no build to continue in %s", partial)
+    except DataError as error:
+        _log.debug("no build to continue in %s: %s", partial, error)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     write_json(partial / PLAN_NAME, plan)
-    content = {"rows": dict.fromkeys(SPLITS, 0), "complete": []}
-    write_json(partial / STATE_NAME, content)
-    return BuildState(partial / STATE_NAME, content)
+    state = BuildState(partial / STATE_NAME, dict.fromkeys(SPLITS, 0), [])
+    state.write()
+    return state
 
 
 def refuse_foreign_folder(cache_dir: Path) -> None:

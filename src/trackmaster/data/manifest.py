@@ -5,7 +5,6 @@ Three shapes of the manifest exist: an object with ``entries``, ``actions`` and 
 entries count ``index`` instead of ``step``. All four become the same ``Manifest``.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.data.errors import DataError
+from trackmaster.data.json_file import read_json, read_number
 from trackmaster.data.names import MANIFEST_NAME, METADATA_NAME, parse_frame_name
-
-MAX_JSON_BYTES = 1 << 30
-"""A manifest above this size is refused: an hour at 100 frames per second with every snapshot is a third of it."""
 
 KEYS = ("accelerate", "brake", "left", "right")
 
@@ -84,7 +81,7 @@ def read_manifest(source: Path) -> Manifest:
             entries=_entries(content["entries"], path),
             actions=_actions(content.get("actions"), path),
             meta=_snapshots(content.get("meta"), path),
-            schema_version=int(content.get("schema_version", 1)),
+            schema_version=int(read_number(content.get("schema_version", 1), "schema_version", path)),
         )
     raise DataError(
         f"{path}: holds {type(content).__name__} without a list of entries; expected a list of frames or an object "
@@ -109,27 +106,10 @@ def read_metadata(source: Path) -> ReplayMetadata:
         track_id=_text(content.get("track_id")),
         map_uid=_text(content.get("map_uid")),
         interval_ms=_interval_ms(content, path),
-        step_ms=int(_number(content.get("step_ms", 10), "step_ms", path)),
-        race_time_ms=None if race_time_ms is None else int(_number(race_time_ms, "race_time_ms", path)),
+        step_ms=int(read_number(content.get("step_ms", 10), "step_ms", path)),
+        race_time_ms=None if race_time_ms is None else int(read_number(race_time_ms, "race_time_ms", path)),
         values=content,
     )
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        DataError: the file cannot be read, is too large, or is no JSON; the text says which and where.
-    """
-    try:
-        size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise DataError(f"{path}: {size} bytes, at most {MAX_JSON_BYTES} are read. Is it the right file?")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Capture the replay again.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: is no JSON ({error}). It is cut or damaged: capture the replay again.") from None
 
 
 def _entries(items: list[Any], path: Path) -> tuple[FrameEntry, ...]:
@@ -147,10 +127,12 @@ def _entry(item: Any, position: int, path: Path) -> FrameEntry:
     action_idx = item.get("action_idx")
     return FrameEntry(
         file=item["file"],
-        step=int(_number(step, f"step of entry {position}", path)),
-        time_ms=int(_number(time_ms, f"time_ms of entry {position}", path)),
+        step=int(read_number(step, f"step of entry {position}", path)),
+        time_ms=int(read_number(time_ms, f"time_ms of entry {position}", path)),
         inputs={key: bool(inputs.get(key, False)) for key in KEYS} if isinstance(inputs, dict) else None,
-        action_idx=None if action_idx is None else int(_number(action_idx, f"action_idx of entry {position}", path)),
+        action_idx=None
+        if action_idx is None
+        else int(read_number(action_idx, f"action_idx of entry {position}", path)),
         state=item["state"] if isinstance(item.get("state"), dict) else None,
         captured_at_utc=_text(item.get("capture_timestamp_utc", item.get("captured_at_utc"))),
     )
@@ -169,26 +151,20 @@ def _snapshots(items: Any, path: Path) -> tuple[Mapping[str, Any], ...]:
         return ()
     if not isinstance(items, list) or not all(isinstance(item, dict) and "time_ms" in item for item in items):
         raise DataError(f"{path}: 'meta' is no list of snapshots with a 'time_ms'. Capture the replay again.")
-    return tuple(sorted(items, key=lambda item: _number(item["time_ms"], "time_ms of a snapshot", path)))
+    return tuple(sorted(items, key=lambda item: read_number(item["time_ms"], "time_ms of a snapshot", path)))
 
 
 def _interval_ms(content: Mapping[str, Any], path: Path) -> float | None:
     if content.get("capture_interval_ms") is not None:
-        interval_ms = _number(content["capture_interval_ms"], "capture_interval_ms", path)
+        interval_ms = read_number(content["capture_interval_ms"], "capture_interval_ms", path)
     elif content.get("fps") is not None:
-        fps = _number(content["fps"], "fps", path)
+        fps = read_number(content["fps"], "fps", path)
         interval_ms = 1000.0 / fps if fps > 0 else 0.0
     else:
         return None
-    if not interval_ms > 0:
+    if not 0 < interval_ms <= 1e15:
         raise DataError(f"{path}: a time of {interval_ms} ms between frames makes no sense. Capture the replay again.")
     return interval_ms
-
-
-def _number(value: Any, what: str, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 1e15:
-        raise DataError(f"{path}: {what} is {value!r}, expected a number. Capture the replay again.")
-    return float(value)
 
 
 def _text(value: Any) -> str | None:

@@ -12,7 +12,8 @@ MANIFEST_NAME = "manifest.json"
 METADATA_NAME = "metadata.json"
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".npy")
 
-_FRAME = re.compile(r"frame_(\d+)_(-?\d+)ms\.(?:jpe?g|png|bmp|npy)", re.IGNORECASE)
+# 15 digits: more would fit no array of integers, and no run has them.
+_FRAME = re.compile(r"frame_(\d{1,15})_(-?\d{1,15})ms\.(?:jpe?g|png|bmp|npy)", re.IGNORECASE)
 _LEADERBOARD = re.compile(r"pos(\d+)_.*?_(\d+)ms")
 _DIGITS = re.compile(r"(\d+)")
 
@@ -29,7 +30,7 @@ class FrameName(NamedTuple):
 def parse_frame_name(name: str) -> FrameName | None:
     """Return the numbers of ``frame_<step>_<time>ms.<suffix>``, or None for any other file.
 
-    Any number of digits is accepted: writers pad to five or six, long runs need more.
+    Up to 15 digits are accepted: writers pad to five or six, long runs need more.
     """
     found = _FRAME.fullmatch(name)
     return FrameName(int(found[1]), int(found[2])) if found else None
