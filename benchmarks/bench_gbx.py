@@ -1,8 +1,8 @@
 """How fast .Gbx files are read: complete replays against pygbx in the same run, and headers alone.
 
-    python benchmarks/bench_gbx.py FOLDER [--rounds 5] [--check]
+    python benchmarks/bench_gbx.py [FOLDER] [--rounds 5] [--check]
 
-FOLDER holds replays and maps (searched recursively). Each replay is parsed completely: its map, its events, every field
+FOLDER holds replays and maps (searched recursively); TRACKMASTER_CORPUS or the bundled ones by default. Each replay is parsed completely: its map, its events, every field
 of every sample. Replays of one track hold the same map, and ``gbx`` keeps the last few, so there are three columns:
 ``complete`` forgets all maps before each file, ``one pass`` forgets them once and then goes through all files in
 order of their paths as a user would, and ``map known`` is the time of a replay whose map has just been read, as it is
@@ -20,6 +20,7 @@ import functools
 import io
 import logging
 import math
+import os
 import statistics
 import struct
 import time
@@ -27,9 +28,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import trackmaster
 from trackmaster import gbx
 from trackmaster.gbx.reading import RECENT_MAPS
 
+BUNDLED = Path(trackmaster.__file__).parent / "bundled"
 MIN_RATIO = 10.0
 MIN_HEADERS_PER_S = 2_000.0
 
@@ -203,7 +206,7 @@ def bench_headers(files: list[Path], rounds: int) -> float:
 def main() -> int:
     """Run both; with ``--check`` the exit code tells whether the bars are met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(os.environ.get("TRACKMASTER_CORPUS", BUNDLED)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help=f"fail below {MIN_RATIO}x or {MIN_HEADERS_PER_S} files/s")
     arguments = parser.parse_args()

@@ -45,7 +45,7 @@ def load_tracks(config: TrainConfig) -> "tuple[Track, ...]":
 
 
 def load_track(entry: MapEntry) -> "Track":
-    """Return one track; its line is the given one, else a bundled replay's, else the middle of its road.
+    """Return one track; its line is the given one, else the middle of its road.
 
     Raises:
         ConfigError: a file is missing or holds something else.
@@ -117,12 +117,9 @@ def _line(entry: MapEntry) -> "ReferenceLine | None":
     from trackmaster import gbx
     from trackmaster.track import ReferenceLine, build_reference_line
 
-    source = Path(entry.reference_line_path) if entry.reference_line_path is not None else None
-    if source is None and entry.map_path.startswith(BUNDLED):
-        beside = Path(str(files("trackmaster"))) / "bundled" / f"{entry.map_path.removeprefix(BUNDLED)}.Replay.Gbx"
-        source = beside if beside.is_file() else None
-    if source is None:
+    if entry.reference_line_path is None:
         return None
+    source = Path(entry.reference_line_path)
     if not source.is_file():
         raise ConfigError(f"reference_line_path {source}: there is no such file. Give a .npy line or a .Replay.Gbx.")
     if source.suffix == ".npy":
