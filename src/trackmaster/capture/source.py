@@ -12,9 +12,12 @@ from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import ReplayRejectedError
 from trackmaster.files import atomic_write_bytes
 from trackmaster.gbx import Challenge, Ghost, InputTimeline, Replay
-from trackmaster.units import TICK_MS
+from trackmaster.units import TICK_MS, format_race_time
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+MAX_RACE_MS = 3 * 60 * 60 * 1000
+"""Longer runs are refused: every tick of a run is held in memory. The longest real one seen lasts an hour and a half."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def _timeline(ghost: Ghost, race_time_ms: int, file: ReplayFile, offset_ms: int)
         )
     if offset_ms:
         events = dataclasses.replace(events, time_ms=events.time_ms + offset_ms)
+    _check_race_time(ghost, race_time_ms, file)
     timeline = InputTimeline.from_events(events, race_time_ms)
     expected = race_time_ms // TICK_MS + 1
     if len(timeline) != expected:
@@ -113,6 +117,26 @@ def _timeline(ghost: Ghost, race_time_ms: int, file: ReplayFile, offset_ms: int)
             "ticks", f"{file.path.name}: {len(timeline)} ticks of input for {expected} ticks of race."
         )
     return timeline, "tminterface" if events.is_tminterface else events.device
+
+
+def _check_race_time(ghost: Ghost, race_time_ms: int, file: ReplayFile) -> None:
+    """Refuse a race time that the recorded states contradict, before anything of its length is built."""
+    if race_time_ms > MAX_RACE_MS:
+        raise ReplayRejectedError(
+            "race_time",
+            f"{file.path.name}: the race time is {format_race_time(race_time_ms)}; runs of more than "
+            f"{MAX_RACE_MS // 3_600_000} hours are not captured.",
+        )
+    samples = ghost.samples
+    if samples is None or len(samples) == 0:
+        return
+    end_ms = int(samples.time_ms[-1])
+    if race_time_ms > end_ms + samples.period_ms:
+        raise ReplayRejectedError(
+            "race_time",
+            f"{file.path.name}: the race time is {format_race_time(race_time_ms)}, but the recorded car stops at "
+            f"{format_race_time(end_ms)}. One of them is wrong: take another replay.",
+        )
 
 
 def _map_source(replay: Replay, file: ReplayFile, track_id: str, tracks_dir: Path) -> MapSource:

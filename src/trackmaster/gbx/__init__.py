@@ -3,7 +3,7 @@
 from trackmaster.gbx.block import Block, BlockSkin
 from trackmaster.gbx.commands import Command, Control, commands_from_events, events_from_commands
 from trackmaster.gbx.encode import make_samples
-from trackmaster.gbx.errors import GbxError, ScriptError, WriteError
+from trackmaster.gbx.errors import GbxError, ScriptError, TimelineError, WriteError
 from trackmaster.gbx.events import ControlEvents
 from trackmaster.gbx.models import (
     Challenge,
@@ -53,6 +53,7 @@ __all__ = [
     "Replay",
     "ReplayHeader",
     "ScriptError",
+    "TimelineError",
     "WriteError",
     "commands_from_events",
     "events_from_commands",

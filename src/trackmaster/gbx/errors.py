@@ -46,3 +46,7 @@ class ScriptError(TrackmasterError):
 
 class WriteError(TrackmasterError):
     """Something cannot be written into a .Gbx file as it is."""
+
+
+class TimelineError(TrackmasterError):
+    """A run is too long to be laid out tick by tick."""

@@ -19,3 +19,7 @@ EVENTS = 5_000_000
 STRING_BYTES = 16 << 20
 DEPTH = 32
 EXTERNAL_REFERENCES = 10_000
+RECORDS = 1_000_000
+"""Blocks, cells and collectors of one body together: each becomes an object many times its size in the file."""
+DURATION_MS = 24 * 60 * 60 * 1000
+"""Longest run on the 10 ms grid; the longest real one seen lasts an hour and a half."""

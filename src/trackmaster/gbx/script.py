@@ -96,6 +96,7 @@ def from_script(text: str, duration_ms: int) -> InputTimeline:
 
     Raises:
         ScriptError: as ``script_commands``.
+        TimelineError: ``duration_ms`` is more than a day.
         ValueError: ``duration_ms`` is negative.
     """
     return InputTimeline.from_commands(script_commands(text), duration_ms)

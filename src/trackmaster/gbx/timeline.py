@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from trackmaster.gbx import limits
 from trackmaster.gbx.commands import FULL_AXIS, Command, Control, commands_from_events, events_from_commands
+from trackmaster.gbx.errors import TimelineError
 from trackmaster.gbx.events import ControlEvents
 from trackmaster.units import TICK_MS
 
@@ -85,6 +88,7 @@ class InputTimeline:
             offset_ms: shifts every event, a multiple of 10; for diagnosis only.
 
         Raises:
+            TimelineError: ``duration_ms`` is more than a day.
             ValueError: ``duration_ms`` is negative or ``offset_ms`` no multiple of 10.
         """
         return cls.from_commands(commands_from_events(events, offset_ms=offset_ms), duration_ms)
@@ -94,10 +98,17 @@ class InputTimeline:
         """Build the timeline of commands in order of time; n = duration_ms // 10 + 1.
 
         Raises:
+            TimelineError: ``duration_ms`` is more than a day.
             ValueError: ``duration_ms`` is negative.
         """
         if duration_ms < 0:
             raise ValueError(f"duration_ms is {duration_ms}, expected 0 or more")
+        if duration_ms > limits.DURATION_MS:
+            raise TimelineError(
+                f"The run is said to last {duration_ms / 3_600_000:.1f} hours, at most "
+                f"{limits.DURATION_MS // 3_600_000} can be laid out tick by tick. Check where this time comes from: "
+                "no real run is that long."
+            )
         count = duration_ms // TICK_MS + 1
         state = _State()
         ticks, states = [0], [state.row()]
@@ -259,11 +270,8 @@ def _spread(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.int32], Bool, Bool]:
     """Hold each state until the next one; a later state of the same tick replaces an earlier one."""
     lengths = np.diff(np.append(ticks, count))
-    rows = np.repeat(states, lengths, axis=0)
-    return (
-        rows[:, 0].astype(np.uint8),
-        rows[:, 1].astype(np.int32),
-        rows[:, 2].astype(np.int32),
-        rows[:, 3].astype(bool),
-        rows[:, 4].astype(bool),
-    )
+
+    def held(column: int, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        return np.repeat(states[:, column].astype(dtype), lengths)
+
+    return held(0, np.uint8), held(1, np.int32), held(2, np.int32), held(3, np.bool_), held(4, np.bool_)
