@@ -2,15 +2,15 @@
 
     python benchmarks/bench_gbx.py [FOLDER] [--rounds 5] [--check]
 
-FOLDER holds replays and maps (searched recursively); TRACKMASTER_CORPUS or the bundled ones by default. Each replay is parsed completely: its map, its events, every field
-of every sample. Replays of one track hold the same map, and ``gbx`` keeps the last few, so there are three columns:
-``complete`` forgets all maps before each file, ``one pass`` forgets them once and then goes through all files in
-order of their paths as a user would, and ``map known`` is the time of a replay whose map has just been read, as it is
-in most of a leaderboard.
+FOLDER holds replays and maps (searched recursively); TRACKMASTER_CORPUS or the bundled ones by default. Each replay
+is parsed completely: its map, its events, every field of every sample. Replays of one track hold the same map, and
+``gbx`` keeps the last few, so there are three columns: ``complete`` forgets all maps before each file, ``one pass``
+forgets them once and then goes through all files in order of their paths as a user would, and ``map known`` is the
+time of a replay whose map has just been read, as it is in most of a leaderboard.
 
-pygbx leaves most of a sample packed (all but the position is raw integers and bytes), so two of its times are printed:
-as it comes, and with the samples decoded to the same fields by plain Python, which is what the bar compares with.
-pygbx is optional (GPL, a yardstick only; it needs liblzo): without it only our own times are printed.
+pygbx leaves most of a sample packed (all but the position is raw integers and bytes), so two of its times are
+printed: as it comes, and with the samples decoded to the same fields by plain Python, which is what the bar compares
+with. pygbx is optional (GPL, a yardstick only; it needs liblzo): without it only our own times are printed.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Time to build the track of a map and to find its centre line.
 
-    python benchmarks/bench_track.py FOLDER_OR_MAPS... [--rounds 3]
+    python benchmarks/bench_track.py [FOLDER_OR_MAPS...] [--rounds 3]
 
 Every Stadium map with known blocks is measured; CPU time of this process, best of the rounds.
 """
@@ -12,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+import trackmaster
 from trackmaster.gbx import Challenge, GbxError, read
 from trackmaster.track import Track, TrackError
 from trackmaster.track.command import gbx_files
+
+BUNDLED = Path(trackmaster.__file__).parent / "bundled" / "tracks"
 
 
 def cpu_s(run: Callable[[], object], rounds: int) -> float:
@@ -38,7 +41,7 @@ def centre_line_or_none(track: Track) -> object:
 def main() -> None:
     """Print a line per map and the worst and median times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("paths", nargs="*", type=Path, default=[BUNDLED], help="maps, replays or folders of them")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     rows: list[tuple[float, float, int]] = []
