@@ -89,7 +89,7 @@ def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Tra
     after = roll(World(track, 3), recording, windows, fit.state).position_m[:, 10]
     assert before.min() > 0.1
     assert after.max() < 5e-3
-    assert np.abs(get(fit.state, "velocity") - right).max() < 0.02
+    assert np.abs(get(fit.state, "velocity") - right).max() < 0.06
 
 
 def test_small_rotations_are_exact() -> None:
@@ -225,6 +225,7 @@ def test_real_runs_on_known_planes_are_reproduced(corpus_dir: Path) -> None:
     assert len(by_horizon[50]) >= 25
     assert np.median(by_horizon[10]) <= 1e-3
     assert np.median(by_horizon[50]) <= 10e-3
+    assert np.percentile(by_horizon[50], 90) <= 30e-3
 
 
 @pytest.mark.corpus
