@@ -219,7 +219,7 @@ def test_real_runs_on_known_planes_are_reproduced(corpus_dir: Path) -> None:
     start = roll_starts(level_floor(0.0), recording, starts).position_m
     assert np.median(start[starts.length >= 10, 10]) <= 1e-3
     assert np.median(start[starts.length >= 20, 20]) <= 2e-3
-    flat = plane_windows(recording, Ground.of(recording), every=25)
+    flat = plane_windows(recording, Ground.of(recording), every=60)
     errors = measure(level_floor(0.0), recording, flat).position_m
     by_horizon = {h: errors[flat.length >= h, h] for h in HORIZONS}
     assert len(by_horizon[50]) >= 25
