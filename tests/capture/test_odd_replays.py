@@ -1,14 +1,21 @@
 """Files that lie, break the program or carry odd names cost one rejection each, never the run."""
 
 import dataclasses
+import errno
+import json
+import os
+import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
 from trackmaster.capture.replay import ReplayCapture
+from trackmaster.capture.source import ReplaySource
+from trackmaster.capture.trajectory import Trajectory
 from trackmaster.gbx import Challenge, Ghost
 
 MIB = 1 << 20
@@ -54,3 +61,60 @@ def test_a_race_time_that_nobody_drove_is_refused_before_it_costs_memory(
     assert reasons(summary) == dict.fromkeys(lies, "race_time")
     assert all(outcome.detail.endswith(".") for outcome in summary.rejected)
     assert peak < 64 * MIB
+
+
+def test_an_unforeseen_error_costs_one_replay_and_is_tried_again(
+    folder: Path, replay_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a_good", "b_bad", "c_good"):
+        (folder / f"{name}.replay.gbx").write_bytes(replay_bytes)
+    usual = ReplayCapture._trajectory
+
+    def moody(self: ReplayCapture, source: ReplaySource, stage: Any) -> Trajectory:
+        if source.file.name.startswith("b_bad"):
+            raise IndexError("index 7 is out of bounds\nfor axis 0")
+        return usual(self, source, stage)
+
+    monkeypatch.setattr(ReplayCapture, "_trajectory", moody)
+    summary = run(folder)
+    assert [outcome.replay for outcome in summary.captured] == ["a_good.replay", "c_good.replay"]
+    assert reasons(summary) == {"b_bad": "error:IndexError"}
+    assert "index 7 is out of bounds for axis 0. Please report" in summary.rejected[0].detail
+    assert summary.exit_code == 2
+    monkeypatch.undo()
+    again = run(folder)
+    assert (len(again.captured), again.skipped, again.known_rejects) == (1, 2, 0), "the program may have been mended"
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence(
+    folder: Path, replay_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.replay.gbx").write_bytes(replay_bytes)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trackmaster.capture.replay.write_manifest", full)
+    with pytest.raises(CaptureError, match=r"nothing can be written there any more \(No space left on device\)\. Make"):
+        run(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
+def test_a_file_name_that_is_no_text_is_recorded_and_recognised(folder: Path) -> None:
+    (folder / os.fsdecode(b"caf\xe9.replay.gbx")).write_bytes(b"no gbx")
+    first = run(folder)
+    assert [outcome.reason for outcome in first.rejected] == ["unreadable"]
+    for name in ("index.json", "rejects.jsonl"):
+        assert json.loads((folder.parent / "img" / name).read_text(encoding="utf-8"))
+    assert run(folder).known_rejects == 1
+
+
+def test_records_that_are_not_ours_count_as_missing(tmp_path: Path, replay_bytes: bytes) -> None:
+    folder = tmp_path / "replays"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "a.replay.gbx").write_bytes(replay_bytes)
+    run(folder)
+    for name in ("verify.json", "metadata.json"):
+        (tmp_path / "img" / "1" / "a.replay" / name).write_text("[1]")
+    (tmp_path / "img" / "index.json").unlink()
+    assert len(run(folder).captured) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trackmaster.capture.errors import CaptureError
-from trackmaster.capture.writer import UtcClock, utc_text, write_json
+from trackmaster.capture.writer import UtcClock, json_bytes, utc_text, write_json
 
 INDEX_NAME = "index.json"
 REJECTS_NAME = "rejects.jsonl"
@@ -92,8 +92,8 @@ class OutcomeBook:
             "utc": outcome.utc,
         }
         self._dir.mkdir(parents=True, exist_ok=True)
-        with (self._dir / REJECTS_NAME).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with (self._dir / REJECTS_NAME).open("ab") as stream:
+            stream.write(json_bytes(line))
 
 
 def _read_index(path: Path) -> dict[str, Outcome]:

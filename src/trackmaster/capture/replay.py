@@ -64,20 +64,13 @@ class ReplayCapture:
     def is_done(self, track_id: str, replay: str) -> bool:
         """Return whether a whole folder with a good verdict is there."""
         folder = self._config.output_dir / track_id / replay
-        try:
-            verdict = json.loads((folder / "verify.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return (folder / "manifest.json").is_file() and bool(verdict.get("ok") or not self._config.verify)
+        verdict = _read_record(folder / "verify.json")
+        return (folder / "manifest.json").is_file() and bool(verdict.get("ok") or (verdict and not self._config.verify))
 
     def recall(self, file: ReplayFile, sha256: str) -> Outcome | None:
         """Return the outcome that a whole folder tells by itself, None when it is of another file or other flags."""
         track_id = file.track_id or ""
-        try:
-            text = (self._config.output_dir / track_id / file.name / "metadata.json").read_text(encoding="utf-8")
-            found = json.loads(text)
-        except (OSError, ValueError):
-            return None
+        found = _read_record(self._config.output_dir / track_id / file.name / "metadata.json")
         if found.get("replay_sha256") != sha256 or found.get("settings") != self._config.fingerprint:
             return None
         return Outcome(
@@ -305,6 +298,15 @@ class ReplayCapture:
             "verified": verification.is_ok,
             "verify_file": "verify.json",
         }
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one when there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def meta_ticks(fps_meta: float, end_ms: int) -> NDArray[np.int32]:

@@ -1,5 +1,6 @@
 """The capture run: every replay becomes a verified folder of frames, or one line that says why not."""
 
+import errno
 import hashlib
 import logging
 import time
@@ -18,6 +19,11 @@ from trackmaster.capture.writer import UtcClock, utc_now
 from trackmaster.progress import progress
 
 log = logging.getLogger(__name__)
+
+UNFORESEEN = "error:"
+"""Begins the reason of a rejection that is our fault or the machine's; such a replay is tried again by the next run."""
+
+_NO_MORE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass
@@ -167,7 +173,8 @@ def _one(
             )
         summary.skipped += 1
         return
-    if before is not None and same and before.status == "rejected" and before.settings == fingerprint:
+    is_settled = before is not None and before.status == "rejected" and not before.reason.startswith(UNFORESEEN)
+    if before is not None and same and is_settled and before.settings == fingerprint:
         summary.known_rejects += 1
         log.info("%s was rejected before (%s): %s", key, before.reason, before.detail)
         return
@@ -175,19 +182,55 @@ def _one(
     try:
         outcome = work.run(file, sha256)
     except ReplayRejectedError as reject:
-        track_id = file.track_id or (before.track_id if before is not None else "")
-        outcome = Outcome(
-            track_id,
-            file.name,
-            "rejected",
-            sha256,
-            fingerprint,
-            reason=reject.reason,
-            detail=reject.detail,
-            mode=config.resolved_mode,
-        )
+        outcome = _rejection(file, before, sha256, config, fingerprint, reject)
+    except CaptureError:
+        raise
+    except Exception as error:
+        log.debug("%s", key, exc_info=True)
+        work.close()  # whatever it was in the middle of
+        outcome = _rejection(file, before, sha256, config, fingerprint, _as_rejection(error, file, config))
     summary.outcomes.append(outcome)
     book.record(key, outcome, wall_s=time.perf_counter() - started)
+
+
+def _as_rejection(error: Exception, file: ReplayFile, config: CaptureConfig) -> ReplayRejectedError:
+    """Return an error that nobody foresaw as the rejection of the one replay that it stopped.
+
+    Raises:
+        CaptureError: nothing can be written any more, so the next replays would fail alike.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_MORE_WRITING:
+        raise CaptureError(
+            f"{config.output_dir}: nothing can be written there any more ({error.strerror}). Make room or choose "
+            "another --output-dir, and run the same command again: what was captured stays."
+        ) from error
+    text = " ".join(str(error).split())
+    said = f": {text.rstrip('.')}" if text else ""
+    return ReplayRejectedError(
+        f"{UNFORESEEN}{type(error).__name__}",
+        f"{file.path.name}: an unforeseen {type(error).__name__} stopped its capture{said}. Please report it together "
+        "with the file.",
+    )
+
+
+def _rejection(
+    file: ReplayFile,
+    before: Outcome | None,
+    sha256: str,
+    config: CaptureConfig,
+    fingerprint: str,
+    reject: ReplayRejectedError,
+) -> Outcome:
+    return Outcome(
+        file.track_id or (before.track_id if before is not None else ""),
+        file.name,
+        "rejected",
+        sha256,
+        fingerprint,
+        reason=reject.reason,
+        detail=reject.detail,
+        mode=config.resolved_mode,
+    )
 
 
 def _sha256(path: Path) -> str:

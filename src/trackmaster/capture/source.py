@@ -17,7 +17,7 @@ from trackmaster.units import TICK_MS, format_race_time
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 MAX_RACE_MS = 3 * 60 * 60 * 1000
-"""Longer runs are refused: every tick of a run is held in memory. The longest real one seen lasts an hour and a half."""
+"""Longer runs are refused: every tick is held in memory. The longest real run seen lasts an hour and a half."""
 
 
 @dataclass(frozen=True)

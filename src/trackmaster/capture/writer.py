@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.capture.errors import CaptureError
-from trackmaster.files import atomic_write_text
+from trackmaster.files import atomic_write_bytes
 from trackmaster.gbx import InputTimeline
 from trackmaster.units import TICK_MS
 
@@ -88,10 +88,15 @@ def _encode(path: Path, grey: NDArray[np.uint8]) -> None:
         raise CaptureError(f"{path.name}: cannot be written ({error.strerror}). Is the disk full?") from None
 
 
+def json_bytes(content: Any, **layout: Any) -> bytes:
+    """Return JSON as UTF-8 with a line end; bytes of file names that are no UTF-8 become escapes and read back."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, **layout)
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path, content: Any, *, compact: bool = False) -> None:
     """Write JSON through a temporary name, with a line end."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, **_LAYOUT[compact])
-    atomic_write_text(path, text + "\n")
+    atomic_write_bytes(path, json_bytes(content, **_LAYOUT[compact]))
 
 
 _LAYOUT: dict[bool, Mapping[str, Any]] = {True: {"separators": (",", ":")}, False: {"indent": 2}}
@@ -125,4 +130,4 @@ def write_manifest(
     if per_frame:
         for entry in entries:
             path = folder / Path(entry["file"]).with_suffix(".json")
-            path.write_text(json.dumps(entry, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            path.write_bytes(json_bytes(entry, indent=2))
