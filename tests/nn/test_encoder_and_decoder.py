@@ -32,6 +32,17 @@ def test_encoder_is_the_agents_picture_head() -> None:
     torch.testing.assert_close(head(picture), encoder(picture), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_agent_and_encoder_start_alike_from_one_seed(channels: int) -> None:
+    state = build_encoder(channels, generator=torch.Generator().manual_seed(2)).state_dict()
+    head = IQNNetwork(64, 64, n_frames=channels, generator=torch.Generator().manual_seed(2)).img_head
+    assert [str(layer) for layer in head] == [str(layer) for layer in build_encoder(channels)]
+    assert all(torch.equal(value, state[key]) for key, value in head.state_dict().items())
+    assert all(
+        layer.weight.is_contiguous(memory_format=torch.channels_last) for layer in head if hasattr(layer, "weight")
+    )
+
+
 def test_weights_come_from_the_generator() -> None:
     first, second = (build_encoder(generator=torch.Generator().manual_seed(5)).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)

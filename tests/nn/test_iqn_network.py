@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from trackmaster.nn.encoder import ShapeError
 from trackmaster.nn.iqn import IQNNetwork, fixed_tau, stratified_tau
 from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state, strip_prefixes
 
@@ -179,5 +180,7 @@ def test_bad_normalisation_and_tiny_pictures_are_refused() -> None:
         small(float_mean=np.zeros(5))
     with pytest.raises(ValueError, match="not positive"):
         small(float_std=np.zeros(6))
-    with pytest.raises(ValueError, match="too small"):
+    with pytest.raises(ShapeError, match="16x16 are too small"):
         IQNNetwork(16, 16, 4)
+    with pytest.raises(ShapeError, match="0 input channels"):
+        small(n_frames=0)

@@ -36,6 +36,17 @@ def build_encoder(in_channels: int = 1, *, generator: torch.Generator | None = N
     Raises:
         ShapeError: ``in_channels`` is below 1.
     """
+    encoder = encoder_layers(in_channels)
+    init_orthogonal(encoder, generator=generator)
+    return encoder
+
+
+def encoder_layers(in_channels: int) -> nn.Sequential:
+    """Return the layers of ``build_encoder`` for a network that draws the weights of all its parts itself.
+
+    Raises:
+        ShapeError: ``in_channels`` is below 1.
+    """
     if in_channels < 1:
         raise ShapeError(f"an encoder of {in_channels} input channels is impossible: use 1 or more")
     layers: list[nn.Module] = []
@@ -43,9 +54,7 @@ def build_encoder(in_channels: int = 1, *, generator: torch.Generator | None = N
     for out_channels, kernel, stride in CONV_STAGES:
         layers += [nn.Conv2d(channels, out_channels, kernel, stride), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
         channels = out_channels
-    encoder = nn.Sequential(*layers, nn.Flatten())
-    init_orthogonal(encoder, generator=generator)
-    return encoder
+    return nn.Sequential(*layers, nn.Flatten())
 
 
 def encoder_grid(height: int, width: int) -> tuple[int, int]:

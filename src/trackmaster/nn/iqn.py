@@ -13,25 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-LEAKY_SLOPE = 0.01
+from trackmaster.nn.encoder import LEAKY_SLOPE, encoder_dim, encoder_layers
+
 N_ACTIONS = 12
 N_FLOATS = 184
-CONV_STAGES = ((16, 4, 2), (32, 4, 2), (64, 3, 2), (32, 3, 1))
-"""Output channels, kernel and stride of the four convolutions; nothing is padded."""
-
-
-def conv_output_size(height_px: int, width_px: int) -> tuple[int, int]:
-    """Return height and width of the last convolution's output.
-
-    Raises:
-        ValueError: the picture is too small for the four convolutions.
-    """
-    h, w = height_px, width_px
-    for _, kernel, stride in CONV_STAGES:
-        h, w = (h - kernel) // stride + 1, (w - kernel) // stride + 1
-    if h < 1 or w < 1:
-        raise ValueError(f"a picture of {width_px}x{height_px} px is too small for the encoder: use at least 36x36")
-    return h, w
 
 
 def stratified_tau(
@@ -70,6 +55,10 @@ class IQNNetwork(nn.Module):
         float_mean: (n_floats,) subtracted from the floats; the environment's table when left out.
         float_std: (n_floats,) the floats are divided by; the environment's table when left out.
         generator: source of the initial weights.
+
+    Raises:
+        ShapeError: the picture is too small for the encoder, or ``n_frames`` is below 1.
+        ValueError: ``float_mean`` or ``float_std`` does not fit ``n_floats``.
     """
 
     float_mean: Tensor
@@ -94,10 +83,9 @@ class IQNNetwork(nn.Module):
         super().__init__()
         self.image_height, self.image_width, self.n_frames = image_height, image_width, n_frames
         self.embedding_dim, self.n_actions, self.n_floats = embedding_dim, n_actions, n_floats
-        h, w = conv_output_size(image_height, image_width)
-        self.feature_dim = CONV_STAGES[-1][0] * h * w + float_hidden_dim
+        self.feature_dim = encoder_dim(image_height, image_width) + float_hidden_dim
         hidden = dense_hidden_dimension // 2
-        self.img_head = _image_head(n_frames)
+        self.img_head = encoder_layers(n_frames)
         self.float_feature_extractor = nn.Sequential(
             nn.Linear(n_floats, float_hidden_dim), nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.Linear(float_hidden_dim, float_hidden_dim), nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
@@ -203,15 +191,6 @@ class IQNNetwork(nn.Module):
     def _mix(self, features: Tensor, tau: Tensor) -> Tensor:
         embedded = self.embed_tau(tau).view(-1, *features.shape)  # (N, B, D)
         return (embedded * features[None]).flatten(0, 1)
-
-
-def _image_head(n_frames: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    channels = n_frames
-    for out_channels, kernel, stride in CONV_STAGES:
-        layers += [nn.Conv2d(channels, out_channels, kernel, stride), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
-        channels = out_channels
-    return nn.Sequential(*layers, nn.Flatten())
 
 
 def _normalisation(
