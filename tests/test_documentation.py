@@ -17,8 +17,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 def commands(page: Path) -> Iterator[str]:
     """The lines of every ``sh`` block, continued lines joined, comments and variable assignments dropped."""
-    for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+    text_of_page = page.read_text(encoding="utf-8")
+    for kind, block in re.findall(r"^```(sh|bash|console)\n(.*?)^```", text_of_page, re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
+            if kind == "console" and not line.startswith("$ "):
+                continue  # what the command prints
             text = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.split(" #")[0].strip().removeprefix("$ "))
             if text and not text.startswith("#"):
                 yield text
@@ -62,7 +65,7 @@ def test_documented_commands_are_accepted(page: str, command: str, monkeypatch: 
         check_flags(verb, rest[len(verb.split()) :])
     elif words[0] == "python" and words[1].startswith("scripts/"):
         check_flags(verb_of_script(words[1]), words[2:])
-    elif words[0] == "python" and words[1].startswith("benchmarks/"):
+    elif words[0] == "python" and words[1].startswith(("benchmarks/", "tests/", "docs/")):
         assert (ROOT / words[1]).is_file()
     elif words[0] == "tensorboard":
         return

@@ -11,9 +11,11 @@ from trackmaster.capture.fidelity.roll import Errors
 from trackmaster.capture.fidelity.state import drive_rows
 from trackmaster.capture.fidelity.windows import I64, LONGEST, Windows
 from trackmaster.sim import World
-from trackmaster.sim.validate import SPAWN_HEIGHT_M
 from trackmaster.track.catalogue.measured import ROAD_SURFACE_M
 from trackmaster.units import CELL_SIZE_M, TICK_MS
+
+SPAWN_HEIGHT_M = {"StadiumRoadMainStartLine": 0.21, "StadiumRoadMainStartFinishLine": 0.225}
+"""Height of the car's origin over the surface of the start block at race time 0."""
 
 SETTLED: Final = 5
 """Rows after which the car has found its height over the plane."""
