@@ -1,6 +1,7 @@
 """Writing files so that an interrupted run leaves either the old file or the new one, never half of one."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -66,3 +67,9 @@ def _swap_in(fresh: Path, target: Path) -> None:
     target.replace(aside / "folder")
     fresh.replace(target)
     shutil.rmtree(aside)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hexadecimal digits, without holding the file in memory."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

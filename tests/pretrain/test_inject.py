@@ -111,6 +111,10 @@ def test_a_trained_agent_is_not_replaced_by_accident(tmp_path: Path) -> None:
     assert torch.equal(load_pair(save)[0]["A_head.2.bias"], state["A_head.2.bias"])
     init_iqn_from_encoder(encoder_pt, save, overwrite=True)
     assert not (save / "optimizer1.torch").exists(), "an optimiser of other weights would only mislead"
+    assert (save / "earlier-1" / "optimizer1.torch").read_bytes() == b"of the trained agent"
+    assert torch.equal(load_pair(save / "earlier-1")[0]["A_head.2.bias"], state["A_head.2.bias"]), "nothing is lost"
+    init_iqn_from_encoder(encoder_pt, save, overwrite=True)
+    assert not (save / "earlier-2").exists(), "what nothing trained since is replaced, not collected"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +156,10 @@ def test_pairs_that_cannot_be_patched_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PretrainError, match="no pair to patch"):
         init_iqn_from_encoder(encoder_pt, save, fresh=False)
     for number in (1, 2):
+        torch.save({"A_head.0.weight": "text"}, save / f"weights{number}.torch")
+    with pytest.raises(TrackmasterError, match="expected a state dict of tensors"):
+        init_iqn_from_encoder(encoder_pt, save, fresh=False)
+    for number in (1, 2):
         torch.save({"some": torch.zeros(1)}, save / f"weights{number}.torch")
     with pytest.raises(TrackmasterError, match="no network of this agent"):
         init_iqn_from_encoder(encoder_pt, save, fresh=False)
@@ -163,6 +171,15 @@ def test_pairs_that_cannot_be_patched_are_refused(tmp_path: Path) -> None:
     (save / "weights1.torch").write_bytes(b"cut")
     with pytest.raises(TrackmasterError, match="no file of weights"):
         init_iqn_from_encoder(encoder_pt, save, fresh=False)
+
+
+def test_a_missing_encoder_is_named_and_not_its_record(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    for wrong in (tmp_path / "nowhere.pt", tmp_path / "run" / "encodr.pt", tmp_path / "empty"):
+        with pytest.raises(PretrainError, match="no such file") as caught:
+            init_iqn_from_encoder(wrong, tmp_path / "save")
+        assert "pretrain_meta" not in str(caught.value)
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
@@ -188,4 +205,4 @@ def test_from_frames_to_the_agent_by_command(
     assert cli.main([*argv, "--kernel-reduce", "sum", "--frames-dir", str(frames_dir)]) == 0
     assert "wrote" in capsys.readouterr().out
     assert cli.main([*argv[:2], str(run / "checkpoints" / "last.ckpt")]) == 1
-    assert "pretrain_meta.json" in capsys.readouterr().err
+    assert "is a training state for resuming" in capsys.readouterr().err

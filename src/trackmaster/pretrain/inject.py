@@ -1,6 +1,5 @@
 """Putting a pre-trained encoder into the driving agent: ``encoder.pt`` into ``img_head`` of both of its networks."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,25 +11,19 @@ import torch
 from torch import Tensor
 
 from trackmaster import __version__
-from trackmaster.files import atomic_path, atomic_write_text
+from trackmaster.files import atomic_path, atomic_write_text, sha256_of
 from trackmaster.nn.encoder import encoder_dim
 from trackmaster.nn.encoder_weights import KernelReduce
 from trackmaster.nn.iqn import IQNNetwork
 from trackmaster.nn.weights import WeightsError, strip_prefixes
 from trackmaster.pretrain.agent_shape import AgentShape, read_agent_shape
-from trackmaster.pretrain.artifact import META_NAME, load_encoder, read_meta
+from trackmaster.pretrain.artifact import ENCODER_NAME, META_NAME, load_encoder, read_meta
 from trackmaster.pretrain.config import RL_CONFIG_DEFAULT
+from trackmaster.pretrain.earlier import INIT_NAME, NETWORK_FILES, has_saved_run, refuse_trained, set_aside
 from trackmaster.pretrain.errors import PretrainError
 from trackmaster.pretrain.prepared import PreparedEncoder, prepare_encoder, recorded_size
 
 HEAD_PREFIX = "img_head."
-NETWORK_FILES = ("weights1.torch", "weights2.torch")
-"""Online and target network, as the learner loads them."""
-
-TRAINED_FILES = ("optimizer1.torch", "scaler.torch")
-"""What only a trained agent has beside its networks."""
-
-INIT_NAME = "init.json"
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,8 @@ class InjectionReport:
     encoder: PreparedEncoder
     written: tuple[Path, ...]
     """Files; empty for a dry run."""
+    earlier: Path | None = None
+    """Where the trained run went that was in the way."""
 
 
 def init_iqn_from_encoder(
@@ -69,15 +64,16 @@ def init_iqn_from_encoder(
     """Make (or patch) the pair of networks that training starts from, with a pre-trained picture head.
 
     An encoder of stacked frames is reduced to one channel, one trained on x/255 is converted exactly to the agent's
-    (x - 128)/128; anything else that does not fit is refused.
+    (x - 128)/128; anything else that does not fit is refused. A run that was saved in ``save_dir`` would be continued
+    with its own weights, so it is moved to ``earlier-N/`` in there, whole, and training starts anew from the pair.
 
     Args:
         encoder_pt: weights, or the folder of a run.
         save_dir: where ``weights1.torch`` and ``weights2.torch`` are written; no optimiser state is.
         meta_json: record of the run; by default the one beside ``encoder_pt``.
-        fresh: build new networks; False patches the pair in ``save_dir`` and leaves everything else in it alone.
+        fresh: build new networks; False patches the pair in ``save_dir``.
         dry_run: check and report only.
-        overwrite: replace networks in ``save_dir`` that were trained since.
+        overwrite: set networks in ``save_dir`` aside that were trained since, instead of refusing.
         kernel_reduce: how first-layer kernels of stacked frames become one.
         rl_config_path: RL configuration that decides the networks' sizes.
         seed: of the fresh weights.
@@ -87,15 +83,14 @@ def init_iqn_from_encoder(
         ConfigError: the RL configuration cannot be used.
         WeightsError: the pair to patch cannot be used.
     """
-    encoder_file = encoder_pt / "encoder.pt" if encoder_pt.is_dir() else encoder_pt
+    encoder_file = encoder_pt / ENCODER_NAME if encoder_pt.is_dir() else encoder_pt
+    weights = load_encoder(encoder_file)
     meta = read_meta(meta_json or encoder_file.parent / META_NAME)
-    encoder = prepare_encoder(load_encoder(encoder_file), meta, kernel_reduce, encoder_file)
+    encoder = prepare_encoder(weights, meta, kernel_reduce, encoder_file)
     if fresh:
         shape = read_agent_shape(rl_config_path)
         _require_size(meta, shape, rl_config_path)
         pair = _fresh_pair(shape, seed)
-        if not dry_run:
-            _refuse_trained(save_dir, overwrite=overwrite)
     else:
         pair = _existing_pair(save_dir)
         _require_width(meta, pair, save_dir)
@@ -103,11 +98,11 @@ def init_iqn_from_encoder(
     patched, rows = _patch(pair, encoder, origin, encoder_file.name)
     if dry_run:
         return InjectionReport(rows, encoder, ())
-    written = _write(save_dir, patched, _provenance(encoder_file, encoder, rows, fresh=fresh, seed=seed))
-    if fresh:
-        for name in TRAINED_FILES:
-            (save_dir / name).unlink(missing_ok=True)
-    return InjectionReport(rows, encoder, written)
+    if fresh and not overwrite:
+        refuse_trained(save_dir)
+    provenance = _provenance(encoder_file, encoder, rows, fresh=fresh, seed=seed)
+    earlier = set_aside(save_dir) if fresh or has_saved_run(save_dir) else None
+    return InjectionReport(rows, encoder, _write(save_dir, patched, provenance), earlier)
 
 
 def _require_size(meta: Mapping[str, Any], shape: AgentShape, rl_config_path: Path) -> None:
@@ -156,8 +151,8 @@ def _existing_pair(save_dir: Path) -> list[dict[str, Tensor]]:
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise WeightsError(f"{path}: is no file of weights that can be read ({reason}).") from None
-        if not isinstance(state, dict):
-            raise WeightsError(f"{path}: holds {type(state).__name__}, expected a state dict.")
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise WeightsError(f"{path}: holds {type(state).__name__}, expected a state dict of tensors.")
         pair.append(strip_prefixes(state))
     for key in ("A_head.0.weight", "float_feature_extractor.2.weight"):
         if key not in pair[0]:
@@ -189,23 +184,6 @@ def _patch(
     return [{**state, **head} for state in pair], rows
 
 
-def _refuse_trained(save_dir: Path, *, overwrite: bool) -> None:
-    """Refuse to replace networks other than ones that an injection wrote and nothing trained since."""
-    present = [save_dir / name for name in (*NETWORK_FILES, *TRAINED_FILES) if (save_dir / name).exists()]
-    if not present or overwrite:
-        return
-    try:
-        recorded = json.loads((save_dir / INIT_NAME).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        recorded = {}
-    touched = [path for path in present if recorded.get(path.name) != _file_hash(path)]
-    if touched:
-        raise PretrainError(
-            f"{touched[0]}: belongs to an agent that was trained, or was not made here. Use another --save-dir, patch "
-            "it with --no-fresh, or replace it with --overwrite."
-        )
-
-
 def _write(save_dir: Path, pair: list[dict[str, Tensor]], provenance: dict[str, Any]) -> tuple[Path, ...]:
     save_dir.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -213,7 +191,7 @@ def _write(save_dir: Path, pair: list[dict[str, Tensor]], provenance: dict[str, 
         with atomic_path(save_dir / name) as temporary:
             torch.save({key: value.clone() for key, value in state.items()}, temporary)
         paths.append(save_dir / name)
-    record = {**provenance, "files": {path.name: _file_hash(path) for path in paths}}
+    record = {**provenance, "files": {path.name: sha256_of(path) for path in paths}}
     atomic_write_text(save_dir / INIT_NAME, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return (*paths, save_dir / INIT_NAME)
 
@@ -223,7 +201,7 @@ def _provenance(
 ) -> dict[str, Any]:
     return {
         "encoder": str(encoder_file),
-        "encoder_sha256": _file_hash(encoder_file),
+        "encoder_sha256": sha256_of(encoder_file),
         "conversions": list(encoder.steps),
         "feature_error": encoder.feature_error,
         "fresh": fresh,
@@ -233,8 +211,3 @@ def _provenance(
         "code_version": __version__,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

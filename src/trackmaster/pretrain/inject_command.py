@@ -19,11 +19,11 @@ class InjectConfig(Settings):
     meta_json: Path | None = None
     """Record of the run; by default pretrain_meta.json beside the encoder."""
     fresh: bool = True
-    """Build new networks; --no-fresh patches the pair in --save-dir."""
+    """Build new networks; --no-fresh patches the pair in --save-dir, whose saved run moves to earlier-N there."""
     dry_run: bool = False
     """Check everything and print the table, but write nothing."""
     overwrite: bool = False
-    """Replace networks in --save-dir that were trained since."""
+    """Move networks in --save-dir that were trained since to earlier-N there, and write the new pair."""
     kernel_reduce: Literal["mean", "sum", "last"] = "mean"
     """How the first-layer kernels of an encoder of stacked frames become one; sum keeps the scale of equal frames."""
     frames_dir: Path | None = None
@@ -36,6 +36,7 @@ class InjectConfig(Settings):
 
 def run_inject(config: InjectConfig) -> None:
     """Inject an encoder and print what became of every tensor."""
+    from trackmaster.pretrain.earlier import saved_runs_below
     from trackmaster.pretrain.inject import init_iqn_from_encoder
     from trackmaster.pretrain.reduction import describe_reduction
 
@@ -65,5 +66,9 @@ def run_inject(config: InjectConfig) -> None:
         print(line)
     if config.dry_run:
         print("dry run: everything fits, nothing was written")
+    if report.earlier is not None:
+        print(f"the earlier run was moved to {report.earlier}; training starts anew from the pair written now")
     for path in report.written:
         print(f"wrote {path}")
+    for run in saved_runs_below(config.save_dir):
+        print(f"note: {run} is a saved run and is continued with its own weights; train --fresh begins it anew")
