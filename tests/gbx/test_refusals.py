@@ -138,7 +138,7 @@ def test_numbers_that_do_not_fit_are_refused(map_bytes: bytes) -> None:
     head, body, count = body_of(map_bytes)
     blocks = struct.pack("<6I", 32, 32, 32, 0, 1, 9)
     at = body.index(blocks) + 20
-    for number, found in ((limits.BLOCKS + 1, "the limit is"), (900_000, "do not fit into"), (10, "byte")):
+    for number, found in ((limits.RECORDS + 1, "the limit is"), (390_000, "do not fit into"), (10, "byte")):
         changed = body[:at] + struct.pack("<I", number) + body[at + 4 :]
         with pytest.raises(gbx.GbxError, match=found):
             gbx.read(head + pack_body(count, changed, compress=False))

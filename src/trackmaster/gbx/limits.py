@@ -14,12 +14,11 @@ GHOST_BYTES = 32 << 20
 ZLIB_RATIO = 1032
 NODES = 100_000
 IDS = 100_000
-BLOCKS = 1_000_000
 EVENTS = 5_000_000
 STRING_BYTES = 16 << 20
 DEPTH = 32
 EXTERNAL_REFERENCES = 10_000
-RECORDS = 1_000_000
-"""Blocks, cells and collectors of one body together: each becomes an object many times its size in the file."""
+RECORDS = 400_000
+"""Blocks, cells, checkpoint times and the like of one body together: each costs ten times its size in the file."""
 DURATION_MS = 24 * 60 * 60 * 1000
 """Longest run on the 10 ms grid; the longest real one seen lasts an hour and a half."""

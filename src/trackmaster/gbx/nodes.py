@@ -47,7 +47,7 @@ class BodyReader(ByteReader):
     may_batch = True
     """Whether chunk readers may read many ids at once, past ``id``."""
 
-    __slots__ = ("depth", "external", "node_count", "nodes", "registry", "unpack_budget")
+    __slots__ = ("depth", "external", "listed", "node_count", "nodes", "record_budget", "registry", "unpack_budget")
 
     def __init__(
         self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body"
@@ -59,9 +59,23 @@ class BodyReader(ByteReader):
         self.nodes: dict[int, object] = {}
         self.depth = 0
         self.unpack_budget = limits.GHOST_BYTES
+        self.record_budget = limits.RECORDS
+        self.listed: set[int] = set()
 
     def mark(self, name: str, start: int) -> None:
         """Note where a field stood; only of interest to a reader that traces."""
+
+    def records(self, what: str, least_bytes: int) -> int:
+        """Read how many of ``what`` follow, which cost far more memory than bytes; all lists of a body share a budget.
+
+        Raises:
+            GbxError: more than fit into the rest of the body, or than the budget still allows.
+        """
+        number = self.count(what, least_bytes, limits.RECORDS)
+        self.record_budget -= number
+        if self.record_budget < 0:
+            self.fail(f"with {number} {what} more than {limits.RECORDS} entries are announced in all", at=self.pos - 4)
+        return number
 
     def main_node(self, class_id: int) -> object:
         """Read the file's main node, which has no number, and make sure that it fills the body.
@@ -122,7 +136,11 @@ class BodyReader(ByteReader):
         return node
 
     def nodes_of(self, expected: type[NodeT], what: str) -> list[NodeT]:
-        """Read a list of node references, none of them empty, behind the list's version number."""
+        """Read a list of node references, none of them empty, behind the list's version number.
+
+        A node has its place in one list only. Lists of lists that share their entries would be a small file with a
+        huge content.
+        """
         version = self.u32()
         if version != LIST_VERSION:
             self.fail(f"the list of {what} has version {version}, expected {LIST_VERSION}", at=self.pos - 4)
@@ -131,6 +149,9 @@ class BodyReader(ByteReader):
             node = self.node(expected)
             if node is None:
                 self.fail(f"the list of {what} has an empty entry", at=self.pos - 4)
+            if id(node) in self.listed:
+                self.fail(f"a node of the list of {what} is in a list already", at=self.pos - 4)
+            self.listed.add(id(node))
             found.append(node)
         return found
 

@@ -54,7 +54,7 @@ def read_blocks(r: BodyReader, *, has_wide_flags: bool) -> tuple[Block, ...]:
         GbxError: a block faces nowhere, or uses an id or a skin that does not exist.
     """
     layout = _PLACE if has_wide_flags else _PLACE_NARROW
-    count = r.count("blocks", 4 + layout.size, limits.BLOCKS)
+    count = r.records("blocks", 4 + layout.size)
     if has_wide_flags and r.may_batch:
         return _blocks_in_runs(r, count)
     skins: Skins = {}

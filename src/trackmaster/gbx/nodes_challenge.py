@@ -78,7 +78,7 @@ def _contents(r: BodyReader, node: ChallengeNode) -> None:
 
 
 def _checkpoints(r: BodyReader, node: ChallengeNode) -> None:
-    node.cp_cells = tuple(_CELL.iter_unpack(r.take(_CELL.size * r.count("checkpoints", _CELL.size, limits.BLOCKS))))
+    node.cp_cells = tuple(_CELL.iter_unpack(r.take(_CELL.size * r.records("checkpoints", _CELL.size))))
 
 
 def _laps(r: BodyReader, node: ChallengeNode) -> None:
@@ -154,7 +154,7 @@ def _simple_editor(r: BodyReader, node: ChallengeNode) -> None:
 
 
 def _collectors(r: BodyReader, node: CollectorsNode) -> None:
-    node.blocks = tuple((r.ident(), r.i32()) for _ in range(r.count("collectors", 16, limits.BLOCKS)))
+    node.blocks = tuple((r.ident(), r.i32()) for _ in range(r.records("collectors", 16)))
 
 
 def _tips(r: BodyReader, node: ParametersNode) -> None:
@@ -176,7 +176,7 @@ def _twelve_bytes(r: BodyReader, _node: ParametersNode) -> None:
 
 
 def _numbers(r: BodyReader, _node: ParametersNode) -> None:
-    r.skip(4 * r.count("numbers", 4, limits.BLOCKS))
+    r.skip(4 * r.count("numbers", 4, limits.RECORDS))
 
 
 CHALLENGE_TYPE = NodeType(

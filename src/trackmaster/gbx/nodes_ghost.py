@@ -78,7 +78,7 @@ def _stunt_score(r: BodyReader, node: GhostNode) -> None:
 
 
 def _cp_times(r: BodyReader, node: GhostNode) -> None:
-    flat = r.ints(2 * r.count("checkpoint times", 8, limits.EVENTS))
+    flat = r.ints(2 * r.records("checkpoint times", 8))
     node.cp_times_ms, node.cp_stunt_scores = flat[::2], flat[1::2]
 
 

@@ -174,9 +174,11 @@ def _ghost_block(r: BodyReader, block: BlockNode) -> None:
 
 
 def _triangles(r: BodyReader, block: BlockNode) -> None:
-    times = r.floats(r.count("keys", 4, limits.EVENTS))
-    if times:
-        block.span(times[0], times[-1])
+    count = r.count("keys", 4, limits.EVENTS)
+    start = r.pos
+    r.skip(4 * count)
+    if count:
+        block.span(_FLOAT(r.data, start)[0], _FLOAT(r.data, r.pos - 4)[0])
     keys, vertices = r.u32(), r.u32()
     r.skip(12 * keys * vertices)
     r.skip(16 * r.count("colours", 16, limits.EVENTS))
@@ -235,9 +237,10 @@ def _group(version: int) -> ChunkReader:
     def read(r: BodyReader, group: ClipGroupNode) -> None:
         group.clips = r.nodes_of(ClipNode, "MediaTracker clips")
         least = 4 if version == 1 else 20 if version == 2 else 28
-        group.triggers = [_trigger(r, version) for _ in range(r.count("triggers", least, limits.NODES))]
-        if len(group.triggers) != len(group.clips):
-            r.fail(f"a clip group has {len(group.clips)} clips but {len(group.triggers)} triggers")
+        start, count = r.pos, r.count("triggers", least, limits.NODES)
+        if count != len(group.clips):
+            r.fail(f"a clip group has {len(group.clips)} clips but {count} triggers", at=start)
+        group.triggers = [_trigger(r, version) for _ in range(count)]
 
     return read
 
@@ -247,7 +250,7 @@ def _trigger(r: BodyReader, version: int) -> TriggerNode:
     if version == 3:
         r.ints(4)
         trigger.condition, trigger.value = r.i32(), r.f32()
-    cells = r.take(_CELL.size * r.count("trigger cells", _CELL.size, limits.BLOCKS))
+    cells = r.take(_CELL.size * r.records("trigger cells", _CELL.size))
     trigger.cells = tuple(_CELL.iter_unpack(cells))
     if version == 2:
         r.ints(4)

@@ -27,7 +27,7 @@ def _map(r: BodyReader, node: ReplayNode) -> None:
 def _ghosts(r: BodyReader, node: ReplayNode) -> None:
     node.ghosts = r.nodes_of(GhostNode, "ghosts")
     r.u32()
-    node.extras = tuple(r.u64() for _ in range(r.count("extras", 8, limits.BLOCKS)))
+    node.extras = tuple(r.u64() for _ in range(r.records("extras", 8)))
 
 
 def _ghosts_tmu(r: BodyReader, node: ReplayNode) -> None:
