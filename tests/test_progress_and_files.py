@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trackmaster.files import atomic_dir, atomic_path, atomic_write_text
+from trackmaster.files import atomic_dir, atomic_path, atomic_write_text, sha256_of
 from trackmaster.progress import PLAIN_INTERVAL_S, progress
 from trackmaster.units import format_race_time
 
@@ -28,6 +28,11 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text() == "old"
     assert [p.name for p in target.parent.iterdir()] == ["file.txt"]
+
+
+def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4
 
 
 def test_atomic_dir_appears_whole_or_not_at_all(tmp_path: Path) -> None:

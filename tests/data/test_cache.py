@@ -297,6 +297,17 @@ def test_a_damaged_state_of_a_build_is_not_continued(
     assert len(cache.train) + len(cache.val or ()) == 33
 
 
+def test_names_that_are_no_text_are_cached_too(tmp_path: Path, make_replay) -> None:  # type: ignore[no-untyped-def]
+    good = make_replay("1001", map_uid="uid")
+    try:
+        good.rename(good.with_name(os.fsdecode(b"pos1_caf\xe9_90000ms")))
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    tree, cache = tmp_path / "img", tmp_path / "cache"
+    assert len(ensure_cache(spec(tree, val_fraction=0.0), cache).train) == 6
+    assert why_stale(tree, cache, val_fraction=0.0) is None
+
+
 def test_too_short_replays_for_a_stack_get_a_sentence(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no window of 20 consecutive frames"):
         ensure_cache(spec(tree, n_stack=20), tmp_path / "cache")

@@ -52,11 +52,16 @@ def test_grey_arrays_are_taken_as_they_are(tmp_path: Path) -> None:
     assert np.array_equal(load_gray(tmp_path / "b.npy", 64, 64), grey)
 
 
-@pytest.mark.parametrize("name", ["cut.jpeg", "empty.jpeg", "text.png", "missing.jpeg", "text.npy", "float.npy"])
+@pytest.mark.parametrize(
+    "name", ["cut.jpeg", "empty.jpeg", "text.png", "missing.jpeg", "text.npy", "float.npy", "archive.npy"]
+)
 def test_unreadable_frames_are_errors_and_never_black(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "cut.jpeg":
         path.write_bytes(cv2.imencode(".jpeg", picture(64, 64))[1].tobytes()[:400])
+    elif name == "archive.npy":
+        with path.open("wb") as handle:
+            np.savez(handle, picture=np.zeros((64, 64), dtype=np.uint8))
     elif name == "float.npy":
         np.save(path, np.zeros((64, 64)))
     elif name != "missing.jpeg":

@@ -34,8 +34,10 @@ def test_frame_names_are_parsed_by_their_numbers(name: str, expected: tuple[int,
 
 def test_frame_names_survive_a_round_trip() -> None:
     assert parse_frame_name(frame_name(100_000, 1_000_000)) == (100_000, 1_000_000)
-    with pytest.raises(DataError, match="gif"):
-        frame_name(0, 0, ".gif")
+
+
+def test_only_digits_of_numbers_count() -> None:
+    assert sorted(["run²", "run10", "run2"], key=natural_key) == ["run2", "run10", "run²"]
 
 
 def test_replays_are_ordered_by_position_and_time_not_by_text() -> None:

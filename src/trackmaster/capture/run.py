@@ -1,7 +1,6 @@
 """The capture run: every replay becomes a verified folder of frames, or one line that says why not."""
 
 import errno
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from trackmaster.capture.notes import refuse_real_game, simulator_notes
 from trackmaster.capture.outcomes import Outcome, OutcomeBook
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.writer import UtcClock, utc_now
+from trackmaster.files import sha256_of
 from trackmaster.progress import progress
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _one(
     """Capture one replay, or note why not."""
     key = file.path.relative_to(config.replays_dir).as_posix()
     before = book.known(key)
-    sha256 = _sha256(file.path)
+    sha256 = _sha256_or_empty(file.path)
     same = before is not None and before.sha256 == sha256 and not config.overwrite
     if before is None and not config.overwrite and file.track_id is not None and work.is_done(file.track_id, file.name):
         # A killed run wrote the folder but not the index: the folder is the truth.
@@ -233,8 +233,8 @@ def _rejection(
     )
 
 
-def _sha256(path: Path) -> str:
+def _sha256_or_empty(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError:
         return ""

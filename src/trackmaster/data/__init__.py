@@ -1,12 +1,13 @@
 """The data set on disk: captured trees, windows of frames, splits by map, caches and batches."""
 
+from trackmaster.capture.plan import frame_name
 from trackmaster.data.cache import CachedFrames, CacheSpec, FrameCache, open_cache, stale_reason
 from trackmaster.data.cache_build import ensure_cache
 from trackmaster.data.errors import DataError
 from trackmaster.data.images import fit_gray, load_gray
 from trackmaster.data.loader import BatchLoader
 from trackmaster.data.manifest import FrameEntry, Manifest, ReplayMetadata, read_manifest, read_metadata
-from trackmaster.data.names import FrameName, frame_name, natural_key, parse_frame_name, replay_key
+from trackmaster.data.names import FrameName, natural_key, parse_frame_name, replay_key
 from trackmaster.data.signature import SourceSignature, source_signature
 from trackmaster.data.source import FrameSource, ReplayFrameDataset
 from trackmaster.data.split import Split, split_by_map

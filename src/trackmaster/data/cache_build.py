@@ -1,6 +1,5 @@
 """Building a frame cache: beside its final place, resumable after any interruption, renamed when it is complete."""
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.writer import write_json
 from trackmaster.data.cache import CACHE_META_NAME, SPLITS, CacheSpec, FrameCache, open_cache, stale_reason
 from trackmaster.data.cache_plan import (
     PLAN_NAME,
@@ -18,13 +18,13 @@ from trackmaster.data.cache_plan import (
     refuse_foreign_folder,
     resume_point,
     row_index,
-    write_json,
 )
 from trackmaster.data.decode import FrameList, decode_frames
 from trackmaster.data.signature import SourceSignature, source_signature
 from trackmaster.data.split import split_by_map
 from trackmaster.data.tree import ReplayFolder, find_replays
 from trackmaster.data.windows import stack_windows
+from trackmaster.files import sha256_of
 from trackmaster.progress import progress
 
 COMMIT_FRAMES = 8192
@@ -90,7 +90,7 @@ def _build(
                 _build_half(partial, name, half, spec, state, workers, show_progress)
                 np.save(partial / f"{name}_index.npy", row_index(half, offset, plan, spec))
                 state.finish(name)
-            hashes[name] = _file_hash(partial / f"{name}.npy")
+            hashes[name] = sha256_of(partial / f"{name}.npy")
         offset += len(half)
     write_json(partial / CACHE_META_NAME, {**plan, "data_hash": hashes})
     _replace_folder(partial, cache_dir)
@@ -180,8 +180,3 @@ def _replace_folder(partial: Path, cache_dir: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     for name in (PLAN_NAME, STATE_NAME):
         (cache_dir / name).unlink(missing_ok=True)
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

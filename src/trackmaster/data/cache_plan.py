@@ -1,6 +1,5 @@
 """What a cache build will write, and how far an interrupted one got."""
 
-import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.writer import write_json
 from trackmaster.data.cache import CACHE_META_NAME, CACHE_VERSION, SPLITS, CacheSpec
 from trackmaster.data.errors import DataError
 from trackmaster.data.json_file import read_json, read_number
@@ -17,7 +17,6 @@ from trackmaster.data.signature import SourceSignature
 from trackmaster.data.split import Split
 from trackmaster.data.tree import ReplayFolder
 from trackmaster.data.windows import stack_windows
-from trackmaster.files import atomic_write_text
 
 PLAN_NAME = "plan.json"
 STATE_NAME = "state.json"
@@ -177,8 +176,3 @@ def refuse_foreign_folder(cache_dir: Path) -> None:
             f"{cache_dir}: holds {foreign[0]!r}, which is no part of a cache, and building would replace the folder. "
             "Choose an empty or new folder."
         )
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON through a temporary name."""
-    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

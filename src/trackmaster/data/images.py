@@ -6,6 +6,7 @@ time. Grey is .114 B + .587 G + .299 R everywhere.
 """
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +98,8 @@ def _reduction(content: bytes, width: int, height: int) -> int:
 
 def _gray_array(path: Path) -> NDArray[np.uint8]:
     try:
-        image = np.load(path, allow_pickle=False)
+        with path.open("rb") as handle:  # np.load would open an archive of arrays too
+            image: NDArray[Any] = np.lib.format.read_array(handle, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: is no array of numpy ({error}). Capture the replay again.") from None
     if image.ndim == 3 and image.shape[0] == 1:

@@ -6,11 +6,8 @@ Text order is wrong everywhere here: ``pos10`` sorts before ``pos2`` and step 10
 import re
 from typing import NamedTuple
 
-from trackmaster.data.errors import DataError
-
 MANIFEST_NAME = "manifest.json"
 METADATA_NAME = "metadata.json"
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".npy")
 
 # 15 digits: more would fit no array of integers, and no run has them.
 _FRAME = re.compile(r"frame_(\d{1,15})_(-?\d{1,15})ms\.(?:jpe?g|png|bmp|npy)", re.IGNORECASE)
@@ -36,21 +33,10 @@ def parse_frame_name(name: str) -> FrameName | None:
     return FrameName(int(found[1]), int(found[2])) if found else None
 
 
-def frame_name(step: int, time_ms: int, suffix: str = ".jpeg") -> str:
-    """Return the name a frame is written under.
-
-    Raises:
-        DataError: ``suffix`` is none that readers look for.
-    """
-    if suffix not in FRAME_SUFFIXES:
-        raise DataError(f"frames cannot be stored as {suffix!r}: use one of {', '.join(FRAME_SUFFIXES)}")
-    return f"frame_{step:05d}_{time_ms}ms{suffix}"
-
-
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sort key that compares runs of digits as numbers and everything else as text."""
     parts = _DIGITS.split(name)
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
 def replay_key(name: str) -> tuple[int, int, int, tuple[tuple[int, int, str], ...]]:

@@ -1,12 +1,13 @@
 """Fingerprint of a captured tree: tells whether a cache made from it is still about the same files."""
 
 import hashlib
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypedDict
 
 from trackmaster.data.names import MANIFEST_NAME, METADATA_NAME
 from trackmaster.data.tree import ReplayFolder
+from trackmaster.files import sha256_of
 
 
 class SourceSignature(TypedDict):
@@ -27,9 +28,9 @@ def source_signature(replays: Sequence[ReplayFolder]) -> SourceSignature:
     """
     digest = hashlib.sha256()
     for replay in replays:
-        digest.update(f"{replay.track_id}/{replay.name}\n".encode())
-        for name in (MANIFEST_NAME, METADATA_NAME):
-            digest.update(f"{name} {_file_hash(replay.path / name)}\n".encode())
+        digest.update(os.fsencode(f"{replay.track_id}/{replay.name}\n"))
+        for path in (replay.path / MANIFEST_NAME, replay.path / METADATA_NAME):
+            digest.update(f"{path.name} {sha256_of(path) if path.is_file() else '-'}\n".encode())
         rows = zip(replay.files, replay.sizes_bytes.tolist(), replay.mtimes_ns.tolist(), strict=True)
         digest.update("".join(f"{name} {size} {mtime}\n" for name, size, mtime in rows).encode())
     return {
@@ -38,10 +39,3 @@ def source_signature(replays: Sequence[ReplayFolder]) -> SourceSignature:
         "n_frame_files": sum(len(replay) for replay in replays),
         "sha256": digest.hexdigest(),
     }
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return "-"
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

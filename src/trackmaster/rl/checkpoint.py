@@ -5,7 +5,6 @@
 set lies in ``recovery/<number>/`` for the newest snapshots and in ``best_eval/`` for the best evaluated one.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trackmaster.errors import TrackmasterError
-from trackmaster.files import atomic_dir, atomic_path, atomic_write_text
+from trackmaster.files import atomic_dir, atomic_path, atomic_write_text, sha256_of
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.iqn import ONLINE_FILE, TARGET_FILE
 
@@ -62,7 +61,7 @@ class CheckpointStore:
         with atomic_dir(snapshot) as temporary:
             agent = write_agent(temporary)
             atomic_write_text(temporary / STATS_FILE, json.dumps(stats, indent=1))
-            hashes = {p.name: _sha256(p) for p in sorted(temporary.iterdir())}
+            hashes = {p.name: sha256_of(p) for p in sorted(temporary.iterdir())}
             state = {"version": STATE_VERSION, "agent": agent, "trainer": extra, "sha256": hashes}
             atomic_write_text(temporary / STATE_FILE, json.dumps(state))
         self._publish(snapshot, self.folder)
@@ -139,15 +138,11 @@ def _read_verified(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 f"{folder}: written as version {state['version']}, this program reads {STATE_VERSION}."
             )
         for name, expected in hashes.items():
-            if _sha256(folder / name) != expected:
+            if sha256_of(folder / name) != expected:
                 raise CheckpointError(f"{folder / name}: does not have the content that was saved.")
         return state, json.loads((folder / STATS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: the snapshot is incomplete ({type(error).__name__}: {error}).") from None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
