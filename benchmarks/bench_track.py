@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 import trackmaster
-from trackmaster.gbx import Challenge, GbxError, read
+from trackmaster.gbx import Challenge, GbxError, find_gbx_files, read
 from trackmaster.track import Track, TrackError
-from trackmaster.track.command import gbx_files
 
 BUNDLED = Path(trackmaster.__file__).parent / "bundled" / "tracks"
 
@@ -45,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     rows: list[tuple[float, float, int]] = []
-    for path in gbx_files(arguments.paths):
+    for path in find_gbx_files(arguments.paths):
         try:
             challenge = read(path)
             if not isinstance(challenge, Challenge):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trackmaster.gbx import plain_text
+from trackmaster.gbx import plain_text, printable
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,14 @@ from trackmaster.gbx import plain_text
         ("\ufeff$i$900ғ$C00ฟ$F00๏", "ғฟ๏"),
         ("ends with $", "ends with"),
         ("A01-Race", "A01-Race"),
+        ("\x1b[2J\x1b]0;title\x07red\u202e", "[2J]0;titlered"),
+        ("two\nlines\tand\xa0blanks", "two lines and blanks"),
+        ("$\x1b[31mred", "[31mred"),
     ],
 )
 def test_plain_text_leaves_what_people_read(text: str, plain: str) -> None:
     assert plain_text(text) == plain
+
+
+def test_printable_leaves_codes_and_replaces_what_no_terminal_can_show() -> None:
+    assert printable("$f00caf\udce9\r\n") == "$f00caf?  "

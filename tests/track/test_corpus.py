@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trackmaster.gbx import Challenge, Ghost, read
+from trackmaster.gbx import Challenge, Ghost, find_gbx_files, read
 from trackmaster.track import (
     Track,
     TrackError,
@@ -22,7 +22,6 @@ from trackmaster.track import (
     gate_points,
 )
 from trackmaster.track.catalogue import Exit, Site
-from trackmaster.track.command import gbx_files
 from trackmaster.track.coverage import coverage, total
 from trackmaster.track.fit import FitReport
 from trackmaster.track.fit_command import unjustified
@@ -80,7 +79,7 @@ TOLERANCES_MM = {
 @pytest.fixture(scope="module")
 def fit_of_all_drives(corpus_dir: Path) -> FitReport:
     report = FitReport()
-    for number, drive in enumerate(contacts.vanilla_drives(gbx_files([corpus_dir]), clips=True)):
+    for number, drive in enumerate(contacts.vanilla_drives(find_gbx_files([corpus_dir]), clips=True)):
         report.add_drive(number, drive)
     return report
 

@@ -46,7 +46,7 @@ def collect_replays(folder: Path, maps_dir: Path, *, use_tqdm: bool = True) -> l
     """
     if not folder.is_dir():
         raise TrackmasterError(f"{folder}: there is no such folder. Give a folder with .Replay.Gbx files.")
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() == ".gbx")
+    files = gbx.find_gbx_files([folder])
     judged: dict[str, str] = {}
     found: list[FoundReplay] = []
     maps: dict[str, bytes] = {}

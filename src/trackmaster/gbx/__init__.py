@@ -5,6 +5,7 @@ from trackmaster.gbx.commands import Command, Control, commands_from_events, eve
 from trackmaster.gbx.encode import make_samples
 from trackmaster.gbx.errors import GbxError, ScriptError, TimelineError, WriteError
 from trackmaster.gbx.events import ControlEvents
+from trackmaster.gbx.find import find_gbx_files
 from trackmaster.gbx.models import (
     Challenge,
     ChallengeHeader,
@@ -23,7 +24,7 @@ from trackmaster.gbx.reading import read, read_challenge, read_header, read_repl
 from trackmaster.gbx.samples import GhostSamples
 from trackmaster.gbx.script import from_script, script_commands, to_script
 from trackmaster.gbx.strip import strip_intro_clips
-from trackmaster.gbx.text import plain_text
+from trackmaster.gbx.text import plain_text, printable
 from trackmaster.gbx.timeline import ACTION_BITS, ACTION_KEYS, InputTimeline
 from trackmaster.gbx.write_challenge import make_uid, write_challenge
 from trackmaster.gbx.write_ghost import write_ghost, write_replay
@@ -57,10 +58,12 @@ __all__ = [
     "WriteError",
     "commands_from_events",
     "events_from_commands",
+    "find_gbx_files",
     "from_script",
     "make_samples",
     "make_uid",
     "plain_text",
+    "printable",
     "read",
     "read_challenge",
     "read_header",

@@ -5,10 +5,11 @@ from pathlib import Path
 from pydantic_settings import CliPositionalArg
 
 from trackmaster.config import Settings
-from trackmaster.errors import TrackmasterError
 from trackmaster.gbx.errors import GbxError
+from trackmaster.gbx.find import find_gbx_files
 from trackmaster.gbx.models import MODES, Challenge, Ghost, Replay
 from trackmaster.gbx.reading import read
+from trackmaster.gbx.text import plain_text, printable
 from trackmaster.units import format_race_time
 
 
@@ -23,41 +24,21 @@ class ShowConfig(Settings):
 
 def show(config: ShowConfig) -> int:
     """Print what each file holds; the exit code is 1 when a file could not be read."""
-    files = find_files(config.paths)
+    files = find_gbx_files(config.paths)
     failed = 0
     for path in files:
         try:
-            print("\n".join(describe(read(path), path, is_long=config.long)))
+            lines = describe(read(path), path, is_long=config.long)
         except GbxError as error:
             failed += 1
-            print(f"{path}: NOT READ: {error}")
+            lines = [f"{path}: NOT READ: {error}"]
+        print("\n".join(map(printable, lines)))
     print(f"{len(files)} files, {failed} not read")
     return 1 if failed else 0
 
 
-def find_files(paths: list[Path]) -> list[Path]:
-    """Return the files named and the .Gbx files below the folders named, in order.
-
-    Raises:
-        TrackmasterError: a path does not exist, or there is no .Gbx file at all.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found.extend(sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() == ".gbx"))
-        elif path.exists():
-            found.append(path)
-        else:
-            raise TrackmasterError(
-                f"{path}: there is no such file or folder. Give the path of a .Gbx file or a folder."
-            )
-    if not found:
-        raise TrackmasterError(f"No .Gbx file in {', '.join(map(str, paths))}.")
-    return found
-
-
 def describe(content: Replay | Challenge | Ghost, path: Path, *, is_long: bool) -> list[str]:
-    """Return the lines that describe a file; the first one stands on its own."""
+    """Return the lines that describe a file; the first one stands on its own. They may hold control characters."""
     if isinstance(content, Replay):
         return _describe_replay(content, path, is_long)
     if isinstance(content, Challenge):
@@ -66,7 +47,7 @@ def describe(content: Replay | Challenge | Ghost, path: Path, *, is_long: bool) 
 
 
 def _describe_replay(replay: Replay, path: Path, is_long: bool) -> list[str]:
-    driver = replay.nickname or replay.login or "unknown driver"
+    driver = plain_text(replay.nickname) or replay.login or "unknown driver"
     lines = [f"{path}: replay, {format_race_time(replay.race_time_ms)} by {driver}, {len(replay.ghosts)} ghosts"]
     if is_long:
         lines.append(f"  {_map_line(replay.challenge)}" if replay.challenge else "  no embedded map")
@@ -77,10 +58,10 @@ def _describe_replay(replay: Replay, path: Path, is_long: bool) -> list[str]:
 def _map_line(challenge: Challenge) -> str:
     laps = f", {challenge.laps} laps" if challenge.is_multilap else ""
     mod = ", needs TMUnlimiter" if challenge.is_unlimiter else ""
-    mode = MODES[challenge.mode] if challenge.mode < len(MODES) else f"mode {challenge.mode}"
+    mode = MODES[challenge.mode] if 0 <= challenge.mode < len(MODES) else f"mode {challenge.mode}"
     return (
-        f"map '{challenge.name}' by {challenge.author}, {challenge.environment} {challenge.mood}, {mode}{laps}, "
-        f"{len(challenge.blocks)} blocks, author {format_race_time(challenge.medals.author_ms)}{mod}, "
+        f"map '{plain_text(challenge.name)}' by {challenge.author}, {challenge.environment} {challenge.mood}, "
+        f"{mode}{laps}, {len(challenge.blocks)} blocks, author {format_race_time(challenge.medals.author_ms)}{mod}, "
         f"uid {challenge.uid}"
     )
 
@@ -99,6 +80,6 @@ def _ghost_line(ghost: Ghost) -> str:
     device = f" on {ghost.events.device}" if ghost.events is not None else ""
     gates = ", ".join(format_race_time(time_ms) for time_ms in ghost.cp_times_ms)
     return (
-        f"{format_race_time(ghost.race_time_ms)} by {ghost.nickname or ghost.login}, {samples} samples, "
+        f"{format_race_time(ghost.race_time_ms)} by {plain_text(ghost.nickname) or ghost.login}, {samples} samples, "
         f"{events} inputs{device}, {ghost.respawns} respawns, gates {gates or '-'}"
     )

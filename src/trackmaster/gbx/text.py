@@ -1,4 +1,4 @@
-"""Names as people read them: without the game's formatting codes."""
+"""Names as people read them: without the game's formatting codes and without what a terminal would obey."""
 
 import re
 
@@ -9,7 +9,21 @@ def plain_text(text: str) -> str:
     """Return a map's or driver's name without colours, styles and links.
 
     ``$`` begins a code: three letters of a colour (``$f80``), a link with its address (``$l[...]``), or one letter of a
-    style (``$o``); ``$$`` stands for the dollar sign itself. A byte order mark in front goes too.
+    style (``$o``); ``$$`` stands for the dollar sign itself. Characters that do not print go too.
     """
     plain = _CODE.sub(lambda code: "$" if code.group() == "$$" else "", text)
-    return plain.replace("\ufeff", "").strip()
+    return printable(plain).strip()
+
+
+def printable(text: str) -> str:
+    """Return one line without characters that would steer a terminal: controls, escapes, changes of direction.
+
+    White space of any kind becomes a blank; half of a surrogate pair becomes a question mark.
+    """
+    return "".join(c if c.isprintable() else _substitute(c) for c in text)
+
+
+def _substitute(character: str) -> str:
+    if character.isspace():
+        return " "
+    return "?" if "\ud800" <= character <= "\udfff" else ""

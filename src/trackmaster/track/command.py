@@ -7,7 +7,7 @@ from pydantic_settings import CliPositionalArg
 
 from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
-from trackmaster.gbx import Challenge, GbxError, Replay, read
+from trackmaster.gbx import Challenge, GbxError, Replay, find_gbx_files, read
 from trackmaster.track.coverage import Coverage, CoverageRow, coverage, total
 
 
@@ -48,7 +48,7 @@ def _unknown(rows: list[CoverageRow]) -> Counter[str]:
 def _maps(paths: list[Path]) -> list[Challenge]:
     """Return the Stadium maps found, each uid once; files of other kinds and damaged ones are named and left out."""
     found: dict[str, Challenge] = {}
-    for path in gbx_files(paths):
+    for path in find_gbx_files(paths):
         try:
             content = read(path)
         except GbxError as error:
@@ -60,18 +60,3 @@ def _maps(paths: list[Path]) -> list[Challenge]:
     if not found:
         raise TrackmasterError(f"No Stadium map in {', '.join(map(str, paths))}.")
     return list(found.values())
-
-
-def gbx_files(paths: list[Path]) -> list[Path]:
-    """Return the Gbx files among ``paths`` and inside of folders among them.
-
-    Raises:
-        TrackmasterError: a path does not exist.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise TrackmasterError(f"{path}: there is no such file or folder. Give maps, replays or folders of them.")
-        inside = path.rglob("*") if path.is_dir() else [path]
-        files.extend(sorted(p for p in inside if p.is_file() and p.suffix.lower() == ".gbx"))
-    return files

@@ -11,9 +11,9 @@ from pydantic_settings import CliPositionalArg
 from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
 from trackmaster.files import atomic_write_text
+from trackmaster.gbx import find_gbx_files
 from trackmaster.progress import progress
 from trackmaster.track.catalogue import Evidence, is_scenery, known_blocks
-from trackmaster.track.command import gbx_files
 from trackmaster.track.contacts import Drive, vanilla_drives
 from trackmaster.track.fit import BlockResiduals, FitReport
 
@@ -34,7 +34,7 @@ class FitConfig(Settings):
 def show_fit(config: FitConfig) -> int:
     """Print median and 90 % residual of every family and block, and where the catalogue's marks are not justified."""
     pattern = _pattern(config.blocks)
-    drives = list(vanilla_drives(gbx_files(config.paths), clips=config.clips))
+    drives = list(vanilla_drives(find_gbx_files(config.paths), clips=config.clips))
     if not drives:
         raise TrackmasterError(
             f"No finished drive on a Stadium map in {', '.join(map(str, config.paths))}. Give replays (and maps with "
