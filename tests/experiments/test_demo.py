@@ -103,7 +103,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path, replays: Path, capsys: p
     assert (tmp_path / "holiday.jpg").is_file()
 
 
-@pytest.mark.parametrize(("make", "expected"), [(False, "no such folder"), (True, "no .Replay.Gbx file")])
+@pytest.mark.parametrize(("make", "expected"), [(False, "no such folder"), (True, "No .Gbx file")])
 def test_a_folder_without_replays_is_a_sentence(
     tmp_path: Path, make: bool, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,7 +64,7 @@ def test_contacts_beside_a_respawn_are_left_out() -> None:
 
 
 def test_command_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(TrackmasterError, match="No .Gbx file"):
+    with pytest.raises(TrackmasterError, match=r"No \.Gbx file"):
         show_fit(FitConfig(paths=[tmp_path]))
     (tmp_path / "damaged.Replay.Gbx").write_bytes(b"GBX")
     with pytest.raises(TrackmasterError, match="No finished drive"):
