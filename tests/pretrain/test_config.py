@@ -59,6 +59,10 @@ def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path, monkeyp
     config = PretrainConfig.load(["--config", "my.yaml", "--seed", "4"])
     assert (config.epochs, config.lr, config.seed, config.batch_size) == (2, 0.3, 4, 128)
     assert (config.lightning.patience, config.lightning.csv_dir) == (3, "two")
+    made = PretrainConfig(epochs=2)
+    assert (made.lr, made.seed, made.lightning.patience) == (1e-3, 42, 10), (
+        "a configuration made in code is what it says"
+    )
 
 
 def test_the_first_default_file_wins_and_the_second_is_found(tmp_path: Path) -> None:
