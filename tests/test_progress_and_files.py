@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trackmaster.files import atomic_dir, atomic_path, atomic_write_text, sha256_of
+from trackmaster.files import atomic_dir, atomic_path, atomic_write_text, safe_name, sha256_of
 from trackmaster.progress import PLAIN_INTERVAL_S, progress
 from trackmaster.units import format_race_time
 
@@ -44,6 +44,33 @@ def test_atomic_dir_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with atomic_dir(target) as temporary:
         (temporary / "a").write_text("x")
     assert (target / "a").read_text() == "x"
+
+
+@pytest.mark.parametrize("text", ["jbV2XePYbkV1Kt2kNqJ_0z3AlJb", "a__b", "pos1.x-y", "a" * 80, "console"])
+def test_names_that_are_safe_stay(text: str) -> None:
+    assert safe_name(text) == text
+
+
+ODD_NAMES = (
+    "", ".", "..", "...", "a" * 81, "a" * 400, "../../etc", "a/b", "a\\b", "a_b ", "a b", "caf\xe9", "caf\udce9", "CON",
+    "con", "nul.txt", "COM1", "lpt9.a.b", ".hidden", "ends.", "\0", "\x1b[2J", "$f00name", "\U0001f600" * 90,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ODD_NAMES)
+def test_any_text_becomes_a_name_that_can_be_made(text: str, tmp_path: Path) -> None:
+    for max_length in (16, 80):
+        name = safe_name(text, max_length=max_length)
+        assert 0 < len(name) <= max_length
+        assert name == safe_name(name), "nothing is left to change"
+        (tmp_path / f"{name}.Challenge.Gbx").write_bytes(b"")
+        assert [path.name for path in tmp_path.iterdir()] == [f"{name}.Challenge.Gbx"]
+        (tmp_path / f"{name}.Challenge.Gbx").unlink()
+
+
+def test_two_texts_never_share_a_name() -> None:
+    texts = (*ODD_NAMES, "a_b", "a__b", "a b", "a  b", "_", "_CON", "unknown")
+    assert len({safe_name(text) for text in texts}) == len(set(texts))
 
 
 @pytest.mark.parametrize(

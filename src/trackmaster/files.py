@@ -3,10 +3,15 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin|conout|clock|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_MARK_LETTERS = 10
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)
@@ -73,3 +78,24 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content as 64 hexadecimal digits, without holding the file in memory."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def safe_name(text: str, *, max_length: int = 80) -> str:
+    """Return ``text`` as the name of a file or folder that every system accepts; texts from files are not trusted.
+
+    The result has ASCII letters, digits, ``-``, ``_`` and ``.`` only, neither begins nor ends with a dot, and is no
+    device of Windows. Where anything had to be changed, ten letters of a hash are added, so that two texts do not
+    become one name.
+
+    Args:
+        text: any text, also an empty one.
+        max_length: of the result, at least 16.
+    """
+    plain = _UNSAFE.sub("_", text).strip(".")
+    if _DEVICES.fullmatch(plain):
+        plain = f"_{plain}"
+    if plain == text and 0 < len(plain) <= max_length:
+        return plain
+    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_LETTERS]
+    kept = plain[: max_length - _MARK_LETTERS - 1].rstrip(".")
+    return f"{kept or '_'}-{mark}"

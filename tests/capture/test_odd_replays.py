@@ -16,6 +16,7 @@ from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, cap
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.trajectory import Trajectory
+from trackmaster.files import safe_name
 from trackmaster.gbx import Challenge, Ghost
 
 MIB = 1 << 20
@@ -118,3 +119,17 @@ def test_records_that_are_not_ours_count_as_missing(tmp_path: Path, replay_bytes
         (tmp_path / "img" / "1" / "a.replay" / name).write_text("[1]")
     (tmp_path / "img" / "index.json").unlink()
     assert len(run(folder).captured) == 1
+
+
+@pytest.mark.parametrize("uid", ["u" * 400, "../../up", "NUL", "..", "caf\xe9 \x1b[2J"])
+def test_a_map_uid_never_leaves_the_folder_nor_breaks_it(
+    folder: Path, ghost: Ghost, challenge: Challenge, uid: str
+) -> None:
+    content = gbx.write_challenge(dataclasses.replace(challenge, uid=uid))
+    (folder / "a.replay.gbx").write_bytes(gbx.write_replay(content, ghost))
+    summary = run(folder)
+    assert summary.rejected == []
+    (track,) = (path for path in (folder.parent / "img").iterdir() if path.is_dir())
+    assert track.name == safe_name(uid) != uid
+    assert (track / "a.replay" / "manifest.json").is_file()
+    assert {path.name for path in folder.parent.iterdir()} == {"img", "replays", "vcp"}

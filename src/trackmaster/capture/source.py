@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,9 @@ from trackmaster import gbx
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import ReplayRejectedError
-from trackmaster.files import atomic_write_bytes
+from trackmaster.files import atomic_write_bytes, safe_name
 from trackmaster.gbx import Challenge, Ghost, InputTimeline, Replay
 from trackmaster.units import TICK_MS, format_race_time
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 MAX_RACE_MS = 3 * 60 * 60 * 1000
 """Longer runs are refused: every tick is held in memory. The longest real run seen lasts an hour and a half."""
@@ -64,7 +61,7 @@ def read_source(file: ReplayFile, config: CaptureConfig) -> ReplaySource:
         raise ReplayRejectedError(
             "respawn", f"{file.path.name}: the driver respawned, and --exclude-respawn-maps is set."
         )
-    track_id = file.track_id or _UNSAFE.sub("_", replay.map_uid) or "unknown"
+    track_id = file.track_id or safe_name(replay.map_uid or "unknown")
     timeline, device = _timeline(ghost, race_time_ms, file, config.input_time_offset_ms)
     return ReplaySource(
         file=file,

@@ -1,18 +1,15 @@
 """The demo's first stage: find replays in any folder, keep the usable ones, lay them out as capture expects them."""
 
 import hashlib
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster import gbx
 from trackmaster.errors import TrackmasterError
-from trackmaster.files import atomic_dir, atomic_write_bytes
+from trackmaster.files import atomic_dir, atomic_write_bytes, safe_name
 from trackmaster.progress import progress
 from trackmaster.track import Track, TrackError
-
-UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -115,14 +112,9 @@ def _lay_out(found: list[FoundReplay], maps: dict[str, bytes], maps_dir: Path) -
             rows = [row for row in found if row.is_used and row.track_id == track_id]
             rows.sort(key=lambda row: (row.race_time_ms or 0, row.source))
             for position, row in enumerate(rows, 1):
-                driver = UNSAFE.sub("_", row.driver).strip("_")[:60] or "driver"
+                driver = safe_name(gbx.plain_text(row.driver) or "driver", max_length=60)
                 name = f"pos{position}_{driver}_{row.race_time_ms}ms.replay.gbx"
-                (target / folder_name(track_id)).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(row.source, target / folder_name(track_id) / name)
+                (target / safe_name(track_id)).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(row.source, target / safe_name(track_id) / name)
     for track_id, content in maps.items():
-        atomic_write_bytes(maps_dir / "tracks" / f"{folder_name(track_id)}.Challenge.Gbx", content)
-
-
-def folder_name(track_id: str) -> str:
-    """Return a map uid as a plain folder name; uids come from files and are not trusted."""
-    return UNSAFE.sub("_", track_id)[:100] or "_"
+        atomic_write_bytes(maps_dir / "tracks" / f"{safe_name(track_id)}.Challenge.Gbx", content)
