@@ -170,3 +170,14 @@ def test_read_samples_refuses_another_layout_with_its_place(data: bytes, found: 
         read_samples(ByteReader(data, "x.Ghost.Gbx", "ghost data"))
     assert "x.Ghost.Gbx: byte " in str(error.value)
     assert "of the ghost data" in str(error.value)
+
+
+def test_samples_may_not_last_longer_than_their_times_can_count() -> None:
+    slow = struct.pack("<iiii", 1, 0, 60_000, 9)
+    usual = struct.pack("<iiii", 1, 0, 100, 9)
+    most = 2**31 // 60_000
+    last = read_samples(ByteReader(blob(most).replace(usual, slow, 1), "x"))
+    assert last is not None
+    assert last.time_ms[-1] == (most - 1) * 60_000
+    with pytest.raises(gbx.GbxError, match=f"{most + 1} samples every 60000 ms are announced, which would last"):
+        read_samples(ByteReader(blob(most + 1).replace(usual, slow, 1), "x"))

@@ -151,6 +151,8 @@ def read_samples(reader: ByteReader) -> GhostSamples | None:
     data = reader.blob()
     count = len(data) // SAMPLE_BYTES
     _check_index(reader, count, len(data), start, is_fixed=is_fixed)
+    if count * period_ms >= 1 << 31:
+        reader.fail(f"{count} samples every {period_ms} ms are announced, which would last for weeks", at=start)
     raw = np.frombuffer(data, np.uint8).reshape(count, SAMPLE_BYTES)
     if not np.isfinite(raw.view(ROW_DTYPE)["position"]).all():
         reader.fail("a sample has no finite position", at=start)
