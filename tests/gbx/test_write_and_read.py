@@ -36,6 +36,7 @@ MAPS = st.builds(
     is_multilap=st.booleans(),
     mode=st.integers(0, 5),
     comments=TEXT,
+    tips=st.tuples(TEXT, TEXT, TEXT, TEXT),
 )
 
 
@@ -123,6 +124,55 @@ def test_write_challenge_refuses_what_it_would_lose(intro_map_bytes: bytes) -> N
     for bad in (gbx.Block("A", 4, 0, 0, 0), gbx.Block("A", 0, 256, 0, 0), gbx.Block("", 0, 0, 0, 0)):
         with pytest.raises(gbx.WriteError, match="does not fit"):
             gbx.write_challenge(dataclasses.replace(plain, blocks=(bad,)))
+
+
+TOO_MUCH = 2**31
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"medals": gbx.Medals(gold_ms=TOO_MUCH)}, "gold time is 2147483648"),
+        ({"medals": gbx.Medals(author_ms=-2)}, "author time is -2"),
+        ({"mode": -100}, "mode is -100"),
+        ({"mode": TOO_MUCH}, "mode is 2147483648"),
+        ({"laps": TOO_MUCH}, "number of laps is"),
+        ({"size": (32, TOO_MUCH, 32)}, "size is 2147483648"),
+        ({"size": (32, 32)}, "three numbers each"),
+        ({"cp_cells": ((1, 2, TOO_MUCH),)}, "cell of a checkpoint is"),
+        ({"cp_cells": ((1, 2),)}, "three numbers each"),
+        ({"time_limit_ms": TOO_MUCH}, "time limit is"),
+        ({"author_score": -TOO_MUCH - 1}, "author score is"),
+        ({"tips": ("one",)}, "has 1 tips"),
+        ({"has_password": True}, "is protected by a password"),
+        ({"comments": "\udce9"}, "characters that no file can hold"),
+        ({"comments": "a" * ((16 << 20) + 1)}, "shorten it"),
+        ({"header": gbx.ChallengeHeader(cost=TOO_MUCH)}, "cost is 2147483648"),
+        ({"header": gbx.ChallengeHeader(kind=256)}, "kind is 256"),
+        ({"header": gbx.ChallengeHeader(thumbnail_jpeg=bytes(17 << 20))}, "take a smaller picture"),
+        ({"mod": gbx.FileReference("a", version=256)}, "does not fit a byte"),
+        ({"mod": gbx.FileReference("a", version=3)}, "has a checksum of 0 bytes"),
+    ],
+)
+def test_write_challenge_names_what_does_not_fit(changes: dict[str, object], found: str) -> None:
+    with pytest.raises(gbx.WriteError, match=found):
+        gbx.write_challenge(dataclasses.replace(gbx.Challenge(uid="u", name="n"), **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"race_time_ms": TOO_MUCH}, "signed number of 32 bits"),
+        ({"game_checksum": -1}, "unsigned number of 32 bits"),
+        ({"light_trail_colour": (1e39, 0.0, 0.0)}, "does not fit a float"),
+        ({"light_trail_colour": (1.0,)}, "expected red, green and blue"),
+        ({"cp_stunt_scores": (1,)}, "give one per time"),
+        ({"nickname": "\ud800"}, "characters that no file can hold"),
+    ],
+)
+def test_write_ghost_names_what_does_not_fit(ghost: gbx.Ghost, changes: dict[str, object], found: str) -> None:
+    with pytest.raises(gbx.WriteError, match=found):
+        gbx.write_ghost(dataclasses.replace(ghost, **changes))
 
 
 def test_write_replay_refuses_a_missing_ghost_and_a_file_that_is_no_map(ghost: gbx.Ghost, map_bytes: bytes) -> None:

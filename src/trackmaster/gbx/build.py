@@ -4,6 +4,7 @@ from pathlib import Path
 
 from trackmaster.gbx.headers import optional_ms
 from trackmaster.gbx.models import (
+    NO_TIPS,
     Challenge,
     ChallengeHeader,
     Ghost,
@@ -95,6 +96,7 @@ class Builder:
             music=node.music,
             comments=node.comments,
             header=header,
+            tips=parameters.tips or NO_TIPS,
         )
 
     def replay(self, node: ReplayNode, header: ReplayHeader, challenge: Challenge | None, path: Path | None) -> Replay:

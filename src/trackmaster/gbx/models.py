@@ -13,6 +13,7 @@ MODES = ("race", "platform", "puzzle", "crazy", "shortcut", "stunts")
 
 STADIUM_CAR = Ident("StadiumCar", "Vehicles", "Nadeo")
 NO_IDENT = Ident("", "", "")
+NO_TIPS = ("", "", "", "")
 NO_SKIN_FILES = (FileReference(""), FileReference(""))
 
 
@@ -232,6 +233,7 @@ class Challenge:
         mod, music: files the map asks for.
         comments: by the author.
         header: the header's own statements (thumbnail, cost, game version ...); None if the file has none.
+        tips: four texts for the driver; empty on most maps.
     """
 
     uid: str
@@ -259,6 +261,7 @@ class Challenge:
     music: FileReference | None = None
     comments: str = ""
     header: ChallengeHeader | None = None
+    tips: tuple[str, ...] = NO_TIPS
 
     @property
     def intro_duration_s(self) -> float:

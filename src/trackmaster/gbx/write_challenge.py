@@ -9,7 +9,7 @@ from trackmaster.gbx.block import SKIN_FLAG, Block, BlockSkin
 from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAMETERS
 from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.headers import COMMENTS_END, COMMENTS_START, THUMBNAIL_END, THUMBNAIL_START
-from trackmaster.gbx.models import MODES, Challenge, ChallengeHeader, Medals
+from trackmaster.gbx.models import MODES, NO_TIPS, Challenge, ChallengeHeader, Medals
 from trackmaster.gbx.reader import UID_ID, FileReference, Ident
 from trackmaster.gbx.writer import ByteWriter, HeaderPart, pack_file
 
@@ -17,6 +17,7 @@ DEFAULT_GAME_VERSION = "2.11.26"
 DECORATION_AUTHOR = "Nadeo"
 NO_FILE = FileReference("")
 UID_LENGTH = 27
+I32_MAX = 2**31 - 1
 
 
 def make_uid(seed: str) -> str:
@@ -33,7 +34,8 @@ def write_challenge(challenge: Challenge, *, compress: bool = True) -> bytes:
         compress: pack the body by LZO as the game does, or store it.
 
     Raises:
-        WriteError: the map has clips or TMUnlimiter data, which would be lost, or a value that does not fit.
+        WriteError: the map has clips, a password or TMUnlimiter data, which would be lost, or a value that does not
+            fit.
     """
     _check(challenge)
     header = challenge.header or ChallengeHeader()
@@ -56,8 +58,14 @@ def _check(challenge: Challenge) -> None:
         raise WriteError(
             f"map {challenge.name!r} needs TMUnlimiter, whose data are not written; keep the original file"
         )
+    if challenge.has_password:
+        raise WriteError(
+            f"map {challenge.name!r} is protected by a password, which is not known and would be lost; keep the original "
+            "file"
+        )
     if not challenge.uid or not challenge.name:
         raise WriteError("a map needs a uid and a name; make_uid() makes one from any text")
+    _check_numbers(challenge)
     for block in challenge.blocks:
         if not 0 <= block.direction <= 3 or not all(0 <= c <= 255 for c in block[2:5]) or not block.name:
             raise WriteError(f"block {block.name!r} at {block[2:5]} facing {block.direction} does not fit into a map "
@@ -66,6 +74,41 @@ def _check(challenge: Challenge) -> None:
             raise WriteError(
                 f"block {block.name!r} has flags {block.flags:#x}; bit 0x8000 must be set as it is skinned"
             )
+
+
+def _check_numbers(challenge: Challenge) -> None:
+    """Make sure that every number of a map fits its place in the file.
+
+    Raises:
+        WriteError: one does not; it is named.
+    """
+    header = challenge.header or ChallengeHeader()
+    medals = challenge.medals
+    natural: dict[str, int | None] = {
+        "bronze time": medals.bronze_ms, "silver time": medals.silver_ms, "gold time": medals.gold_ms,
+        "author time": medals.author_ms, "number of laps": challenge.laps, "mode": challenge.mode,
+    }  # fmt: skip
+    for what, number in natural.items():
+        _check_range(challenge, what, number, 0, I32_MAX)
+    for what, number in {"cost": header.cost, "time limit": challenge.time_limit_ms,
+                         "author score": challenge.author_score}.items():  # fmt: skip
+        _check_range(challenge, what, number, -I32_MAX - 1, I32_MAX)
+    _check_range(challenge, "kind", header.kind, 0, 255)
+    if len(challenge.size) != 3 or any(len(cell) != 3 for cell in challenge.cp_cells):
+        raise WriteError(f"map {challenge.name!r}: the size and the checkpoints' cells need three numbers each")
+    for number in challenge.size:
+        _check_range(challenge, "size", number, 1, I32_MAX)
+    for number in (c for cell in challenge.cp_cells for c in cell):
+        _check_range(challenge, "cell of a checkpoint", number, -I32_MAX - 1, I32_MAX)
+    if len(challenge.tips) != len(NO_TIPS):
+        raise WriteError(f"map {challenge.name!r} has {len(challenge.tips)} tips, a file holds four; empty ones count")
+
+
+def _check_range(challenge: Challenge, what: str, number: int | None, low: int, high: int) -> None:
+    if number is not None and not low <= number <= high:
+        raise WriteError(
+            f"map {challenge.name!r}: its {what} is {number}, which does not fit into a file; choose {low} to {high}"
+        )
 
 
 def _ms(medals: Medals) -> tuple[int, int, int, int]:
@@ -181,8 +224,8 @@ def _contents(out: ByteWriter, challenge: Challenge) -> None:
     out.end_node()
     out.begin_node(PARAMETERS)
     out.chunk(PARAMETERS + 1)
-    for _ in range(4):
-        out.string("")
+    for tip in challenge.tips:
+        out.string(tip)
     out.chunk(PARAMETERS + 4)
     out.i32(*_ms(challenge.medals))
     out.u32(0)
@@ -198,7 +241,7 @@ def _blocks(out: ByteWriter, challenge: Challenge) -> None:
     out.string(challenge.name)
     out.ident(_decoration(challenge))
     out.i32(*challenge.size)
-    out.u32(0, 1, len(challenge.blocks))
+    out.u32(int(challenge.header is not None and challenge.header.is_locked), 1, len(challenge.blocks))
     for block in challenge.blocks:
         _block(out, block)
 

@@ -27,7 +27,7 @@ def write_ghost(ghost: Ghost, *, compress: bool = True) -> bytes:
         compress: pack the body by LZO as the game does, or store it.
 
     Raises:
-        WriteError: inputs that a file cannot hold.
+        WriteError: inputs or numbers that a file cannot hold.
     """
     body = ByteWriter()
     _ghost_chunks(body, ghost)
@@ -50,7 +50,7 @@ def write_replay(
 
     Raises:
         GbxError: ``challenge_bytes`` is no map.
-        WriteError: no ghost, or inputs that a file cannot hold.
+        WriteError: no ghost, or inputs or numbers that a file cannot hold.
     """
     runs = [ghosts] if isinstance(ghosts, Ghost) else list(ghosts)
     if not runs:
@@ -109,6 +109,12 @@ def _ghost_chunks(body: ByteWriter, ghost: Ghost) -> None:
     body.skippable(GHOST + 0x09, colour)
     body.skippable_i32(GHOST + 0x0A, ghost.stunt_score)
     scores = ghost.cp_stunt_scores or (0,) * len(ghost.cp_times_ms)
+    if len(scores) != len(ghost.cp_times_ms):
+        raise WriteError(
+            f"the ghost has {len(ghost.cp_times_ms)} checkpoint times and {len(scores)} stunt scores; give one per time"
+        )
+    if len(ghost.light_trail_colour) != 3:
+        raise WriteError(f"the light trail's colour is {ghost.light_trail_colour}, expected red, green and blue")
     pairs = [value for pair in zip(ghost.cp_times_ms, scores, strict=True) for value in pair]
     body.skippable_i32(GHOST + 0x0B, len(ghost.cp_times_ms), *pairs)
     body.chunk(GHOST + 0x0C)

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from lzallright import LZOCompressor
 
+from trackmaster.gbx import limits
 from trackmaster.gbx.container import HEAVY, MAGIC
+from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.nodes import END_OF_NODE, LIST_VERSION, SKIPPABLE
 from trackmaster.gbx.reader import EMPTY_ID, ID_VERSION, NEW_ID, UID_ID, FileReference, Ident
 
 CONTAINER_VERSION = 6
+
+_KINDS = {"B": "a byte", "I": "an unsigned number of 32 bits", "i": "a signed number of 32 bits", "f": "a float"}
 
 
 class ByteWriter:
@@ -23,19 +27,26 @@ class ByteWriter:
 
     def u8(self, value: int) -> None:
         """Write an unsigned byte."""
-        self.out.append(value)
+        self._pack("B", value)
 
     def u32(self, *values: int) -> None:
         """Write unsigned 32-bit numbers."""
-        self.out += struct.pack(f"<{len(values)}I", *values)
+        self._pack("I", *values)
 
     def i32(self, *values: int) -> None:
         """Write signed 32-bit numbers."""
-        self.out += struct.pack(f"<{len(values)}i", *values)
+        self._pack("i", *values)
 
     def f32(self, *values: float) -> None:
         """Write 32-bit floats."""
-        self.out += struct.pack(f"<{len(values)}f", *values)
+        self._pack("f", *values)
+
+    def _pack(self, kind: str, *values: float) -> None:
+        try:
+            self.out += struct.pack(f"<{len(values)}{kind}", *values)
+        except (struct.error, OverflowError):
+            shown = ", ".join(map(repr, values[:8]))
+            raise WriteError(f"among {shown} is a value that does not fit {_KINDS[kind]}; change it first") from None
 
     def raw(self, data: bytes) -> None:
         """Write bytes as they are."""
@@ -48,7 +59,13 @@ class ByteWriter:
 
     def string(self, text: str) -> None:
         """Write text behind its length in bytes."""
-        self.blob(text.encode("utf-8"))
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise WriteError(f"the text {text[:80]!r} has characters that no file can hold; take them out") from None
+        if len(data) > limits.STRING_BYTES:
+            raise WriteError(f"a text of {len(data)} bytes does not fit into a file; shorten it") from None
+        self.blob(data)
 
     def id(self, text: str, kind: int = NEW_ID) -> None:
         """Write an id; ``kind`` is ``NEW_ID``, or ``UID_ID`` for uids and logins."""
@@ -75,6 +92,11 @@ class ByteWriter:
         """Write a reference to a file."""
         self.u8(reference.version)
         if reference.version >= 3:
+            if len(reference.checksum) != 32:
+                raise WriteError(
+                    f"the reference to {reference.path!r} has a checksum of {len(reference.checksum)} bytes, its "
+                    f"version {reference.version} asks for 32; give them, or version 2"
+                )
             self.raw(reference.checksum)
         self.string(reference.path)
         if reference.version >= 3 or (reference.path and reference.version >= 1):
@@ -129,6 +151,10 @@ def pack_body(node_count: int, body: bytes, *, compress: bool) -> bytes:
         body: the main node's chunks with their end mark.
         compress: LZO as the game does, or stored.
     """
+    if len(body) > limits.BODY_BYTES:
+        raise WriteError(
+            f"the body would have {len(body)} bytes, at most {limits.BODY_BYTES} are read back; write less"
+        )
     head = struct.pack("<II", node_count, 0)
     if not compress:
         return head + body
@@ -146,6 +172,9 @@ def pack_file(class_id: int, header: Iterable[HeaderPart], body: ByteWriter, *, 
         compress: LZO as the game does, or stored.
     """
     parts = list(header)
+    size, most = sum(len(part.data) for part in parts), limits.HEADER_BYTES - 8 * limits.HEADER_CHUNKS
+    if size > most:
+        raise WriteError(f"the header would have {size} bytes, at most {most} are read back; take a smaller picture")
     table = b"".join(struct.pack("<II", p.chunk_id, len(p.data) | (HEAVY if p.is_heavy else 0)) for p in parts)
     user = struct.pack("<I", len(parts)) + table + b"".join(p.data for p in parts) if parts else b""
     head = MAGIC + struct.pack("<H", CONTAINER_VERSION) + (b"BUCR" if compress else b"BUUR")
