@@ -132,6 +132,14 @@ HOSTILE = st.builds(Block, name=NAMES, direction=st.integers(0, 3), x=CELL | st.
                     z=CELL, flags=st.sampled_from([0, 1, 2, 3, 4, 5, 0x1003, 63]))  # fmt: skip
 
 
+def test_laps_beyond_all_reason_are_a_sentence() -> None:
+    assert Track.from_challenge(challenge(START, ROAD, GOAL, laps=1_000, is_multilap=True)).laps == 1_000
+    assert Track.from_challenge(challenge(START, ROAD, GOAL, laps=2**31 - 1)).laps == 1
+    for laps in (1_001, 2**31 - 1):
+        with pytest.raises(TrackError, match=rf"asks for {laps} laps, at most 1000 are possible\."):
+            Track.from_challenge(challenge(START, ROAD, GOAL, laps=laps, is_multilap=True))
+
+
 @settings(max_examples=60, deadline=None)
 @given(blocks=st.lists(HOSTILE, max_size=60), laps=st.integers(-1, 3), allow=st.booleans())
 def test_any_list_of_blocks_becomes_a_track_or_a_sentence(blocks: list[Block], laps: int, allow: bool) -> None:

@@ -21,6 +21,9 @@ from trackmaster.track.route import RouteSearch
 if TYPE_CHECKING:
     from trackmaster.gbx import Challenge, Ghost
 
+MAX_LAPS = 1_000
+"""The centre line of a race is as long as all its laps; no real race has more than some dozens."""
+
 _GATE_BELOW_SURFACE_M = 1.0
 """Gates reach this far under the surface, so that a bouncing car cannot slip below them."""
 
@@ -66,7 +69,7 @@ class Track:
 
         Raises:
             TrackError: another environment, unknown drivable blocks (named), blocks outside of the grid, no start or
-                several, no finish, or an unusable ghost.
+                several, no finish, more than 1000 laps, or an unusable ghost.
         """
         if challenge.environment != "Stadium":
             raise TrackError(
@@ -88,7 +91,7 @@ class Track:
             mesh=_mesh(placed),
             start=start,
             triggers=triggers,
-            laps=max(1, challenge.laps) if challenge.is_multilap else 1,
+            laps=_laps(challenge),
             n_checkpoints=sum(t.kind is TriggerKind.CHECKPOINT for t in triggers),
             reference_line=_line_of(ghost, challenge.uid),
             coverage=coverage,
@@ -105,6 +108,16 @@ class Track:
             TrackError: the way has a jump, or leads over blocks whose exits are unknown.
         """
         return RouteSearch(self.blocks).centre_line(self.laps)
+
+
+def _laps(challenge: Challenge) -> int:
+    if not challenge.is_multilap:
+        return 1
+    if challenge.laps > MAX_LAPS:
+        raise TrackError(
+            f"The map {challenge.name!r} asks for {challenge.laps} laps, at most {MAX_LAPS} are possible. Leave it out."
+        )
+    return max(1, challenge.laps)
 
 
 def _mesh(placed: Sequence[PlacedBlock]) -> TriangleMesh:
