@@ -60,8 +60,8 @@ def _check(challenge: Challenge) -> None:
         )
     if challenge.has_password:
         raise WriteError(
-            f"map {challenge.name!r} is protected by a password, which is not known and would be lost; keep the original "
-            "file"
+            f"map {challenge.name!r} is protected by a password, which is not known and would be lost; keep the "
+            "original file"
         )
     if not challenge.uid or not challenge.name:
         raise WriteError("a map needs a uid and a name; make_uid() makes one from any text")
