@@ -1,6 +1,7 @@
 """The stages between replays and report: frames, encoder, agent. Each continues what an earlier call began."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def choose_place(runs: list[dict[str, Any]], maps_dir: Path, wanted: str | None)
 
 def _map_of(maps_dir: Path, track_id: str) -> tuple[Path, str]:
     path = maps_dir / "tracks" / f"{track_id}.Challenge.Gbx"
-    return path, gbx.read_challenge(path).name
+    return path, gbx.plain_text(gbx.read_challenge(path).name)
 
 
 def train_encoder(config: PretrainConfig) -> Artifact:
@@ -91,7 +92,11 @@ def training_config(
     base: TrainConfig, place: Place, output: Path, *, minutes: float, episodes: int, seed: int, use_tqdm: bool
 ) -> TrainConfig:
     """Return the quick preset, pointed at one track and one folder."""
-    entry = MapEntry(short_name=place.track_id, map_path=str(place.map_path), reference_line_path=str(place.line_path))
+    entry = MapEntry(
+        short_name=re.sub(r"[^A-Za-z0-9_-]+", "_", place.name).strip("_") or place.track_id,
+        map_path=str(place.map_path),
+        reference_line_path=str(place.line_path),
+    )
     folders = {"save_dir": output / "save", "tensorboard_dir": output / "tensorboard"}
     return base.model_copy(
         update={
