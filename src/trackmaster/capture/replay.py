@@ -24,6 +24,7 @@ from trackmaster.capture.pictures import CAMERA, Painter
 from trackmaster.capture.plan import frame_name, planned_ticks
 from trackmaster.capture.snapshots import Progress, follow_line, manifest_entries, meta_snapshots, valid_ticks
 from trackmaster.capture.source import ReplaySource, read_source
+from trackmaster.capture.surface import match_surface
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.capture.verify import PictureCheck, Verification, check_frames, check_run
 from trackmaster.capture.writer import FrameWriter, UtcClock, utc_text, write_json, write_manifest, write_ticks
@@ -96,7 +97,14 @@ class ReplayCapture:
         stage = self._stage_for(source)
         trajectory = self._trajectory(source, stage)
         driven = config.resolved_mode == "drive"
-        verification = check_run(source, trajectory, driven=driven, tolerance_m=config.sample_tolerance_m)
+        verification = check_run(
+            source,
+            trajectory,
+            driven=driven,
+            tolerance_m=config.sample_tolerance_m,
+            surface=None if driven else match_surface(source.ghost, stage.track.mesh),
+            surface_counts=not config.allow_unknown_blocks,
+        )
         self._demand(verification)
         zones = self._lines.zones(source)
         progress = follow_line(trajectory, zones) if zones is not None else None
@@ -125,19 +133,20 @@ class ReplayCapture:
         if failure is not None and self._config.verify:
             worst = verification.max_sample_error_m
             strayed = "" if worst is None else f" The car strayed {worst:.3f} m from the ghost at most."
-            raise ReplayRejectedError(
-                failure.reason, f"a check failed: {failure.reason}, found {failure.value}.{strayed}"
-            )
+            found = failure.detail or f"a check failed: {failure.reason}, found {failure.value}."
+            raise ReplayRejectedError(failure.reason, f"{found}{strayed}")
 
     def _stage_for(self, source: ReplaySource) -> _Stage:
         if self._stage is not None and self._stage.map_sha256 == source.map.sha256:
             return self._stage
         self.close()
         challenge = source.map.challenge
-        if challenge.is_unlimiter and not self._config.allow_unknown_blocks:
+        is_compared = self._config.resolved_mode == "ghost" or self._config.allow_unknown_blocks
+        if challenge.is_unlimiter and not is_compared:
             raise ReplayRejectedError(
                 "unsupported_map",
-                f"map {challenge.name!r} was made with TMUnlimiter: its blocks do not stand where the file says.",
+                f"map {challenge.name!r} was made with TMUnlimiter: its blocks may not stand where the file says. "
+                "--mode ghost finds out.",
             )
         try:
             track = Track.from_challenge(challenge, allow_unknown=self._config.allow_unknown_blocks)

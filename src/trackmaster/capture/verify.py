@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.capture.source import ReplaySource
+from trackmaster.capture.surface import MIN_SHARE, REACH_M, SurfaceMatch
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.units import STATE_OFFSET_MS, TICK_MS
 
@@ -22,6 +23,8 @@ class Check:
     ok: bool | None
     value: Any = None
     reason: str = ""
+    detail: str = ""
+    """What was found and expected, where the value alone does not say it."""
 
 
 @dataclass
@@ -55,14 +58,24 @@ class Verification:
         }
 
 
-def check_run(source: ReplaySource, trajectory: Trajectory, *, driven: bool, tolerance_m: float) -> Verification:
-    """Judge a run before anything is drawn (checks 1 to 6 and 8 of the contract).
+def check_run(
+    source: ReplaySource,
+    trajectory: Trajectory,
+    *,
+    driven: bool,
+    tolerance_m: float,
+    surface: SurfaceMatch | None = None,
+    surface_counts: bool = True,
+) -> Verification:
+    """Judge a run before anything is drawn (checks 1 to 6 and 8 of the contract, and the surface under the wheels).
 
     Args:
         source: the replay.
         trajectory: the run on the simulator.
         driven: False when the car was placed on the ghost, where the comparisons with the ghost do not apply.
         tolerance_m: largest distance to a ghost sample.
+        surface: how the recorded wheels fit the map, None where that does not matter.
+        surface_counts: False when it is noted but decides nothing, as parts of the map are left out on purpose.
     """
     found = Verification()
     checks = found.checks
@@ -79,7 +92,20 @@ def check_run(source: ReplaySource, trajectory: Trajectory, *, driven: bool, tol
     expected = source.race_time_ms // TICK_MS + 1
     checks["ticks"] = Check(len(source.timeline) == expected, len(source.timeline), "ticks")
     checks["speed"] = Check(None)
+    checks["surface"] = _surface_check(surface, surface_counts)
     return found
+
+
+def _surface_check(surface: SurfaceMatch | None, counts: bool) -> Check:
+    if surface is None:
+        return Check(None)
+    bare = surface.wheels - surface.supported
+    detail = (
+        f"{bare} of {surface.wheels} recorded wheels on the ground ({1 - surface.share:.1%}) have no surface of this "
+        f"map within {REACH_M:g} m, at most {1 - MIN_SHARE:.0%} may be without. Blocks of the map stand off the grid, "
+        "or the run was driven on another version of it: take another replay."
+    )
+    return Check(surface.is_ok if counts else None, round(surface.share, 4), "surface_mismatch", detail)
 
 
 def _check_driven(found: Verification, source: ReplaySource, trajectory: Trajectory, tolerance_m: float) -> None:
