@@ -22,6 +22,7 @@ from trackmaster.files import atomic_write_text
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
 from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.device import resolve_device
 from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
 from trackmaster.rl.iqn import IQNActor, IQNAgent
 from trackmaster.rl.memory import IQNMemory
@@ -75,7 +76,8 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     torch.set_num_threads(config.performance.learner_threads)
     tracks = load_tracks(config)
     spec = sample_spec(config)
-    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=config.device)
+    device = resolve_device(config.device)
+    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device)
     memory = _memory(config, spec)
     stats = _restore(config, store, agent, memory, say)
     atomic_write_text(config.run_dir / CONFIG_SNAPSHOT, config.to_yaml())

@@ -27,6 +27,7 @@ from trackmaster.rl.config_sections import (
     StateNormalizationSection,
     TrainingSection,
 )
+from trackmaster.rl.device import DeviceChoice
 from trackmaster.rl.iqn_config import IQNConfig
 from trackmaster.rl.schedules import Schedule
 from trackmaster.rl.targets import MiniRace
@@ -47,8 +48,8 @@ class TrainConfig(Settings):
     """Folder of an earlier run to continue, with the configuration it was started with."""
     fresh: bool = False
     """Begin anew even if the run exists; the old folder is moved aside."""
-    device: str = "cpu"
-    """Where the learner computes: cpu or cuda."""
+    device: DeviceChoice = "auto"
+    """Where the learner computes; auto takes a CUDA GPU where there is one."""
     use_tqdm: bool = True
     """Draw a progress bar on a terminal; lines only when off or without a terminal."""
     environment: EnvironmentSection = EnvironmentSection()
