@@ -55,7 +55,7 @@ def demo_report(result: DemoResult) -> ReportData:
         frames=_sheet(result.runs),
         encoder_losses=losses,
         encoder_note=f"Autoencoder on {frames} frames of {len(result.runs)} replays; the encoder of epoch "
-        f"{result.encoder.meta['best_epoch']} went into the agent.",
+        f"{int(result.encoder.meta['best_epoch']) + 1} went into the agent.",
         runs=(TrainingRun("IQN", tuple(_evaluation(row) for row in result.evaluations)),),
         track_length_m=length_m,
         lap=ShownLap(

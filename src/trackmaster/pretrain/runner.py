@@ -102,7 +102,7 @@ def run_pretrain(config: PretrainConfig) -> None:
     """Train an encoder and print where it is: the ``pretrain`` verb."""
     artifact = run(config, say=print)
     print(
-        f"{artifact.encoder_path}: encoder of epoch {artifact.meta['best_epoch']}, "
+        f"{artifact.encoder_path}: encoder of epoch {artifact.meta['best_epoch'] + 1}, "
         f"{artifact.meta['monitor']} {artifact.meta['best_loss']:.6f}"
     )
 
