@@ -1,14 +1,18 @@
 """The promises of a transport, for those that join the roles on one machine."""
 
 import importlib
+import multiprocessing
 import time
+from multiprocessing.context import SpawnProcess
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
 import torch
 
+from trackmaster.distributed import local
 from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.local import LocalTransport
+from trackmaster.distributed.local import LocalTransport, _Worker
 from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.distributed.transport import TransportError, Weights
 from trackmaster.rl.samples import Chunk, SampleError, iqn_sample_spec
@@ -80,6 +84,93 @@ def test_a_failing_worker_stops_the_trainer_with_its_reason(importable_helpers: 
                 link.check_workers()
     finally:
         link.close()
+
+
+class BrokenPipe:
+    """Behaves as a pipe does on Windows once the worker has closed its end."""
+
+    def __init__(self, messages: list[bytes]) -> None:
+        self._messages, self.is_closed = messages, False
+
+    def poll(self) -> bool:
+        if not self._messages:
+            raise BrokenPipeError(109, "The pipe has been ended")
+        return True
+
+    def recv_bytes(self) -> bytes:
+        return self._messages.pop(0)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeProcess:
+    """A worker process that ends when it is waited for."""
+
+    def __init__(self, *, is_alive: bool) -> None:
+        self.exitcode = None if is_alive else 0
+
+    def join(self, timeout: float | None = None) -> None:
+        self.exitcode = 0
+
+
+def fake_worker(messages: list[bytes], *, is_alive: bool = False) -> _Worker:
+    free = multiprocessing.get_context("spawn").Semaphore(1)
+    return _Worker(FakeProcess(is_alive=is_alive), BrokenPipe(messages), ChunkSlots(SPEC, 3, 2), free)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("last_words", [[], [b'{"bye": true}']])
+def test_a_pipe_that_raises_when_it_is_asked_means_that_the_worker_has_left(
+    monkeypatch: pytest.MonkeyPatch, last_words: list[bytes]
+) -> None:
+    link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+    worker = fake_worker(last_words)
+    link._workers.append(worker)
+    monkeypatch.setattr(local, "wait", lambda pipes, timeout: pipes)
+    try:
+        assert link.recv_chunks(0.0) == []
+        assert worker.has_left
+        with pytest.raises(TransportError, match="ended unexpectedly"):
+            link.check_workers()
+    finally:
+        link.close()
+
+
+def test_closing_goes_on_for_every_worker_and_releases_the_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+    link._workers += [fake_worker([], is_alive=True), fake_worker([b'{"bye": true}'], is_alive=True), fake_worker([])]
+    workers = list(link._workers)
+    names = [w.slots.name for w in workers] + [link._board.name]
+
+    def fail(timeout: float | None = None) -> None:
+        raise OSError("the process cannot be waited for")
+
+    monkeypatch.setattr(workers[0].process, "join", fail)
+    with pytest.raises(OSError, match="cannot be waited for"):
+        link.close()
+    assert all(w.pipe.is_closed for w in workers)  # type: ignore[attr-defined]
+    assert [w.has_left for w in workers[:2]] == [True, True]
+    for name in names:
+        with pytest.raises(FileNotFoundError):
+            SharedMemory(name)
+
+
+def test_a_worker_that_cannot_be_started_leaves_no_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ChunkSlots] = []
+
+    def remember(*args: object) -> ChunkSlots:
+        made.append(ChunkSlots(*args))  # type: ignore[arg-type]
+        return made[-1]
+
+    def fail(process: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(local, "ChunkSlots", remember)
+    monkeypatch.setattr(SpawnProcess, "start", fail)
+    with pytest.raises(OSError, match="no more processes"):
+        LocalTransport(print, 1, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(made[0].name)
 
 
 def test_weights_arrive_whole_or_not_at_all() -> None:

@@ -4,6 +4,7 @@ Nothing is pickled once a process has started. A worker blocks while all of its 
 and by itself when the trainer's process is gone.
 """
 
+import contextlib
 import json
 import multiprocessing
 import signal
@@ -132,7 +133,7 @@ class LocalTransport:
         for pipe in ready:
             worker = pipes[pipe]  # type: ignore[index]
             for _ in range(worker.slots.n_slots):  # no more, or a fast worker would keep the learner here
-                if not worker.has_left and worker.pipe.poll():
+                if _has_message(worker):
                     self._receive(worker, chunks)
         return chunks
 
@@ -153,11 +154,13 @@ class LocalTransport:
     def close(self) -> None:
         """Ask the workers to end, wait, and remove the shared memory."""
         self._stop.set()
-        for worker in self._workers:
-            self._drain_until_gone(worker)
-            worker.pipe.close()
-            worker.slots.close()
-        self._board.close()
+        with contextlib.ExitStack() as stack:  # what fails for one worker keeps nothing of the others alive
+            stack.callback(self._board.close)
+            for worker in reversed(self._workers):
+                stack.callback(worker.slots.close)
+                stack.callback(worker.pipe.close)
+                stack.callback(self._drain_until_gone, worker)
+            self._workers = []
 
     def _start(
         self, task: WorkerTask, number: int, spec: SampleSpec, max_rows: int, n_slots: int, weights_bytes: int
@@ -170,21 +173,22 @@ class LocalTransport:
             target=_worker_main, args=(task, number, address, free, sending, self._stop), daemon=True,
             name=f"trackmaster-worker-{number}",
         )  # fmt: skip
-        process.start()
-        sending.close()
+        try:
+            process.start()
+        except BaseException:
+            receiving.close()
+            slots.close()
+            raise
+        finally:
+            sending.close()
         return _Worker(process, receiving, slots, free)
 
     def _receive(self, worker: _Worker, chunks: list[Chunk]) -> None:
-        try:
-            message = json.loads(worker.pipe.recv_bytes())
-        except (EOFError, OSError):
-            worker.has_left = True
+        message = _next_message(worker)
+        if message is None:
             return
         if "error" in message:
             raise TransportError(message["error"])
-        if "bye" in message:
-            worker.has_left = True
-            return
         columns = worker.slots.read(int(message["slot"]), int(message["rows"]))
         worker.free.release()
         chunks.append(Chunk(columns=columns, **message["chunk"]))
@@ -193,16 +197,37 @@ class LocalTransport:
         """Keep the pipe empty, because a worker that waits to write cannot end."""
         waited = 0.0
         while worker.process.exitcode is None and waited < CLOSE_S:
-            while not worker.has_left and worker.pipe.poll():
-                try:
-                    worker.pipe.recv_bytes()
-                except (EOFError, OSError):
-                    worker.has_left = True
+            while _has_message(worker):
+                _next_message(worker)
             worker.process.join(POLL_S / 4)
             waited += POLL_S / 4
         if worker.process.exitcode is None:
             worker.process.terminate()
             worker.process.join()
+
+
+def _has_message(worker: _Worker) -> bool:
+    """Return whether something can be received; a pipe whose other end is closed raises here on Windows."""
+    if worker.has_left:
+        return False
+    try:
+        return worker.pipe.poll()
+    except (EOFError, OSError):
+        worker.has_left = True
+        return False
+
+
+def _next_message(worker: _Worker) -> dict[str, Any] | None:
+    """Return the next message, or None when it is the worker's goodbye or the pipe has broken."""
+    try:
+        message: dict[str, Any] = json.loads(worker.pipe.recv_bytes())
+    except (EOFError, OSError):
+        worker.has_left = True
+        return None
+    if "bye" in message:
+        worker.has_left = True
+        return None
+    return message
 
 
 def _worker_main(
