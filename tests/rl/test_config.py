@@ -88,6 +88,7 @@ def test_whole_configuration_survives_its_own_file(tmp_path: Path) -> None:
     ("state_normalization: {float_inputs_mean: [1, 2]}", "has 2 numbers"),
     ("training: {lr_schedule: [[10, 1], [5, 1]]}", "lr_schedule"),
     ("neural_network: {number_memories_trained_on_between_target_network_updates: 5}", "once per batch"),
+    ("environment: {temporal_mini_race_duration_ms: 1000}", "20 decisions long, but its clock is drawn up to 30"),
     ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: y}]}", "two different tracks"),
 ])  # fmt: skip
 def test_impossible_settings_are_refused(tmp_path: Path, text: str, message: str) -> None:

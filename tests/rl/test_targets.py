@@ -44,6 +44,18 @@ def test_clock_distribution_is_the_documented_one() -> None:
         assert abs(count - expected) < 5 * np.sqrt(expected), clock
 
 
+@pytest.mark.parametrize(("horizon", "long_term", "maximum_term"), [(20, 40, 5), (30, 40, 5), (1, 3, 0), (5, -1, 0)])
+def test_a_window_that_its_clock_could_pass_is_refused(horizon: int, long_term: int, maximum_term: int) -> None:
+    with pytest.raises(ConfigError, match="oversample_long_term_steps"):
+        MiniRace(horizon, long_term, maximum_term)
+
+
+@pytest.mark.parametrize(("horizon", "long_term", "maximum_term"), [(31, 40, 5), (20, 10, 5), (1, 0, 0), (3, 0, 9)])
+def test_the_largest_clock_is_drawn_and_never_passed(horizon: int, long_term: int, maximum_term: int) -> None:
+    race = MiniRace(horizon, long_term, maximum_term)
+    assert race.draw_clock(20_000, np.random.default_rng(0)).max() == race.largest_clock < horizon
+
+
 def steps_of(
     terminated: list[int], greedy: list[int], available: int, clock: int, *, cut: bool = True, horizon: int = 140
 ) -> tuple[int, bool]:
@@ -66,6 +78,13 @@ def test_windows_by_hand() -> None:
     assert steps_of([0, 0, 0], [1, 1, 1], 100, 136) == (3, False)
     assert steps_of([0, 0, 0], [1, 1, 1], 100, 137) == (3, True), "the end of the mini-race is terminal"
     assert steps_of([0, 0, 0], [1, 1, 1], 100, 139) == (1, True), "shortened by the excess"
+
+
+def test_windows_without_a_decision_are_never_returned() -> None:
+    with pytest.raises(ValueError, match="a window of -10 decisions"):
+        steps_of([0, 0, 0], [1, 1, 1], 100, 30, horizon=20)
+    with pytest.raises(ValueError, match="a window of 0 decisions"):
+        steps_of([0, 0, 0], [1, 1, 1], 0, 0)
 
 
 def test_n_step_returns_by_hand() -> None:

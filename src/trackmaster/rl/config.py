@@ -1,11 +1,11 @@
 """The configuration of a training run, and what of it each part is told."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
@@ -63,6 +63,11 @@ class TrainConfig(Settings):
     performance: PerformanceSection = PerformanceSection()
     inputs: InputsSection = InputsSection()
     state_normalization: StateNormalizationSection = StateNormalizationSection()
+
+    @model_validator(mode="after")
+    def _window_is_long_enough(self) -> Self:
+        _ = self.mini_race  # refuses, before anything runs, a clock that could pass the end of the window
+        return self
 
     @property
     def action_ms(self) -> int:

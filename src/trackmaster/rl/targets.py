@@ -11,18 +11,43 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class MiniRace:
     """The bounded window in which rewards are summed; its clock is drawn per sample.
 
     With the defaults P(0) = 11/180, each of 1...30 has 2/180 and each of 31...139 has 1/180.
+
+    Raises:
+        ConfigError: the clock could reach the end of the window, where no transition is left.
     """
 
     horizon_actions: int = 140
     """Length of the window in decisions."""
     oversample_long_term_steps: int = 40
     oversample_maximum_term_steps: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.oversample_long_term_steps, self.oversample_maximum_term_steps) < 0:
+            raise ConfigError(
+                f"oversample_long_term_steps is {self.oversample_long_term_steps} and oversample_maximum_term_steps "
+                f"{self.oversample_maximum_term_steps}: neither may be negative."
+            )
+        if self.horizon_actions <= self.largest_clock:
+            raise ConfigError(
+                f"The mini-race is {self.horizon_actions} decisions long, but its clock is drawn up to "
+                f"{self.largest_clock}: raise environment.temporal_mini_race_duration_ms to at least "
+                f"{self.largest_clock + 1} decisions, or lower training.oversample_long_term_steps (now "
+                f"{self.oversample_long_term_steps})."
+            )
+
+    @property
+    def largest_clock(self) -> int:
+        """The most decisions that can be drawn as elapsed."""
+        folded = self.oversample_long_term_steps - 2 * self.oversample_maximum_term_steps
+        return max(0, folded, self.horizon_actions - 1)
 
     def draw_clock(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return (n,) clocks in decisions already elapsed: 0 means the full window lies ahead."""
@@ -69,6 +94,9 @@ def window_steps(
         clock: (B,) decisions of the mini-race already elapsed.
         horizon_actions: length of the mini-race.
         cut_non_greedy: end windows before exploratory actions.
+
+    Raises:
+        ValueError: a row has no row after it, or its clock stands at the end of the mini-race.
     """
     n = terminated.shape[1]
     steps = np.minimum(available.astype(np.int64), n)
@@ -78,6 +106,8 @@ def window_steps(
     steps = np.minimum(steps, horizon_actions - clock)
     to_finish = np.where(terminated.any(axis=1), terminated.argmax(axis=1) + 1, np.iinfo(np.int64).max)
     steps = np.minimum(steps, to_finish)
+    if len(steps) and steps.min() < 1:
+        raise ValueError(f"a window of {steps.min()} decisions: no row follows or the clock is past {horizon_actions}")
     return steps, (steps >= to_finish) | (clock + steps >= horizon_actions)
 
 
