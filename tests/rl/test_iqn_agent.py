@@ -88,6 +88,37 @@ def test_saved_agent_has_identical_q_and_goes_on_identically(tiny_config: IQNCon
     np.testing.assert_array_equal(agent.get_actor().q_values(observation), other.get_actor().q_values(observation))
 
 
+def test_bad_batches_after_a_resume_roll_back_to_the_saved_optimiser(tiny_config: IQNConfig, tmp_path: Path) -> None:
+    agent = IQNAgent(tiny_config, seed=3)
+    for step in range(3):
+        agent.train(batch_of(64, step))
+    state = agent.save(tmp_path)
+    saved = agent.optimizer.state_dict()["state"]
+    other = IQNAgent(tiny_config, seed=77)
+    other.load(tmp_path, state)
+    for _ in range(3):
+        metrics = other.train(batch_of(64, 9, reward=torch.full((64,), float("nan"))))
+    assert metrics["Guard/rollback"] == 1
+    restored = other.optimizer.state_dict()["state"]
+    assert restored.keys() == saved.keys()
+    for number, values in saved.items():
+        for name, value in values.items():
+            assert torch.equal(torch.as_tensor(restored[number][name]), torch.as_tensor(value)), name
+
+
+@pytest.mark.parametrize("loss", ["paper", "reference"])
+def test_test_loss_is_on_the_scale_of_the_training_loss(tiny_config: IQNConfig, loss: str) -> None:
+    agent = IQNAgent(dataclasses.replace(tiny_config, loss=loss), seed=3)
+    for step in range(5):
+        agent.train(batch_of(64, step))
+    means = (agent.normalise.mean_spread, agent.normalise.mean_divisor)
+    agent._test_generator.set_state(agent._generator.get_state())
+    tested = agent.test_loss(batch_of(64, 9))
+    assert (agent.normalise.mean_spread, agent.normalise.mean_divisor) == means
+    agent.normalise.decay = 1.0  # the training loss with means that stand still
+    assert agent.train(batch_of(64, 9))["Training/loss"] == pytest.approx(tested, rel=1e-6)
+
+
 def test_weights_of_another_normalisation_are_converted(tiny_config: IQNConfig, tmp_path: Path) -> None:
     agent = IQNAgent(tiny_config, seed=3)
     state = agent.save(tmp_path)

@@ -153,7 +153,7 @@ class IQNAgent(TrainingAgent):
         return metrics
 
     def test_loss(self, batch: Batch) -> float:
-        """Return the loss on held-out transitions, on the scale of ``Training/loss``."""
+        """Return the loss on held-out transitions, on the scale of ``Training/loss``; no running mean moves."""
         with torch.no_grad():
             return float(self._loss(batch, learning=False)[0]) * REFERENCE_BATCH
 
@@ -209,6 +209,7 @@ class IQNAgent(TrainingAgent):
         self.normalise.mean_spread, self.normalise.mean_divisor = state["mean_spread"], state["mean_divisor"]
         self._generator.set_state(torch.tensor(list(bytes.fromhex(state["generator"])), dtype=torch.uint8))
         self.set_frames(int(state["frames"]))
+        self.guard.keep()  # only now weights, running averages of the optimiser and its rate belong together
 
     def load_weights(self, folder: Path) -> None:
         """Take over a pair of networks without optimiser or counters, as a fresh run does with a prepared pair."""
@@ -238,8 +239,9 @@ class IQNAgent(TrainingAgent):
             quantiles = self.online.quantiles(self.online.features(image, floats), tau).float()
         predicted = taken(quantiles, action)
         loss = quantile_huber_loss(predicted, target, by_sample(tau, len(action)), kappa=self.config.iqn_kappa)
-        if self.config.loss == "reference" and learning:
-            loss = self.normalise(loss, target, by_sample(target_tau, len(action)), kappa=self.config.iqn_kappa)
+        if self.config.loss == "reference":
+            target_tau = by_sample(target_tau, len(action))
+            loss = self.normalise(loss, target, target_tau, kappa=self.config.iqn_kappa, advance=learning)
         return loss.mean(), float(predicted.detach().mean())
 
     @torch.no_grad()

@@ -53,22 +53,27 @@ class SelfNormalisation:
     mean_spread: float = 0.01
     mean_divisor: float = 0.01
 
-    def __call__(self, loss: Tensor, target: Tensor, target_tau: Tensor, *, kappa: float) -> Tensor:
-        """Return the normalised loss per sample, (B,), and advance the running means.
+    def __call__(
+        self, loss: Tensor, target: Tensor, target_tau: Tensor, *, kappa: float, advance: bool = True
+    ) -> Tensor:
+        """Return the normalised loss per sample, (B,).
 
         Args:
             loss: (B,) loss per sample.
             target: (B, M) bootstrapped return quantiles.
             target_tau: (B, M) their fractions.
             kappa: as in ``quantile_huber_loss``.
+            advance: move the running means along; False uses them as they are.
         """
         with torch.no_grad():
             spread = quantile_huber_loss(target, target, target_tau, kappa=kappa).sqrt()
             if not bool(torch.isfinite(spread).all()):  # the guard refuses this batch; the means must not keep it
                 return loss
-            self.mean_spread += (1 - self.decay) * (float(spread.mean()) - self.mean_spread)
+            if advance:
+                self.mean_spread += (1 - self.decay) * (float(spread.mean()) - self.mean_spread)
             divisor = spread.clamp(min=self.mean_spread / self.clamp_ratio)
-            self.mean_divisor += (1 - self.decay) * (float(divisor.mean()) - self.mean_divisor)
+            if advance:
+                self.mean_divisor += (1 - self.decay) * (float(divisor.mean()) - self.mean_divisor)
         return loss * (self.mean_divisor / divisor)
 
 
