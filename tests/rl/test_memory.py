@@ -1,5 +1,7 @@
 """The ring: rows come back as they went in, transitions equal hand-computed ones, nothing is drawn that may not be."""
 
+import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +152,114 @@ def test_saved_memory_continues_exactly(spec: SampleSpec, make_chunk: MakeChunk,
         assert (getattr(a, name) == getattr(b, name)).all(), name
     with pytest.raises(SampleError, match="raise memory"):
         memory_of(spec, 10).load(tmp_path / "memory")
+
+
+def saved_memory(spec: SampleSpec, make_chunk: MakeChunk, folder: Path, **options: object) -> IQNMemory:
+    memory = memory_of(spec, 60, **options)
+    for episode in range(9):
+        memory.append(make_chunk(9, first=20 * episode, episode=episode))
+    memory.save(folder)
+    return memory
+
+
+def test_a_saved_memory_keeps_what_the_test_loss_draws(spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path) -> None:
+    memory = saved_memory(spec, make_chunk, tmp_path / "memory", test_ratio=0.5)
+    other = memory_of(spec, 60, rng=np.random.default_rng(99))
+    other.load(tmp_path / "memory")
+    assert (memory.sample(test=True).floats == other.sample(test=True).floats).all()
+
+
+def test_a_memory_never_uses_more_rows_than_it_has(spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path) -> None:
+    big = memory_of(spec, 1_000)
+    big.append(make_chunk(9))
+    big.save(tmp_path / "memory")
+    small = memory_of(spec, 30)
+    small.load(tmp_path / "memory")
+    assert small.limit == 30
+    for episode in range(9):
+        small.append(make_chunk(9, first=20 * episode, episode=episode))
+    assert len(small) <= 29
+
+
+def test_an_empty_memory_can_be_saved(spec: SampleSpec, tmp_path: Path) -> None:
+    memory_of(spec, 30).save(tmp_path / "memory")
+    other = memory_of(spec, 30)
+    other.load(tmp_path / "memory")
+    assert len(other) == 0
+
+
+def break_json(folder: Path) -> None:
+    (folder / "memory.json").write_text("{")
+
+
+def drop_json(folder: Path) -> None:
+    (folder / "memory.json").unlink()
+
+
+def list_in_json(folder: Path) -> None:
+    (folder / "memory.json").write_text("[]")
+
+
+def drop_key(folder: Path) -> None:
+    state = json.loads((folder / "memory.json").read_text())
+    del state["test_rng"]
+    (folder / "memory.json").write_text(json.dumps(state))
+
+
+def spoil_generator(folder: Path) -> None:
+    state = json.loads((folder / "memory.json").read_text())
+    state["rng"] = {"bit_generator": "PCG64", "state": 3}
+    (folder / "memory.json").write_text(json.dumps(state))
+
+
+def negative_head(folder: Path) -> None:
+    state = json.loads((folder / "memory.json").read_text())
+    (folder / "memory.json").write_text(json.dumps(state | {"head": -5}))
+
+
+def drop_column(folder: Path) -> None:
+    (folder / "reward.npy").unlink()
+
+
+def cut_column(folder: Path) -> None:
+    path = folder / "image.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_bit(folder: Path) -> None:
+    path = folder / "image.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def announce_terabytes(folder: Path) -> None:
+    with (folder / "image.npy").open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (10**13, 1, 36, 36)}
+        np.lib.format.write_array_header_1_0(stream, header)
+
+
+def point_beyond_the_end(folder: Path) -> None:
+    state = json.loads((folder / "memory.json").read_text())
+    left = np.load(folder / "_left.npy")
+    left[:] = 50
+    np.save(folder / "_left.npy", left)
+    state["crc32"]["_left"] = zlib.crc32(left)
+    (folder / "memory.json").write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize("damage", [
+    break_json, drop_json, list_in_json, drop_key, spoil_generator, negative_head, drop_column, cut_column, flip_bit,
+    announce_terabytes, point_beyond_the_end,
+])  # fmt: skip
+def test_a_damaged_memory_is_refused_with_a_sentence(
+    spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "memory"
+    saved_memory(spec, make_chunk, folder)
+    damage(folder)
+    with pytest.raises(SampleError, match=r"Delete .*memory to continue with an empty memory"):
+        memory_of(spec, 60).load(folder)
 
 
 def test_empty_memory_and_huge_chunks_are_refused(spec: SampleSpec, make_chunk: MakeChunk) -> None:

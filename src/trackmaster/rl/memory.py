@@ -1,6 +1,5 @@
 """Replay memory: a preallocated ring of single-step rows, pictures stored once, transitions rebuilt when drawn."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trackmaster.files import atomic_dir
-from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+from trackmaster.rl.memory_files import damage_as_sentence, read_columns, read_state, write_memory
+from trackmaster.rl.samples import Chunk, Columns, SampleError, SampleSpec
 from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
 
 
@@ -161,37 +160,42 @@ class IQNMemory:
         return self._gather(rows, ends, clock, window.reward, window.gamma, steps)
 
     def save(self, folder: Path) -> None:
-        """Write the filled rows and the state of the generator into ``folder``."""
-        with atomic_dir(folder) as temporary:
-            for name, column in {**self._columns, "_left": self._left, "_role": self._role}.items():
-                np.save(temporary / f"{name}.npy", column[: self._high], allow_pickle=False)
-            state = {
-                "head": self._head, "high": self._high, "limit": self.limit, "rng": self._rng.bit_generator.state,
-                "test_episodes": [[s, e, flag] for (s, e), flag in self._test_episodes.items()],
-            }  # fmt: skip
-            (temporary / "memory.json").write_text(json.dumps(state), encoding="utf-8")
+        """Write the filled rows and the states of both generators into ``folder``."""
+        state = {
+            "head": self._head, "high": self._high, "limit": self.limit, "rng": self._rng.bit_generator.state,
+            "test_rng": self._test_rng.bit_generator.state,
+            "test_episodes": [[s, e, flag] for (s, e), flag in self._test_episodes.items()],
+        }  # fmt: skip
+        write_memory(folder, self._stored, self._high, state)
 
     def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote; the limit becomes at most this memory's capacity.
 
         Raises:
-            SampleError: the rows do not fit this memory.
+            SampleError: the files are damaged, or the rows do not fit this memory.
         """
-        state = json.loads((folder / "memory.json").read_text(encoding="utf-8"))
-        high = int(state["high"])
-        if high > self.capacity:
-            raise SampleError(f"{folder}: holds {high} rows, the memory only {self.capacity}: raise memory.size.")
-        for name, column in {**self._columns, "_left": self._left, "_role": self._role}.items():
-            stored = np.load(folder / f"{name}.npy", allow_pickle=False)
-            if stored.shape != (high, *column.shape[1:]) or stored.dtype != column.dtype:
-                raise SampleError(
-                    f"{folder}: column {name} is {stored.dtype}{stored.shape}: made by another configuration."
-                )
-            column[:high] = stored
-        self._head, self._high, self.limit = int(state["head"]), high, int(state["limit"])
-        self._rng.bit_generator.state = state["rng"]
-        self._test_episodes = {(str(s), int(e)): bool(flag) for s, e, flag in state["test_episodes"]}
+        with damage_as_sentence(folder):
+            state = read_state(folder)
+            head, high, limit = int(state["head"]), int(state["high"]), int(state["limit"])
+            if high > self.capacity:
+                raise SampleError(f"{folder}: holds {high} rows, the memory only {self.capacity}: raise memory.size.")
+            if not (0 <= head <= high and limit >= 1):
+                raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
+            stored = read_columns(folder, self._stored, high, state["crc32"])
+            _check_rows(stored)
+            test_episodes = {(str(s), int(e)): bool(flag) for s, e, flag in state["test_episodes"]}
+            self._rng.bit_generator.state = state["rng"]
+            self._test_rng.bit_generator.state = state["test_rng"]
+        for name, column in self._stored.items():
+            column[:high] = stored[name]
+        self._role[high:] = 0
+        self._head, self._high, self.limit = head, high, min(limit, self.capacity)
+        self._test_episodes = test_episodes
         self._counts = [int((self._role[:high] == role).sum()) for role in range(3)]
+
+    @property
+    def _stored(self) -> Columns:
+        return {**self._columns, "_left": self._left, "_role": self._role}
 
     def _is_test(self, chunk: Chunk) -> bool:
         key = (chunk.session, chunk.episode_id)
@@ -247,3 +251,11 @@ class IQNMemory:
         out.reward.numpy()[:] = reward
         out.gamma.numpy()[:] = gamma
         return out
+
+
+def _check_rows(stored: Columns) -> None:
+    """Refuse rows that could be drawn although the rows after them are not there."""
+    role, left = stored["_role"], stored["_left"].astype(np.int64)
+    drawn = np.flatnonzero(role)
+    if role.max(initial=0) > 2 or (left[drawn] < 1).any() or (drawn + left[drawn] >= len(role)).any():
+        raise ValueError("rows point beyond the end of the memory")
