@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import torch
 
 from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
 from trackmaster.distributed.racing import plan_fleet
-from trackmaster.distributed.train import train
+from trackmaster.distributed.train import _resolve, train
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.iqn import IQNAgent
 
 SMALL = [
     "--run-name", "small", "--training.max-frames", "900", "--training.batch-size", "32",
@@ -92,6 +94,55 @@ def test_ctrl_c_saves_and_says_how_to_go_on(here: Path) -> None:
     with pytest.raises(InterruptedRunError, match="trackmaster train --resume"):
         train(small("--performance.metrics-interval-s", "0.2"), say=interrupt)
     assert (here / "save" / "small" / "weights1.torch").is_file()
+
+
+@pytest.fixture
+def started(here: Path) -> Path:
+    """The folder of a run that has been started, with its configuration only."""
+    folder = here / "save" / "small"
+    folder.mkdir(parents=True)
+    (folder / "config_snapshot.yaml").write_text(small().to_yaml())
+    return folder
+
+
+def test_variables_change_nothing_of_a_run_that_is_continued(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = TrainConfig.load(["--resume", str(started)])
+    monkeypatch.setenv("TRAIN_TRAINING__BATCH_SIZE", "64")
+    assert _resolve(resumed).training.batch_size == 32
+    with pytest.raises(ConfigError, match=r"training\.batch_size cannot be set"):
+        _resolve(TrainConfig.load(["--resume", str(started)]))
+
+
+def test_variables_change_nothing_of_a_run_that_is_evaluated(
+    started: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent = IQNAgent(small().to_iqn_config(), seed=0)
+    agent.save(started)
+    monkeypatch.setenv("TRAIN_NEURAL_NETWORK__DENSE_HIDDEN_DIMENSION", "64")
+    run_evaluate(EvaluateConfig(run_dir=started, episodes=1))
+    assert "of 1 finished" in capsys.readouterr().out
+
+
+def test_resume_lets_device_bar_and_limits_through(started: Path) -> None:
+    flags = ["--device", "cpu", "--no-use-tqdm", "--training.max-frames", "1200", "--training.max-minutes", "3"]
+    config = _resolve(TrainConfig.load(["--resume", str(started), *flags]))
+    assert (config.device, config.use_tqdm) == ("cpu", False)
+    assert (config.training.max_frames, config.training.max_minutes, config.training.batch_size) == (1200, 3.0, 32)
+    assert config.run_dir == started
+    kept = _resolve(TrainConfig.load(["--resume", str(started)]))
+    assert kept.training.max_frames == 900
+
+
+@pytest.mark.parametrize(("flags", "named"), [
+    (["--training.batch-size", "64"], "training.batch_size"), (["--fresh"], "fresh"), (["--run-name", "b"], "run_name"),
+    (["--memory.buffer-test-ratio", "0.2", "--rewards.constant-reward-per-ms", "-0.001"],
+     "memory.buffer_test_ratio, rewards.constant_reward_per_ms"),
+])  # fmt: skip
+def test_resume_refuses_what_it_would_ignore(started: Path, flags: list[str], named: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"so {named} cannot be set beside it")):
+        _resolve(TrainConfig.load(["--resume", str(started), *flags]))
+    same = ["--training.batch-size", "32", "--run-name", "small"]
+    assert _resolve(TrainConfig.load(["--resume", str(started), *same])).training.batch_size == 32
 
 
 @pytest.mark.parametrize(("flags", "message"), [

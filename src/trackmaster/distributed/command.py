@@ -58,7 +58,7 @@ def run_evaluate(config: EvaluateConfig) -> None:
     snapshot = config.run_dir / CONFIG_SNAPSHOT
     if not snapshot.is_file():
         raise ConfigError(f"{config.run_dir}: there is no {CONFIG_SNAPSHOT} in it; give the folder of a run.")
-    run = TrainConfig.load(config=snapshot)
+    run = TrainConfig.load(config=snapshot, environment={})
     run = run.model_copy(update={"evaluation": run.evaluation.model_copy(update={"seed": config.seed})})
     best, newest = config.run_dir / BEST / ONLINE_FILE, config.run_dir / ONLINE_FILE
     weights = config.weights or (best if best.is_file() else newest)

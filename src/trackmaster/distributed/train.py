@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ CONFIG_SNAPSHOT = "config_snapshot.yaml"
 METRICS_FILE = "metrics.csv"
 SEED_STRIDE = 10_000
 """Distance between the seeds of two workers."""
+
+RESUMABLE = ("device", "evaluation.stop_at_finish_rate", "training.max_frames", "training.max_minutes", "use_tqdm")
+"""Settings that may be said anew beside ``--resume``: where it computes, how it shows, when it ends."""
 
 Say = Callable[[str], None]
 
@@ -173,16 +176,50 @@ def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int) ->
 
 
 def _resolve(config: TrainConfig) -> TrainConfig:
-    """A resumed run keeps its own configuration; only how long it goes on may be said anew."""
+    """A resumed run keeps its own configuration; only what ``RESUMABLE`` names may be said anew."""
     if config.resume is None:
         return config
     snapshot = config.resume / CONFIG_SNAPSHOT
     if not snapshot.is_file():
         raise ConfigError(f"--resume {config.resume}: there is no {CONFIG_SNAPSHOT} in it; give the folder of a run.")
-    earlier = TrainConfig.load(config=snapshot)
-    limits = {k: getattr(config.training, k) for k in ("max_minutes", "max_frames") if getattr(config.training, k)}
-    training = earlier.training.model_copy(update=limits)
-    return earlier.model_copy(update={"resume": config.resume, "fresh": False, "training": training})
+    earlier = TrainConfig.load(config=snapshot, environment={})
+    said = _said(config, earlier)
+    ignored = sorted(set(said) - set(RESUMABLE))
+    if ignored:
+        raise ConfigError(
+            f"--resume {config.resume}: the run keeps the configuration it was started with, so {', '.join(ignored)} "
+            f"cannot be set beside it. Only {', '.join(RESUMABLE)} may be said anew; leave the others out of flags, "
+            "TRAIN_* variables and --config, or start another run."
+        )
+    update: dict[str, Any] = {"resume": config.resume, "fresh": False}
+    for name, value in said.items():
+        section, _, field = name.rpartition(".")
+        if section:
+            part = update.get(section, getattr(earlier, section))
+            update[section] = part.model_copy(update={field: value})
+        else:
+            update[field] = value
+    return earlier.model_copy(update=update)
+
+
+def _said(config: TrainConfig, earlier: TrainConfig) -> dict[str, Any]:
+    """Return the settings that differ from the run's own and from what holds when nothing is said."""
+    silent = (_flat(TrainConfig.load(environment={})), _flat(TrainConfig()))
+    own = _flat(earlier)
+    return {
+        name: value
+        for name, value in _flat(config).items()
+        if name != "resume" and value != own[name] and all(value != defaults[name] for defaults in silent)
+    }
+
+
+def _flat(config: TrainConfig) -> dict[str, Any]:
+    """Return every setting under its dotted name."""
+    values: dict[str, Any] = {}
+    for name, value in config.model_dump().items():
+        inner = value if isinstance(value, dict) else None
+        values.update({name: value} if inner is None else {f"{name}.{field}": v for field, v in inner.items()})
+    return values
 
 
 def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:
