@@ -88,6 +88,24 @@ def test_whole_configuration_survives_its_own_file(tmp_path: Path) -> None:
     ("state_normalization: {float_inputs_mean: [1, 2]}", "has 2 numbers"),
     ("training: {lr_schedule: [[10, 1], [5, 1]]}", "lr_schedule"),
     ("neural_network: {number_memories_trained_on_between_target_network_updates: 5}", "once per batch"),
+    ("memory: {memory_size_schedule: []}", "memory_size_schedule.*at least one point"),
+    ("memory: {memory_size_schedule: [[0, 0, 0]]}", "at least 1 row"),
+    ("memory: {memory_size_schedule: [[0, -5, 0]]}", "at least 1 row"),
+    ("memory: {memory_size_schedule: [[0, 100, -1]]}", "at least 0 rows"),
+    ("memory: {memory_size_schedule: [[9, 100, 10], [5, 200, 10]]}", "frames that grow"),
+    ("training: {lr_schedule: []}", "lr_schedule.*at least one point"),
+    ("training: {lr_schedule: [[0, .nan]]}", "lr_schedule.*finite"),
+    ("training: {lr_schedule: [[0, 0]]}", "lr_schedule.*above 0"),
+    ("training: {lr_schedule: [[-3, 1]]}", "lr_schedule.*from 0 or more"),
+    ("training: {gamma_schedule: [[0, 1.5]]}", "gamma_schedule.*at most 1"),
+    ("training: {weight_decay_lr_ratio: .inf}", "weight_decay_lr_ratio.*finite"),
+    ("exploration: {epsilon_schedule: [[0, 2]]}", "epsilon_schedule.*at most 1"),
+    ("exploration: {epsilon_boltzmann_schedule: [[0, -0.1]]}", "epsilon_boltzmann_schedule.*at least 0"),
+    ("rewards: {constant_reward_per_ms: -.inf}", "constant_reward_per_ms.*finite"),
+    ("rewards: {shaped_reward_dist_to_cur_vcp: .nan}", "shaped_reward_dist_to_cur_vcp.*finite"),
+    ("state_normalization: {float_inputs_std: [1, 0, 1]}", "deviation must be positive, number 1 is 0"),
+    ("state_normalization: {float_inputs_mean: [.nan]}", "float_inputs_mean.*finite"),
+    ("performance: {autocast: fp16}", "autocast.*'bf16'"),
     ("environment: {temporal_mini_race_duration_ms: 1000}", "20 decisions long, but its clock is drawn up to 30"),
     ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: y}]}", "two different tracks"),
 ])  # fmt: skip
@@ -96,3 +114,11 @@ def test_impossible_settings_are_refused(tmp_path: Path, text: str, message: str
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         TrainConfig.load(config=path).to_iqn_config()
+
+
+def test_a_price_on_metres_bounds_returns_like_a_pay() -> None:
+    bounds = [
+        TrainConfig.load(["--rewards.reward-per-m-advanced-along-centerline", pay]).to_iqn_config().q_bound
+        for pay in ("0.01", "-0.01")
+    ]
+    assert bounds[0] == bounds[1] > 0

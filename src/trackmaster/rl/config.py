@@ -190,13 +190,12 @@ class TrainConfig(Settings):
     def _return_bound(self) -> float:
         """No window can pay more: time, progress at 1000 km/h and the potential, with a margin of two."""
         r, steps, seconds = self.rewards, self.mini_race.horizon_actions, self.action_ms / 1000
-        per_decision = (
-            abs(r.constant_reward_per_ms) * self.action_ms + r.reward_per_m_advanced_along_centerline * 278 * seconds
-        )
+        per_m = abs(r.reward_per_m_advanced_along_centerline)
+        per_decision = abs(r.constant_reward_per_ms) * self.action_ms + per_m * 278 * seconds
         engineered = abs(r.engineered_speedslide_reward) + abs(r.engineered_neoslide_reward)
         engineered += abs(r.engineered_kamikaze_reward) + 25 * abs(r.engineered_close_to_vcp_reward)
-        speed = r.reward_per_m_advanced_along_centerline * r.final_speed_reward_as_if_duration_s * 278
+        speed = per_m * r.final_speed_reward_as_if_duration_s * 278
         potential = 25 * abs(r.shaped_reward_dist_to_cur_vcp) + 2 * abs(r.shaped_reward_point_to_vcp_ahead)
         # A finish pays the rest of the line at once, which is bounded by the longest line the margin input can show.
-        finish = r.reward_per_m_advanced_along_centerline * MARGIN_CAP_M
+        finish = per_m * MARGIN_CAP_M
         return 2 * (steps * (per_decision + engineered) + speed + potential + finish)

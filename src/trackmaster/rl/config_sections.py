@@ -3,10 +3,12 @@
 Frames in every schedule are decisions of 50 ms.
 """
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from trackmaster.config import Section
 from trackmaster.env.config import ExtraFloats
@@ -15,7 +17,13 @@ Points = tuple[tuple[float, float], ...]
 """[frame, value] pairs."""
 
 
-class EnvironmentSection(Section):
+class FiniteSection(Section):
+    """A section whose numbers must be finite: ``.inf`` and ``.nan`` are refused."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class EnvironmentSection(FiniteSection):
     """Cars, clock and limits of an episode."""
 
     game: Literal["simulator"] = "simulator"
@@ -38,7 +46,7 @@ class EnvironmentSection(Section):
     """How long before a failure such a state must lie."""
 
 
-class NeuralNetworkSection(Section):
+class NeuralNetworkSection(FiniteSection):
     """Picture size, network sizes, loss and target network."""
 
     w_downsized: int = Field(default=64, ge=36, le=1024)
@@ -64,7 +72,7 @@ class NeuralNetworkSection(Section):
     soft_update_tau: float = Field(default=0.02, gt=0, le=1)
 
 
-class TrainingSection(Section):
+class TrainingSection(FiniteSection):
     """Optimiser, schedules and the n-step window."""
 
     seed: int = Field(default=444, ge=0)
@@ -90,8 +98,18 @@ class TrainingSection(Section):
     max_frames: int = Field(default=0, ge=0)
     """Stop after this many decisions; 0 sets no limit."""
 
+    @field_validator("lr_schedule")
+    @classmethod
+    def _positive_rates(cls, points: Points) -> Points:
+        return _checked_points(points, low=0.0, low_allowed=False)
 
-class MemorySection(Section):
+    @field_validator("gamma_schedule")
+    @classmethod
+    def _discounts(cls, points: Points) -> Points:
+        return _checked_points(points, low=0.0, high=1.0)
+
+
+class MemorySection(FiniteSection):
     """Replay memory."""
 
     memory_size_schedule: tuple[tuple[int, int, int], ...] = (
@@ -107,8 +125,20 @@ class MemorySection(Section):
     save_with_checkpoint: bool = False
     """Write the memory beside the checkpoint, so that a resumed run continues as if never stopped."""
 
+    @field_validator("memory_size_schedule")
+    @classmethod
+    def _rows_to_keep(cls, points: tuple[tuple[int, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
+        _check_frames([frame for frame, _, _ in points])
+        for frame, rows, start in points:
+            if rows < 1 or start < 0:
+                raise ValueError(
+                    f"expected at least 1 row and a start of at least 0 rows in each [frame, rows, rows before "
+                    f"learning starts], got [{frame}, {rows}, {start}]"
+                )
+        return points
 
-class ExplorationSection(Section):
+
+class ExplorationSection(FiniteSection):
     """How exploring cars stray from the best known action."""
 
     epsilon_schedule: Points = ((0, 1.0), (50_000, 1.0), (300_000, 0.1), (3_000_000, 0.03))
@@ -122,6 +152,11 @@ class ExplorationSection(Section):
     random_action_weights: tuple[float, ...] = ()
     """Relative weights of the 12 random actions; empty means equal."""
 
+    @field_validator("epsilon_schedule", "epsilon_boltzmann_schedule")
+    @classmethod
+    def _shares(cls, points: Points) -> Points:
+        return _checked_points(points, low=0.0, high=1.0)
+
     @model_validator(mode="after")
     def _twelve_weights(self) -> Self:
         weights = self.random_action_weights
@@ -130,7 +165,7 @@ class ExplorationSection(Section):
         return self
 
 
-class RewardsSection(Section):
+class RewardsSection(FiniteSection):
     """Coefficients of the reward; a decision costs 0.06 and a metre brings 0.01 by default."""
 
     constant_reward_per_ms: float = -6 / 5000
@@ -147,7 +182,7 @@ class RewardsSection(Section):
     """Potential for looking along the line."""
 
 
-class MapEntry(Section):
+class MapEntry(FiniteSection):
     """One kind of episode in the cycle."""
 
     short_name: str = Field(min_length=1)
@@ -164,7 +199,7 @@ class MapEntry(Section):
     """Episodes in a row."""
 
 
-class MapCycleSection(Section):
+class MapCycleSection(FiniteSection):
     """Which tracks are driven, and how often with exploration."""
 
     entries: tuple[MapEntry, ...] = Field(default=(), validate_default=True)
@@ -179,7 +214,7 @@ class MapCycleSection(Section):
         return self
 
 
-class EvaluationSection(Section):
+class EvaluationSection(FiniteSection):
     """The gate of deterministic episodes that decides which checkpoint is the best."""
 
     attempts: int = Field(default=20, ge=1, le=1000)
@@ -191,7 +226,7 @@ class EvaluationSection(Section):
     """End the run when this many of the attempts finish on every track; 0 never does."""
 
 
-class PerformanceSection(Section):
+class PerformanceSection(FiniteSection):
     """Processes, threads, intervals."""
 
     transport: Literal["local", "in_process"] = "local"
@@ -206,22 +241,45 @@ class PerformanceSection(Section):
     """Updates between two versions of the weights; cars change theirs between episodes only."""
     learner_threads: int = Field(default=1, ge=1, le=256)
     worker_threads: int = Field(default=1, ge=1, le=256)
-    autocast: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Number format of matrix products; auto takes bf16 where the processor has it."""
+    autocast: Literal["auto", "off", "bf16"] = "auto"
+    """Number format of matrix products; auto takes bf16 where the device has it."""
     save_interval_s: float = Field(default=300.0, gt=0)
     metrics_interval_s: float = Field(default=30.0, gt=0)
     save_dir: Path = Path("save")
     tensorboard_dir: Path = Path("tensorboard")
 
 
-class InputsSection(Section):
+class InputsSection(FiniteSection):
     """What is appended to the 184 floats."""
 
     extra_floats: tuple[ExtraFloats, ...] = ()
 
 
-class StateNormalizationSection(Section):
+class StateNormalizationSection(FiniteSection):
     """Means and deviations of the floats; the environment's table where left out."""
 
     float_inputs_mean: tuple[float, ...] | None = None
     float_inputs_std: tuple[float, ...] | None = None
+
+    @field_validator("float_inputs_std")
+    @classmethod
+    def _positive_deviations(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        for number, value in enumerate(values or ()):
+            if value <= 0:
+                raise ValueError(f"a deviation must be positive, number {number} is {value:g}; 1 leaves a float as is")
+        return values
+
+
+def _checked_points(points: Points, *, low: float, high: float = float("inf"), low_allowed: bool = True) -> Points:
+    _check_frames([frame for frame, _ in points])
+    for _, value in points:
+        if not low <= value <= high or (value == low and not low_allowed):
+            limits = f"{'at least' if low_allowed else 'above'} {low:g}"
+            limits += "" if high == float("inf") else f" and at most {high:g}"
+            raise ValueError(f"expected values {limits}, got {value:g}")
+    return points
+
+
+def _check_frames(frames: Sequence[float]) -> None:
+    if not frames or frames[0] < 0 or any(b <= a for a, b in itertools.pairwise(frames)):
+        raise ValueError(f"expected at least one point, and frames that grow from 0 or more, got frames {list(frames)}")

@@ -56,7 +56,7 @@ class IQNConfig:
     """Car i of n explores with ``epsilon ** (1 + spread * i / (n - 1))``."""
     random_action_weights: tuple[float, ...] = ()
     """Relative weights of the 12 random actions; empty means equal."""
-    autocast: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    autocast: Literal["auto", "off", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
         if self.target_update_interval < self.batch_size:

@@ -6,8 +6,6 @@ from typing import Literal
 
 import torch
 
-from trackmaster.errors import ConfigError
-
 CPU_FLAGS = Path("/proc/cpuinfo")
 
 
@@ -20,18 +18,13 @@ def cpu_has_bf16(cpuinfo: Path = CPU_FLAGS) -> bool:
     return "avx512_bf16" in text or "amx_bf16" in text
 
 
-def autocast_dtype(choice: Literal["auto", "off", "bf16", "fp16"], device: torch.device) -> torch.dtype | None:
+def autocast_dtype(choice: Literal["auto", "off", "bf16"], device: torch.device) -> torch.dtype | None:
     """Return the dtype for matrix products, None for float32 everywhere.
 
-    Raises:
-        ConfigError: fp16 on a CPU, whose small gradients would need a scaler and gain no speed.
+    There is no fp16: its range is too narrow for small gradients, which would vanish.
     """
     if choice == "off":
         return None
-    if choice == "fp16":
-        if device.type == "cpu":
-            raise ConfigError("fp16 is meant for GPUs: use performance.autocast bf16, auto or off on the CPU.")
-        return torch.float16
     if choice == "bf16" or device.type == "cuda" or cpu_has_bf16():
         return torch.bfloat16
     return None
