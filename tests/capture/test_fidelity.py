@@ -8,6 +8,7 @@ import pytest
 
 from trackmaster import cli
 from trackmaster.capture.errors import CaptureError
+from trackmaster.capture.fidelity import runs
 from trackmaster.capture.fidelity.command import measure_all, run_fidelity
 from trackmaster.capture.fidelity.config import FidelityConfig
 from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find_files, read_drives
@@ -60,6 +61,21 @@ def test_own_run_is_driven_again_to_the_finish(recording: Recording, track: Trac
     assert run.within_10_s
     assert run.is_no_wall
     assert run.is_complete
+
+
+def test_a_car_that_is_nowhere_has_left_the_ghost(
+    recording: Recording, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaking(World):
+        def step(self, steer, gas, brake, ticks=1) -> None:
+            super().step(steer, gas, brake, ticks)
+            if self.view.time_ms[0] >= 400:
+                self.view.position_m[0] = np.nan
+
+    monkeypatch.setattr(runs, "World", Breaking)
+    (run,) = drive_runs(track, recording, [0])
+    assert run.first_away_ms == 400
+    assert not run.within_10_s
 
 
 def test_own_start_has_no_error(recording: Recording) -> None:

@@ -80,11 +80,13 @@ def _note(world: World, recording: Recording, first: I64, last: I64, k: int, dis
     if len(there) == 0:
         return
     offset = world.view.position_m[there] - recording.position_m[rows[there]]
-    distance[there, k] = np.linalg.norm(offset, axis=1)
+    metres = np.linalg.norm(offset, axis=1)
+    # NaN stands for "not measured": a car whose physics broke is not that, it is infinitely far away.
+    distance[there, k] = np.where(np.isfinite(metres), metres, np.inf)
 
 
 def _result(track: Track, drive: Drive, distance: F64, is_no_wall: bool, race_time_ms: int) -> RunResult:
-    away = np.flatnonzero(np.nan_to_num(distance) > AWAY_M)
+    away = np.flatnonzero(distance > AWAY_M)
     first_away = int(away[0]) if len(away) else None
     return RunResult(
         name=drive.name,
