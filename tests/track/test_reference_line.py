@@ -83,6 +83,49 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path, content: bytes) -> None
         ReferenceLine.load(path)
 
 
+def announcing(path: Path, shape: tuple[int, ...], content: bytes = bytes(64)) -> Path:
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        stream.write(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**13, 3), "expected 4 to"),
+        ((10**30, 3), "expected 4 to"),
+        ((-5, 3), "expected 4 to"),
+        ((2_000_000, 3), "announces 48000000 bytes of points and holds 64"),
+        ((2, 3), "expected 4 to"),
+        ((10**13,), r"shape \(N, 3\)"),
+    ],
+)
+def test_a_file_that_announces_more_than_it_holds_is_a_sentence(
+    tmp_path: Path, shape: tuple[int, ...], message: str
+) -> None:
+    path = announcing(tmp_path / "line.npy", shape)
+    assert path.stat().st_size == 192
+    with pytest.raises(TrackError, match=message):
+        ReferenceLine.load(path)
+
+
+def test_a_sparse_file_of_terabytes_is_a_sentence(tmp_path: Path) -> None:
+    path = announcing(tmp_path / "line.npy", (10**9, 3))
+    with path.open("r+b") as stream:
+        stream.truncate(128 + 24 * 10**9)
+    with pytest.raises(TrackError, match="1000000000 points"):
+        ReferenceLine.load(path)
+
+
+@pytest.mark.parametrize("header", [b"{", b"(((", b"'", b"{'descr': '<f8'}", b"1\n  2\n 3", b"\x00" * 9, b"-" * 9_000])
+def test_damaged_headers_are_a_sentence(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "line.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    with pytest.raises(TrackError, match=r"line\.npy"):
+        ReferenceLine.load(path)
+
+
 @pytest.mark.parametrize("array", [np.zeros((3, 3)), np.zeros((9, 2)), np.full((9, 3), np.nan), np.array(["a"] * 9)])
 def test_arrays_of_the_wrong_form_are_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "line.npy", array)

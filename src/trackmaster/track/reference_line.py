@@ -6,9 +6,10 @@ Source: reference tables of the Linesight and rulka projects, with the finish po
 from __future__ import annotations
 
 import json
+import tokenize
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,13 @@ DEFAULT_DISTANCE_M = 0.5
 """Spacing of the points."""
 
 _MAX_POINTS = 2_000_000
+_MAX_HEADER_BYTES = 10_000
 _DECIMALS = 4
+_NO_ARRAY = (
+    OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, SyntaxError,
+    tokenize.TokenError,
+)  # fmt: skip
+"""What NumPy raises on files that are damaged or are something else."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,8 @@ class ReferenceLine:
         """Read a line; files of other projects without a ``.json`` are accepted.
 
         Raises:
-            TrackError: the file is missing, is no array file, or does not hold finite points (N, 3).
+            TrackError: the file is missing, is no array file, is larger than any line, or does not hold finite points
+                (N, 3).
         """
         points = _load_points(path)
         return cls(points, _load_info(path.with_suffix(".json"), points))
@@ -163,16 +171,35 @@ def line_from_path(path_m: F64, *, distance_m: float = DEFAULT_DISTANCE_M, map_u
 
 def _load_points(path: Path) -> F64:
     try:
-        points = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            _check_announced(path, stream)
+            stream.seek(0)
+            points = np.load(stream, allow_pickle=False)
     except FileNotFoundError:
         raise TrackError(f"{path} does not exist. Build the reference line of the track first.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except _NO_ARRAY as error:
         raise TrackError(f"{path} is not a NumPy array file ({error}). Delete it and build the line again.") from error
-    if not isinstance(points, np.ndarray) or points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "fiu":
+    if not np.isfinite(points).all():
+        raise TrackError(f"{path} holds points that are not finite numbers. Delete it and build the line again.")
+    return np.asarray(points, np.float64)
+
+
+def _check_announced(path: Path, stream: IO[bytes]) -> None:
+    """Refuse, before a byte of it is reserved, an array that is no line or larger than its file."""
+    version = np.lib.format.read_magic(stream)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"array format {version[0]}.{version[1]}, expected 1.0 or 2.0")
+    shape, _, dtype = readers[version](stream, max_header_size=_MAX_HEADER_BYTES)
+    if len(shape) != 2 or shape[1] != 3 or dtype.kind not in "fiu":
         raise TrackError(f"{path} does not hold points of shape (N, 3). Delete it and build the line again.")
-    if len(points) < 4 or not np.isfinite(points).all():
-        raise TrackError(f"{path} holds {len(points)} points, expected at least 4, all finite. Build the line again.")
-    return points.astype(np.float64)
+    if not 4 <= shape[0] <= _MAX_POINTS + 2:
+        raise TrackError(
+            f"{path} holds {shape[0]} points, expected 4 to {_MAX_POINTS + 2}. Delete it and build the line again."
+        )
+    announced, there = shape[0] * 3 * dtype.itemsize, path.stat().st_size - stream.tell()
+    if announced != there:
+        raise ValueError(f"it announces {announced} bytes of points and holds {there}")
 
 
 def _load_info(path: Path, points: F64) -> LineInfo:
