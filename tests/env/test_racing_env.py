@@ -229,6 +229,37 @@ def test_kept_states_serve_as_starts_but_not_shortly_before_a_failure(straight: 
     assert np.array_equal(ours["floats"][0], theirs["floats"][0])
 
 
+def test_an_episode_that_is_broken_off_leaves_no_starts_behind(straight: Track) -> None:
+    config = EnvConfig(images=False, snapshot_start_fraction=1.0, snapshot_margin_ticks=0)
+    env = RacingVectorEnv(straight, 1, config, seed=3)
+    _, fresh = env.reset()
+    for _ in range(60):
+        _, _, _, truncated, info = env.step(np.array([GO]))
+    assert not truncated[0]
+    assert info["zone_idx"][0] > fresh["zone_idx"][0]
+    env.reset(options={"reset_mask": np.array([True])})
+    while not truncated[0]:
+        *_, truncated, _ = env.step(np.array([COAST]))
+    _, info = env.reset()
+    # The only episode that ended stood at the start line, so every kept state stands there as well.
+    assert info["time_ms"][0] >= 1_000
+    assert info["zone_idx"][0] == fresh["zone_idx"][0]
+
+
+def test_a_reset_of_some_cars_keeps_what_the_others_offered(straight: Track) -> None:
+    config = EnvConfig(images=False, snapshot_start_fraction=1.0, snapshot_margin_ticks=0, time_limit_ms=1_500)
+    env = RacingVectorEnv(straight, 2, config, seed=3)
+    env.reset()
+    for _ in range(21):
+        env.step(np.array([GO, GO]))
+    env.reset(options={"reset_mask": np.array([True, False])})
+    for _ in range(9):
+        _, _, _, truncated, _ = env.step(np.array([COAST, GO]))
+    assert truncated.tolist() == [False, True]
+    _, info = env.reset(options={"reset_mask": np.array([False, True])})
+    assert info["time_ms"][1] == 1_000
+
+
 def test_several_tracks_share_one_environment(straight: Track) -> None:
     line = straight.reference_line
     assert line is not None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trackmaster.game.fleet import CarSnapshot
 from trackmaster.game.start import UNDISTURBED, Start
@@ -78,6 +79,11 @@ class StartPool:
     def offer(self, car: int, start: KeptStart) -> None:
         """Take a state of a running episode; it can be drawn once the episode has ended well after it."""
         self._offered[car].append(start)
+
+    def drop_offers(self, mask: NDArray[np.bool_]) -> None:
+        """Forget what the running episodes of the cars in ``mask`` (N,) offered: they are broken off."""
+        for car in np.flatnonzero(mask).tolist():
+            self._offered[car].clear()
 
     def close_episode(self, car: int, time_ms: int, *, failed: bool) -> None:
         """Move the states of a finished or failed episode that lie early enough into the pool."""

@@ -169,6 +169,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         """Set the cars in ``mask`` down, from kept states where the configuration and chance say so."""
         self._fleet.reset(mask, starts)
         self._started |= mask
+        self._pool.drop_offers(mask)
         self._book.begin(mask, self._fleet.states)
         if starts is None and self.config.snapshot_start_fraction > 0:
             for car in np.flatnonzero(mask).tolist():
