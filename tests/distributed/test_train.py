@@ -3,18 +3,24 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
-from trackmaster.distributed.racing import plan_fleet
+from trackmaster import gbx
+from trackmaster.distributed.command import EvaluateConfig, _load_weights, run_evaluate, run_train
+from trackmaster.distributed.racing import load_track, plan_fleet
 from trackmaster.distributed.train import _resolve, train
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
+from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
 from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
+from trackmaster.track import ReferenceLine
 
 SMALL = [
     "--run-name", "small", "--training.max-frames", "900", "--training.batch-size", "32",
@@ -94,6 +100,78 @@ def test_ctrl_c_saves_and_says_how_to_go_on(here: Path) -> None:
     with pytest.raises(InterruptedRunError, match="trackmaster train --resume"):
         train(small("--performance.metrics-interval-s", "0.2"), say=interrupt)
     assert (here / "save" / "small" / "weights1.torch").is_file()
+
+
+def save_agent(folder: Path, config: TrainConfig) -> IQNAgent:
+    agent = IQNAgent(replace(config.to_iqn_config(), autocast="off"), seed=0)
+    CheckpointStore(folder).save(agent.save, {}, {})
+    return agent
+
+
+def test_evaluation_converts_weights_of_another_normalisation(started: Path) -> None:
+    agent = save_agent(started, small())
+    mean = agent.online.float_mean.numpy() + 0.5
+    other = replace(agent.config, float_mean=mean, float_std=agent.online.float_std.numpy() * 2)
+    actor = IQNActor(other, seed=0)
+    _load_weights(actor, started / ONLINE_FILE)
+    rng = np.random.default_rng(0)
+    observation = {
+        "image": rng.integers(0, 255, (3, 1, 36, 36)).astype(np.uint8),
+        "floats": rng.normal(size=(3, len(mean))).astype(np.float32),
+    }
+    np.testing.assert_allclose(
+        actor.q_values(observation), agent.get_actor().q_values(observation), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_evaluation_refuses_weights_of_another_meaning_of_the_floats(started: Path) -> None:
+    save_agent(started, small())
+    file = started / "state.json"
+    state = json.loads(file.read_text())
+    state["agent"]["float_layout_version"] = -1
+    file.unlink()
+    file.write_text(json.dumps(state))
+    with pytest.raises(WeightsError, match="version -1 of the float inputs"):
+        run_evaluate(EvaluateConfig(run_dir=started))
+    file.write_text("{}")
+    with pytest.raises(CheckpointError, match="does not say how"):
+        run_evaluate(EvaluateConfig(run_dir=started))
+
+
+def test_a_line_of_another_map_is_refused(here: Path) -> None:
+    entry = small().map_cycle.entries[0]
+    own = load_track(entry).reference_line
+    assert own is not None
+    for name, uid in (("own", own.info.map_uid), ("unknown", ""), ("other", "SomeOtherMap")):
+        ReferenceLine(own.points_m, replace(own.info, map_uid=uid)).save(here / f"{name}.npy")
+    for name in ("own", "unknown"):
+        given = load_track(entry.model_copy(update={"reference_line_path": str(here / f"{name}.npy")}))
+        assert given.reference_line is not None
+    with pytest.raises(ConfigError, match="belongs to the map with identifier SomeOtherMap"):
+        load_track(entry.model_copy(update={"reference_line_path": str(here / "other.npy")}))
+
+
+def test_a_replay_of_another_map_is_refused_and_the_line_of_its_own_names_the_map(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = small().map_cycle.entries[0]
+    track = load_track(entry)
+    assert track.reference_line is not None
+    points = track.reference_line.points_m[::10]
+    samples = SimpleNamespace(time_ms=100 * np.arange(len(points)), position_m=points)
+    ghost = SimpleNamespace(race_time_ms=100 * (len(points) - 1), samples=samples)
+    (here / "drive.Replay.Gbx").touch()
+    replay = object.__new__(gbx.Replay)
+    for name, value in {"ghosts": (ghost,), "challenge": None, "map_uid": track.uid}.items():
+        object.__setattr__(replay, name, value)
+    monkeypatch.setattr(gbx, "read", lambda source: replay)
+    entry = entry.model_copy(update={"reference_line_path": str(here / "drive.Replay.Gbx")})
+    line = load_track(entry).reference_line
+    assert line is not None
+    assert line.info.map_uid == track.uid
+    object.__setattr__(replay, "challenge", SimpleNamespace(uid="SomeOtherMap"))
+    with pytest.raises(ConfigError, match="SomeOtherMap"):
+        load_track(entry)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.run_stats import RunStats
 from trackmaster.distributed.trainer import Trainer, TrainerOptions
+from trackmaster.distributed.transport import TransportError
 from trackmaster.distributed.worker import EpisodeKind, RolloutWorker
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import BEST, CheckpointStore
@@ -19,7 +21,7 @@ from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
 from trackmaster.rl.iqn_config import IQNConfig
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.samples import iqn_sample_spec
+from trackmaster.rl.samples import Chunk, iqn_sample_spec
 from trackmaster.rl.schedules import Schedule
 from trackmaster.rl.targets import MiniRace
 
@@ -38,18 +40,28 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
     """Join one worker and one trainer on the toy lane, taking turns in this process."""
     loggers: list[MetricsLogger] = []
 
-    def make(*, stats: RunStats | None = None, save: bool = False, **options: float) -> tuple[Trainer, IQNAgent]:
+    def make(
+        *,
+        stats: RunStats | None = None,
+        save: bool = False,
+        memory_rows: int = 20_000,
+        learning_start: float = 600,
+        test_ratio: float = 0.05,
+        chunk_rows: int = 64,
+        **options: float,
+    ) -> tuple[Trainer, IQNAgent]:
         spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
         batch_size = toy_config.batch_size
         agent = IQNAgent(toy_config, seed=0)
         race, rng = MiniRace(5, 2, 1), np.random.default_rng(0)
         memory = IQNMemory(
-            spec, 20_000, batch_size=batch_size, mini_race=race, n_steps=3, cut_non_greedy=False, rng=rng
-        )
+            spec, memory_rows, batch_size=batch_size, mini_race=race, n_steps=3, cut_non_greedy=False,
+            test_ratio=test_ratio, rng=rng,
+        )  # fmt: skip
         link = InProcessTransport()
         worker = RolloutWorker(
             toy.ToyLane(8), lambda: IQNActor(toy_config, seed=1), link, spec=spec, cycles=[[EpisodeKind("lane")]] * 8,
-            chunk_rows=64, session="test",
+            chunk_rows=chunk_rows, session="test",
         )  # fmt: skip
         link.pump = lambda: worker.collect(8)
         arena = toy.ToyLane(len(STARTS))
@@ -60,7 +72,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
         loggers.append(MetricsLogger(None, tmp_path / "metrics.csv"))
         chosen = {"batch_size": batch_size, "uses_per_transition": 8, "evaluate_every_frames": 500, **options}
         trainer = Trainer(
-            agent, memory, link, judge, memory_size=constant(20_000), learning_start=constant(600),
+            agent, memory, link, judge, memory_size=constant(memory_rows), learning_start=constant(learning_start),
             options=TrainerOptions(**chosen), store=CheckpointStore(tmp_path / "save") if save else None,
             logger=loggers[-1], stats=stats, say=lambda line: None,
         )  # fmt: skip
@@ -125,3 +137,93 @@ def test_interrupted_run_is_saved_and_continues(build: Build, tmp_path: Path) ->
     before, after = agent.actor_tensors(), other.actor_tensors()
     assert all((before[k] == after[k]).all() for k in before)
     assert resumed.run().cumul_number_frames_played >= frames
+
+
+def stopping(original: Callable[..., Any], call: int) -> Callable[..., Any]:
+    """Return a function that is interrupted the n-th time it is called."""
+    calls = iter(range(1, 10_000))
+
+    def interrupted(*args: object) -> Any:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    return interrupted
+
+
+def test_interrupt_in_the_first_evaluation_is_saved(build: Build, tmp_path: Path) -> None:
+    trainer, agent = build(save=True, max_frames=1_000)
+    trainer._evaluator = stopping(trainer._evaluator, 1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    folder, state, counters = CheckpointStore(tmp_path / "save").load()
+    assert counters["n_evaluations"] == 0, "so a run that is continued begins with it"
+    _, other = build()
+    other.load(folder, state["agent"])
+    assert all((agent.actor_tensors()[k] == other.actor_tensors()[k]).all() for k in agent.actor_tensors())
+
+
+def test_interrupt_in_the_last_evaluation_is_saved(build: Build, tmp_path: Path) -> None:
+    trainer, agent = build(save=True, max_frames=1_500, evaluate_every_frames=0)
+    trainer._evaluator = stopping(trainer._evaluator, 2)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    folder, state, counters = CheckpointStore(tmp_path / "save").load()
+    assert counters["cumul_number_batches_done"] == trainer.stats.cumul_number_batches_done > 0
+    resumed, other = build(stats=RunStats.from_json(counters), save=True, max_frames=1_500, evaluate_every_frames=0)
+    other.load(folder, state["agent"])
+    assert all((agent.actor_tensors()[k] == other.actor_tensors()[k]).all() for k in agent.actor_tensors())
+    assert resumed.run().n_evaluations == 2, "the evaluation that was interrupted is made up for"
+
+
+def test_nothing_is_evaluated_twice(build: Build) -> None:
+    trainer, _ = build(max_frames=1_500, stop_at_finish_rate=1e-9, evaluate_every_frames=0)
+    evaluations = trainer.run().n_evaluations
+    resumed, _ = build(stats=trainer.stats, max_frames=1_500, evaluate_every_frames=0)
+    assert resumed.run().n_evaluations == evaluations
+
+
+@pytest.mark.parametrize(("test_ratio", "chunk_rows"), [(0.5, 64), (0.0, 4)])
+def test_learning_begins_although_the_training_rows_never_fill_the_memory(
+    build: Build, test_ratio: float, chunk_rows: int
+) -> None:
+    trainer, _ = build(
+        memory_rows=600, learning_start=600, test_ratio=test_ratio, chunk_rows=chunk_rows, max_frames=1_600,
+        uses_per_transition=1,
+    )  # fmt: skip
+    assert trainer.run().cumul_number_batches_done > 0
+
+
+def test_lost_workers_are_noticed_while_learning(build: Build) -> None:
+    trainer, _ = build(max_frames=100_000, min_uses_per_transition=1e9, uses_per_transition=1e9)
+
+    def gone() -> None:
+        if trainer.stats.cumul_number_batches_done:
+            raise TransportError("Worker 0 ended")
+
+    trainer._end.check_workers = gone  # type: ignore[method-assign]
+    ticks = iter(range(10**9, 10**9 + 1_000))
+    trainer._clock = lambda: float(next(ticks))
+    with pytest.raises(TransportError, match="Worker 0 ended"):
+        trainer.run()
+    assert trainer.stats.cumul_number_batches_done < 10
+
+
+def ended(start_ms: float, time_ms: float) -> Chunk:
+    outcome = {"start_ms": start_ms, "finished": 1.0, "race_time_ms": time_ms, "progress_m": 9.0, "return": 1.0}
+    stats = {**outcome, "is_exploration": 1.0}
+    return Chunk("s", 0, 0, 0, 0, 0, 1, {}, end_of_episode=True, n_steps=3, track="lane", stats=stats)
+
+
+def test_an_episode_that_began_on_the_way_sets_no_time() -> None:
+    stats = RunStats()
+    kept = stats.note_chunk(ended(8_000.0, 2_000.0), wall_s=5.0)
+    assert not stats.first_finish_s
+    assert not stats.alltime_min_ms
+    assert all(tag.startswith("Race/kept_explo_") for tag in kept)
+    assert kept["Race/kept_explo_race_finished_trained_lane"] == 1.0
+    whole = stats.note_chunk(ended(0.0, 10_000.0), wall_s=9.0)
+    assert stats.first_finish_s == {"lane": 9.0}
+    assert stats.alltime_min_ms == {"lane": 10_000.0}
+    assert whole["Race/explo_race_time_finished_trained_lane"] == 10.0
+    assert stats.cumul_number_episodes == 2

@@ -145,6 +145,9 @@ class LocalTransport:
         """Raise ``TransportError`` if a worker process has ended."""
         for number, worker in enumerate(self._workers):
             if worker.process.exitcode is not None or worker.has_left:
+                last_chunks: list[Chunk] = []
+                while _has_message(worker):  # the reason may still wait in the pipe
+                    self._receive(worker, last_chunks)
                 worker.process.join(CLOSE_S)  # the pipe breaks a moment before the process has ended
                 raise TransportError(
                     f"Worker {number} ended unexpectedly (exit code {worker.process.exitcode}); its last rows may be "

@@ -61,7 +61,7 @@ def load_track(entry: MapEntry) -> "Track":
             raise ConfigError(f"{entry.map_path}: holds no map; map_path needs a .Challenge.Gbx file.")
         challenge = found
     track = Track.from_challenge(challenge)
-    line = _line(entry)
+    line = _line(entry, track.uid)
     if line is None:
         line = line_from_path(track.centre_line(), map_uid=track.uid)
     return replace(track, reference_line=line)
@@ -112,7 +112,7 @@ def _existing(name: str) -> Path:
     return path
 
 
-def _line(entry: MapEntry) -> "ReferenceLine | None":
+def _line(entry: MapEntry, uid: str) -> "ReferenceLine | None":
     from trackmaster import gbx
     from trackmaster.track import ReferenceLine, build_reference_line
 
@@ -122,7 +122,9 @@ def _line(entry: MapEntry) -> "ReferenceLine | None":
     if not source.is_file():
         raise ConfigError(f"reference_line_path {source}: there is no such file. Give a .npy line or a .Replay.Gbx.")
     if source.suffix == ".npy":
-        return ReferenceLine.load(source)
+        line = ReferenceLine.load(source)
+        _refuse_other_map(source, line.info.map_uid, uid)
+        return line
     replay = gbx.read(source)
     ghosts = (
         [g for g in replay.ghosts if g.race_time_ms and g.samples is not None] if isinstance(replay, gbx.Replay) else []
@@ -132,4 +134,16 @@ def _line(entry: MapEntry) -> "ReferenceLine | None":
     best = min(ghosts, key=lambda ghost: ghost.race_time_ms or 0)
     if best.samples is None or best.race_time_ms is None:
         raise ConfigError(f"{source}: the ghost has no samples.")
-    return build_reference_line(best.samples, best.race_time_ms)
+    if isinstance(replay, gbx.Replay):
+        embedded = replay.challenge.uid if replay.challenge is not None else ""
+        _refuse_other_map(source, embedded or replay.map_uid, uid)
+    return build_reference_line(best.samples, best.race_time_ms, map_uid=uid)
+
+
+def _refuse_other_map(source: Path, found: str, expected: str) -> None:
+    """A line that says nothing of its map is taken as it is."""
+    if found and expected and found != expected:
+        raise ConfigError(
+            f"reference_line_path {source}: the line belongs to the map with identifier {found}, the track is "
+            f"{expected}. Give a drive over this track, or leave the path out for the middle of its road."
+        )

@@ -33,6 +33,8 @@ class RunStats:
     cumul_number_target_network_updates: int = 0
     cumul_training_hours: float = 0.0
     last_evaluation_frames: int = 0
+    last_evaluation_batches: int = -1
+    """Updates made before the last evaluation, -1 before the first."""
     n_evaluations: int = 0
     weights_version: int = 0
     best_rank: list[float] = field(default_factory=list)
@@ -47,12 +49,16 @@ class RunStats:
         return asdict(self)
 
     def note_chunk(self, chunk: Chunk, wall_s: float) -> dict[str, float]:
-        """Count a chunk; return the race metrics if it ends an episode, times in seconds."""
+        """Count a chunk; return the race metrics if it ends an episode, times in seconds.
+
+        An episode that began on the way drove only a part of the track: it has metrics of its own and sets no time.
+        """
         self.cumul_number_frames_played += chunk.n_steps
         if not chunk.end_of_episode:
             return {}
         self.cumul_number_episodes += 1
-        kind = "explo" if chunk.stats["is_exploration"] else "eval"
+        kept = began_on_the_way(chunk)
+        kind = ("kept_" if kept else "") + ("explo" if chunk.stats["is_exploration"] else "eval")
         name = f"{'trained' if chunk.fill_buffer else 'blind'}_{chunk.track}"
         finished = bool(chunk.stats["finished"])
         metrics = {
@@ -60,7 +66,7 @@ class RunStats:
             f"Race/{kind}_progress_m_{name}": chunk.stats["progress_m"],
             f"Race/{kind}_return_{name}": chunk.stats["return"],
         }
-        if finished:
+        if finished and not kept:
             self.first_finish_s.setdefault(chunk.track, wall_s)
             time_ms = chunk.stats["race_time_ms"]
             metrics[f"Race/{kind}_race_time_finished_{name}"] = time_ms / 1000
@@ -92,3 +98,8 @@ class RunStats:
         if is_best:
             self.best_rank = rank
         return metrics, is_best
+
+
+def began_on_the_way(chunk: Chunk) -> bool:
+    """Return whether the episode that this chunk ends began from a kept state instead of the start line."""
+    return chunk.stats.get("start_ms", 0.0) > 0

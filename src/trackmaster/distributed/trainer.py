@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackmaster.distributed.run_stats import RunStats
+from trackmaster.distributed.run_stats import RunStats, began_on_the_way
 from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
@@ -21,6 +21,9 @@ from trackmaster.rl.schedules import Schedule
 
 WAIT_S = 0.05
 """How long the learner waits for samples when it may not train."""
+
+CHECK_S = 1.0
+"""How often to look whether the workers still live."""
 
 Evaluator = Callable[[ActorModule], Mapping[str, Evaluation]]
 """Drives deterministic episodes with an actor; outcomes by track."""
@@ -90,7 +93,9 @@ class Trainer:
         self._progress = progress
         self.stats = stats or RunStats()
         self._last_saved = self._last_logged = clock()
+        self._last_checked = self._last_saved
         self._has_started = False
+        self._received = 0  # transitions that came in this life
         self._stop_requested = False
         self._busy_s: dict[str, float] = defaultdict(float)
         self._numbers: dict[str, list[float]] = defaultdict(list)
@@ -103,20 +108,21 @@ class Trainer:
             KeyboardInterrupt: the user stopped; everything has been saved before.
             TransportError: a worker is gone; everything has been saved before.
         """
-        if self.stats.n_evaluations == 0:
-            self._evaluate()  # every curve begins with the agent as it was before the first update
-        self._publish()
         try:
+            if self.stats.n_evaluations == 0:
+                self._evaluate()  # every curve begins with the agent as it was before the first update
+            self._publish()
             while not self._is_over():
                 self.turn()
                 if self._progress is not None:
                     self._progress(self._share_done())
+            if self.stats.last_evaluation_batches != self.stats.cumul_number_batches_done:
+                self._evaluate()
+            self._save()
+            self._log()
         except BaseException:
             self._save()
             raise
-        self._evaluate()
-        self._save()
-        self._log()
         return self.stats
 
     def turn(self) -> None:
@@ -128,6 +134,9 @@ class Trainer:
         if may_train:
             self._timed("training", self._train)
         options, now = self._options, self._clock()
+        if now - self._last_checked >= CHECK_S:  # also while learning, when nothing is received
+            self._last_checked = now
+            self._end.check_workers()
         due = self.stats.cumul_number_frames_played - self.stats.last_evaluation_frames
         if options.evaluate_every_frames and due >= options.evaluate_every_frames:
             self._timed("testing", self._evaluate)
@@ -147,11 +156,17 @@ class Trainer:
 
     def _may_train(self) -> bool:
         stats, start = self.stats, self._learning_start(self.stats.cumul_number_frames_played)
-        if not self._has_started and len(self._memory) < min(start, 0.9 * self._memory.limit):
+        if not self._has_started and not self._is_filled(start):
             return False
         self._has_started = True
         planned = stats.cumul_number_single_memories_should_have_been_used
         return stats.cumul_number_single_memories_used + self._options.batch_size <= planned
+
+    def _is_filled(self, start: float) -> bool:
+        """Whether enough has come to begin; a memory that has been written once around never gets fuller."""
+        memory = self._memory
+        drawable = len(memory) + memory.n_test  # rows kept for the test loss fill the memory as well
+        return len(memory) > 0 and (drawable >= min(start, 0.9 * memory.limit) or self._received >= memory.limit)
 
     def _is_behind(self) -> bool:
         stats = self.stats
@@ -160,15 +175,15 @@ class Trainer:
 
     def _receive(self, timeout_s: float) -> None:
         chunks = self._end.recv_chunks(timeout_s)
-        if not chunks:
-            self._end.check_workers()
         for chunk in chunks:
             metrics = self.stats.note_chunk(chunk, self._logger.wall_s)
             if metrics:
                 self._log_values(metrics)
-                self._finished_since_log.append(chunk.stats["finished"])
+                if not began_on_the_way(chunk):
+                    self._finished_since_log.append(chunk.stats["finished"])
             if chunk.fill_buffer and chunk.n_transitions:
                 added = self._memory.append(chunk)
+                self._received += added
                 self.stats.cumul_number_memories_generated += added
                 self.stats.cumul_number_single_memories_should_have_been_used += (
                     added * self._options.uses_per_transition
@@ -194,8 +209,9 @@ class Trainer:
         self._end.publish(Weights.pack(self.stats.weights_version, self._agent.actor_tensors()))
 
     def _evaluate(self) -> None:
-        self.stats.last_evaluation_frames = self.stats.cumul_number_frames_played
         evaluations = self._evaluator(self._agent.get_actor())
+        self.stats.last_evaluation_frames = self.stats.cumul_number_frames_played
+        self.stats.last_evaluation_batches = self.stats.cumul_number_batches_done
         metrics, is_best = self.stats.note_evaluation(evaluations, self._logger.wall_s)
         self._log_values(metrics)
         if self._store is not None:
@@ -267,7 +283,7 @@ class Trainer:
             f"[{self._logger.wall_s / 60:.1f} min] {self.stats.cumul_number_frames_played} frames, "
             f"{self.stats.cumul_number_batches_done} updates, loss {values.get('Training/loss', float('nan')):.3g}, "
             f"epsilon {values['RL/epsilon']:.3g}, "
-            f"{100 * share:.0f} % of {len(self._finished_since_log)} episodes finished, "
+            f"{100 * share:.0f} % of {len(self._finished_since_log)} episodes from the start finished, "
             f"{values['Performance/transitions_learned_per_second']:.0f} transitions/s learned"
         )
 
