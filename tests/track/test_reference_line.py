@@ -110,14 +110,6 @@ def test_a_file_that_announces_more_than_it_holds_is_a_sentence(
         ReferenceLine.load(path)
 
 
-def test_a_sparse_file_of_terabytes_is_a_sentence(tmp_path: Path) -> None:
-    path = announcing(tmp_path / "line.npy", (10**9, 3))
-    with path.open("r+b") as stream:
-        stream.truncate(128 + 24 * 10**9)
-    with pytest.raises(TrackError, match="1000000000 points"):
-        ReferenceLine.load(path)
-
-
 @pytest.mark.parametrize("header", [b"{", b"(((", b"'", b"{'descr': '<f8'}", b"1\n  2\n 3", b"\x00" * 9, b"-" * 9_000])
 def test_damaged_headers_are_a_sentence(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "line.npy"
