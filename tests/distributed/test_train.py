@@ -13,12 +13,14 @@ import torch
 
 from trackmaster import gbx
 from trackmaster.distributed.command import EvaluateConfig, _load_weights, run_evaluate, run_train
+from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.racing import load_track, plan_fleet
-from trackmaster.distributed.train import _resolve, train
+from trackmaster.distributed.train import _resolve, make_worker, train
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
 from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.evaluation_log import read_evaluations
 from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
 from trackmaster.track import ReferenceLine
 
@@ -66,11 +68,19 @@ def test_run_leaves_its_files_and_continues(here: Path, capsys: pytest.CaptureFi
     weights = torch.load(folder / "weights1.torch", weights_only=True)
     assert weights["img_head.0.weight"].shape == (16, 1, 4, 4)
 
+    log = folder / "evaluations.jsonl"
+    rows = read_evaluations(log)
+    with log.open("a") as file:  # an evaluation that no snapshot knows, and one that a crash cut off
+        file.write(json.dumps({**json.loads(log.read_text().splitlines()[0]), "env_steps": 10**6}) + '\n{"track": ')
     result = train(TrainConfig.load(["--resume", str(folder), "--training.max-frames", "1200"]))
     assert result.run_dir == folder
     assert result.stats.cumul_number_frames_played >= 1200
     assert result.stats.cumul_number_batches_done > stats["cumul_number_batches_done"]
     assert "Continuing" in capsys.readouterr().out
+
+    assert read_evaluations(log)[: len(rows)] == rows
+    assert all(row.env_steps < 10**6 for row in read_evaluations(log))
+    assert len(read_evaluations(log)) == len(rows) + 1
 
     run_evaluate(EvaluateConfig(run_dir=folder, episodes=3, output=here / "outcome.json"))
     assert "of 3 finished" in capsys.readouterr().out
@@ -231,6 +241,16 @@ def test_resume_refuses_what_it_would_ignore(started: Path, flags: list[str], na
 def test_impossible_runs_are_refused(here: Path, flags: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         train(small(*flags), say=lambda line: None)
+
+
+def test_every_life_of_a_run_draws_anew(here: Path) -> None:
+    def first_draw(played: int) -> float:
+        actor = make_worker(small(), InProcessTransport(), 0, played=played)._make_actor()
+        assert isinstance(actor, IQNActor)
+        return float(actor._rng.random())
+
+    assert first_draw(0) == first_draw(0)
+    assert first_draw(0) != first_draw(900)
 
 
 def test_cars_are_dealt_out_by_how_often_the_cycle_names_a_track() -> None:

@@ -156,6 +156,7 @@ def test_interrupt_in_the_first_evaluation_is_saved(build: Build, tmp_path: Path
     trainer._evaluator = stopping(trainer._evaluator, 1)
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
+    assert trainer.is_saved
     folder, state, counters = CheckpointStore(tmp_path / "save").load()
     assert counters["n_evaluations"] == 0, "so a run that is continued begins with it"
     _, other = build()
@@ -174,6 +175,15 @@ def test_interrupt_in_the_last_evaluation_is_saved(build: Build, tmp_path: Path)
     other.load(folder, state["agent"])
     assert all((agent.actor_tensors()[k] == other.actor_tensors()[k]).all() for k in agent.actor_tensors())
     assert resumed.run().n_evaluations == 2, "the evaluation that was interrupted is made up for"
+
+
+def test_interrupted_saving_is_no_success(build: Build) -> None:
+    trainer, agent = build(save=True, max_frames=1_000)
+    trainer._evaluator = stopping(trainer._evaluator, 1)
+    agent.save = stopping(agent.save, 1)  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert not trainer.is_saved
 
 
 def test_nothing_is_evaluated_twice(build: Build) -> None:

@@ -24,6 +24,7 @@ from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.device import resolve_device
 from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
+from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_after
 from trackmaster.rl.iqn import IQNActor, IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
@@ -36,6 +37,8 @@ CONFIG_SNAPSHOT = "config_snapshot.yaml"
 METRICS_FILE = "metrics.csv"
 SEED_STRIDE = 10_000
 """Distance between the seeds of two workers."""
+LIFE_STRIDE = 10_000_000
+"""Distance between the seeds of two lives of a run, times the decisions played before."""
 
 RESUMABLE = ("device", "evaluation.stop_at_finish_rate", "training.max_frames", "training.max_minutes", "use_tqdm")
 """Settings that may be said anew beside ``--resume``: where it computes, how it shows, when it ends."""
@@ -83,6 +86,8 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device)
     memory = _memory(config, spec)
     stats = _restore(config, store, agent, memory, say)
+    resumed_at = stats.cumul_number_frames_played if stats.n_evaluations else -1
+    forget_evaluations_after(config.run_dir / EVALUATIONS_FILE, resumed_at)
     atomic_write_text(config.run_dir / CONFIG_SNAPSHOT, config.to_yaml())
     size, start = config.memory_schedules()
     logger = MetricsLogger(
@@ -90,7 +95,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         wall_offset_s=stats.cumul_training_hours * 3600,
     )  # fmt: skip
     with logger, RacingEvaluator(config, tracks) as evaluator:
-        end = _link(config, tracks, spec, agent)
+        end = _link(config, tracks, spec, agent, played=stats.cumul_number_frames_played)
         trainer = Trainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
             store=store, logger=logger, stats=stats, say=say, progress=progress,
@@ -98,8 +103,9 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         try:
             trainer.run()
         except KeyboardInterrupt:
+            saved = "everything is saved" if trainer.is_saved else "saving was interrupted, older snapshots lie"
             raise InterruptedRunError(
-                f"Stopped after {stats.cumul_number_frames_played} frames; everything is saved in {config.run_dir}. "
+                f"Stopped after {stats.cumul_number_frames_played} frames; {saved} in {config.run_dir}. "
                 f"Continue with: trackmaster train --resume {config.run_dir}"
             ) from None
         finally:
@@ -154,13 +160,22 @@ class RacingEvaluator:
 
 
 def make_worker(
-    config: TrainConfig, end: WorkerEnd, number: int, *, tracks: "Sequence[Track] | None" = None
+    config: TrainConfig, end: WorkerEnd, number: int, *, tracks: "Sequence[Track] | None" = None, played: int = 0
 ) -> RolloutWorker:
-    """Return a worker of this run with its environment."""
+    """Return a worker of this run with its environment.
+
+    Args:
+        config: the whole run.
+        end: link to the trainer.
+        number: number of the worker.
+        tracks: of the run; loaded when left out.
+        played: decisions of the run's earlier lives, so that none of them is driven again with the same draws.
+    """
     tracks = load_tracks(config) if tracks is None else tracks
     spec = sample_spec(config)
     fleet = plan_fleet(config, config.environment.n_envs)
-    seeds = iter(range(config.training.seed + SEED_STRIDE * (number + 1), 2**62))
+    first_seed = config.training.seed + SEED_STRIDE * (number + 1) + LIFE_STRIDE * played
+    seeds = iter(range(first_seed, 2**62))
     env = make_racing_env(config, tracks, fleet.track_of_car, seed=next(seeds))
     iqn = config.to_iqn_config(spec["floats"].shape[0])
     return RolloutWorker(
@@ -169,10 +184,10 @@ def make_worker(
     )  # fmt: skip
 
 
-def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int) -> None:
+def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int, *, played: int = 0) -> None:
     """Be a worker process until the trainer asks to end."""
     torch.set_num_threads(config.performance.worker_threads)
-    make_worker(config, end, number).run()
+    make_worker(config, end, number, played=played).run()
 
 
 def _resolve(config: TrainConfig) -> TrainConfig:
@@ -273,15 +288,17 @@ def _options(config: TrainConfig) -> TrainerOptions:
     )
 
 
-def _link(config: TrainConfig, tracks: "Sequence[Track]", spec: SampleSpec, agent: IQNAgent) -> TrainerEnd:
+def _link(
+    config: TrainConfig, tracks: "Sequence[Track]", spec: SampleSpec, agent: IQNAgent, *, played: int
+) -> TrainerEnd:
     performance = config.performance
     if performance.transport == "in_process":
         link = InProcessTransport()
-        worker = make_worker(config, link, 0, tracks=tracks)
+        worker = make_worker(config, link, 0, tracks=tracks, played=played)
         link.pump = functools.partial(worker.collect, 8)
         return link
     return LocalTransport(
-        functools.partial(run_worker_process, config), performance.gpu_collectors_count, spec=spec,
+        functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count, spec=spec,
         max_rows=performance.chunk_rows, n_slots=performance.max_rollout_queue_size,
         weights_bytes=2 * len(Weights.pack(0, agent.actor_tensors()).blob),
     )  # fmt: skip

@@ -92,6 +92,8 @@ class Trainer:
         self._store, self._logger, self._say, self._clock = store, logger, say, clock
         self._progress = progress
         self.stats = stats or RunStats()
+        self.is_saved = False
+        """Whether the last attempt to save the run came to its end."""
         self._last_saved = self._last_logged = clock()
         self._last_checked = self._last_saved
         self._has_started = False
@@ -232,6 +234,7 @@ class Trainer:
         self._stop_requested = bool(wanted) and all(r.finish_rate >= wanted for r in evaluations.values())
 
     def _save(self, *, best: bool = False) -> None:
+        self.is_saved = False
         self._last_saved = self._clock()
         self.stats.cumul_training_hours = self._logger.wall_s / 3600
         if self._store is None:
@@ -239,6 +242,7 @@ class Trainer:
         self._store.save(self._agent.save, self.stats.to_json(), {}, best=best)
         if self._options.save_memory:
             self._memory.save(self._store.folder / MEMORY)
+        self.is_saved = True
 
     def _log(self) -> None:
         seconds = max(self._clock() - self._last_logged, 1e-9)

@@ -1,11 +1,13 @@
 """Every attempt of every evaluation of a run, one JSON line each time: what comparisons and reports read."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trackmaster.errors import TrackmasterError
+from trackmaster.files import atomic_write_text
 from trackmaster.rl.evaluation import Evaluation
 
 EVALUATIONS_FILE = "evaluations.jsonl"
@@ -31,14 +33,39 @@ class LoggedEvaluation:
 def append_evaluations(
     path: Path, evaluations: Mapping[str, Evaluation], *, wall_s: float, env_steps: int, train_steps: int
 ) -> None:
-    """Add an evaluation to the log; a run that is continued adds to its old log."""
+    """Add an evaluation to the log; a run that is continued adds to its old log.
+
+    A last line that was cut off by a crash is removed first, or the new one would be glued to it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _cut_to_last_newline(path)
     with path.open("a", encoding="utf-8") as file:
         for track, result in evaluations.items():
             row = LoggedEvaluation(
                 track, round(wall_s, 3), env_steps, train_steps, result.race_time_ms, result.progress_m
             )
             file.write(json.dumps(asdict(row)) + "\n")
+
+
+def forget_evaluations_after(path: Path, env_steps: int) -> int:
+    """Remove the evaluations that a run has gone back behind, and lines that a crash has spoiled.
+
+    A run that is continued begins at its snapshot and evaluates what came after it anew.
+
+    Args:
+        path: the log; there may be none.
+        env_steps: decisions at which the run goes on; -1 removes every line.
+
+    Returns:
+        The number of lines removed.
+    """
+    if not path.is_file():
+        return 0
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and _stands_at(line) <= env_steps]
+    if len(kept) < len(lines):
+        atomic_write_text(path, "".join(kept))
+    return len(lines) - len(kept)
 
 
 def read_evaluations(path: Path) -> list[LoggedEvaluation]:
@@ -65,3 +92,21 @@ def read_evaluations(path: Path) -> list[LoggedEvaluation]:
                 break
             raise TrackmasterError(f"{path}, line {number}: this is no line of an evaluation log.") from None
     return found
+
+
+def _cut_to_last_newline(path: Path) -> None:
+    if not path.is_file():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
+def _stands_at(line: str) -> float:
+    """Return the decisions before the evaluation of a line; no line of a log stands behind every one."""
+    try:
+        return float(json.loads(line)["env_steps"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
