@@ -150,7 +150,7 @@ def test_saved_memory_continues_exactly(spec: SampleSpec, make_chunk: MakeChunk,
     a, b = memory.sample(), other.sample()
     for name in ("image", "floats", "action", "reward", "gamma", "next_image", "next_floats"):
         assert (getattr(a, name) == getattr(b, name)).all(), name
-    with pytest.raises(SampleError, match="raise memory"):
+    with pytest.raises(SampleError, match="raise the rows"):
         memory_of(spec, 10).load(tmp_path / "memory")
 
 
@@ -239,6 +239,10 @@ def announce_terabytes(folder: Path) -> None:
         np.lib.format.write_array_header_1_0(stream, header)
 
 
+def spoil_header(folder: Path) -> None:
+    (folder / "image.npy").write_bytes(b"\x93NUMPY\x01\x00\x03\x00(((" + bytes(64))
+
+
 def point_beyond_the_end(folder: Path) -> None:
     state = json.loads((folder / "memory.json").read_text())
     left = np.load(folder / "_left.npy")
@@ -250,7 +254,7 @@ def point_beyond_the_end(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [
     break_json, drop_json, list_in_json, drop_key, spoil_generator, negative_head, drop_column, cut_column, flip_bit,
-    announce_terabytes, point_beyond_the_end,
+    announce_terabytes, spoil_header, point_beyond_the_end,
 ])  # fmt: skip
 def test_a_damaged_memory_is_refused_with_a_sentence(
     spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path, damage: Callable[[Path], None]
@@ -266,5 +270,5 @@ def test_empty_memory_and_huge_chunks_are_refused(spec: SampleSpec, make_chunk: 
     memory = memory_of(spec, 10)
     with pytest.raises(SampleError, match="collect before training"):
         memory.sample()
-    with pytest.raises(SampleError, match=r"memory\.size"):
+    with pytest.raises(SampleError, match=r"raise the rows in memory\.memory_size_schedule"):
         memory.append(make_chunk(11))

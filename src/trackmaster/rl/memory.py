@@ -13,6 +13,8 @@ from trackmaster.rl.memory_files import damage_as_sentence, read_columns, read_s
 from trackmaster.rl.samples import Chunk, Columns, SampleError, SampleSpec
 from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
 
+ROWS_SETTING = "the rows in memory.memory_size_schedule"
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -116,7 +118,7 @@ class IQNMemory:
         chunk.check(self.spec)
         n = len(chunk)
         if n > min(self.limit, np.iinfo(np.uint16).max):
-            raise SampleError(f"A chunk of {n} rows does not fit a memory of {self.limit} rows: raise memory.size.")
+            raise SampleError(f"A chunk of {n} rows does not fit a memory of {self.limit} rows: raise {ROWS_SETTING}.")
         if self._head + n > self.limit:
             self._forget(self._head, self._high)
             self._head = 0
@@ -178,7 +180,9 @@ class IQNMemory:
             state = read_state(folder)
             head, high, limit = int(state["head"]), int(state["high"]), int(state["limit"])
             if high > self.capacity:
-                raise SampleError(f"{folder}: holds {high} rows, the memory only {self.capacity}: raise memory.size.")
+                raise SampleError(
+                    f"{folder}: holds {high} rows, the memory only {self.capacity}: raise {ROWS_SETTING}."
+                )
             if not (0 <= head <= high and limit >= 1):
                 raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
             stored = read_columns(folder, self._stored, high, state["crc32"])

@@ -1,6 +1,7 @@
 """Files of a saved replay memory: one array per column, and ``memory.json`` with the rest and a checksum of each."""
 
 import json
+import tokenize
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,11 @@ from trackmaster.files import atomic_dir
 from trackmaster.rl.samples import Columns, SampleError
 
 STATE_FILE = "memory.json"
-_DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, MemoryError, ArithmeticError, RecursionError)
+_DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, EOFError, MemoryError, ArithmeticError, RecursionError, SyntaxError,
+    tokenize.TokenError,
+)  # fmt: skip
+"""What reading damaged JSON and arrays raises, NumPy's header parser included."""
 
 
 def write_memory(folder: Path, columns: Columns, rows: int, state: dict[str, Any]) -> None:
