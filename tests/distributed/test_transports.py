@@ -136,6 +136,16 @@ def test_a_pipe_that_raises_when_it_is_asked_means_that_the_worker_has_left(
         link.close()
 
 
+def test_the_reason_that_still_waits_in_the_pipe_is_told() -> None:
+    link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+    link._workers.append(fake_worker([b'{"error": "the map is missing"}', b'{"bye": true}']))
+    try:
+        with pytest.raises(TransportError, match="the map is missing"):
+            link.check_workers()
+    finally:
+        link.close()
+
+
 def test_closing_goes_on_for_every_worker_and_releases_the_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
     link._workers += [fake_worker([], is_alive=True), fake_worker([b'{"bye": true}'], is_alive=True), fake_worker([])]
