@@ -193,6 +193,14 @@ def test_nothing_is_evaluated_twice(build: Build) -> None:
     assert resumed.run().n_evaluations == evaluations
 
 
+def test_a_run_that_learned_nothing_still_ends_with_an_evaluation(build: Build) -> None:
+    trainer, _ = build(max_frames=100, evaluate_every_frames=0)
+    stats = trainer.run()
+    assert (stats.n_evaluations, stats.cumul_number_batches_done) == (2, 0)
+    resumed, _ = build(stats=stats, max_frames=100, evaluate_every_frames=0)
+    assert resumed.run().n_evaluations == 2
+
+
 @pytest.mark.parametrize(("test_ratio", "chunk_rows"), [(0.5, 64), (0.0, 4)])
 def test_learning_begins_although_the_training_rows_never_fill_the_memory(
     build: Build, test_ratio: float, chunk_rows: int

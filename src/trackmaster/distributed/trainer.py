@@ -118,7 +118,7 @@ class Trainer:
                 self.turn()
                 if self._progress is not None:
                     self._progress(self._share_done())
-            if self.stats.last_evaluation_batches != self.stats.cumul_number_batches_done:
+            if not self._is_evaluated():
                 self._evaluate()
             self._save()
             self._log()
@@ -149,6 +149,14 @@ class Trainer:
 
     def _is_over(self) -> bool:
         return self._stop_requested or self._share_done() >= 1.0
+
+    def _is_evaluated(self) -> bool:
+        """Whether the last evaluation was of these weights; the end of a run without any update still gets its own."""
+        stats = self.stats
+        is_same = stats.last_evaluation_batches == stats.cumul_number_batches_done
+        return is_same and (
+            stats.cumul_number_batches_done > 0 or stats.last_evaluation_frames == stats.cumul_number_frames_played
+        )
 
     def _share_done(self) -> float:
         """How much of the nearer limit is used up; 0 without limits."""
