@@ -114,7 +114,8 @@ def test_check_accepts_what_was_written_and_refuses_any_change(
     time_ms[len(time_ms) // 2] += 10
     order = np.argsort(time_ms, kind="stable")
     events = replace(
-        ghost.events, time_ms=time_ms[order], control=ghost.events.control[order], value=ghost.events.value[order])
+        ghost.events, time_ms=time_ms[order], control=ghost.events.control[order], value=ghost.events.value[order]
+    )
     assert replay.challenge_bytes is not None
     (tmp_path / path).write_bytes(gbx.write_replay(replay.challenge_bytes, replace(ghost, events=events)))
     with pytest.raises(ExpertError, match=r"differ|takes|passes"):

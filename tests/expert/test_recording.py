@@ -68,7 +68,8 @@ def test_samples_tell_what_the_car_does(ghost: Ghost) -> None:
     assert s.wheel_contact[-1].all()
     assert np.all(s.wheel_material[-1] == 16)
     assert s.wheel_rotation_rad[-1, 0] == pytest.approx(
-        np.linalg.norm(np.diff(s.position_m, axis=0), axis=1).sum() / 0.364, rel=0.02)
+        np.linalg.norm(np.diff(s.position_m, axis=0), axis=1).sum() / 0.364, rel=0.02
+    )
     turning_left, turning_right = (s.steer < -0.5), (s.steer > 0.5)
     assert np.all(s.front_wheel_angle_rad[turning_left] > 0.1)
     assert np.all(s.front_wheel_angle_rad[turning_right] < -0.1)
@@ -114,4 +115,3 @@ def test_driving_again_gives_the_same_ghost_and_a_tick_later_another(track: Trac
 def test_an_unfinished_ghost_cannot_be_driven_again(track: Track, ghost: Ghost) -> None:
     with pytest.raises(ExpertError, match="no finish time"):
         redrive(track, ghost)
-

@@ -76,8 +76,6 @@ def test_refining_makes_a_beginner_faster(world: World, route: Route, corridor: 
     assert Refiner(world, route, slow, Refinement(seed=1)).run().race_time_ms < slow.race_time_ms
 
 
-def test_a_search_without_time_to_finish_says_how_far_it_came(
-    world: World, route: Route, corridor: Corridor
-) -> None:
+def test_a_search_without_time_to_finish_says_how_far_it_came(world: World, route: Route, corridor: Corridor) -> None:
     with pytest.raises(ExpertError, match=r"came \d+ m of \d+ m far"):
         PlanSearch(world, route, corridor, Style(generations=0), limit_ms=2_010).run()

@@ -111,7 +111,8 @@ def make_files(
         if ghost.race_time_ms != found.race_time_ms:
             raise ExpertError(
                 f"{bundled.slug}: a drive of {found.race_time_ms} ms takes {ghost.race_time_ms} ms when it is driven "
-                "alone. The simulator depends on the batch: this is a bug of the simulator.")
+                "alone. The simulator depends on the batch: this is a bug of the simulator."
+            )
         ghosts.append(ghost)
     return _as_files(bundled, ghosts)
 

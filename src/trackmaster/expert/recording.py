@@ -103,7 +103,8 @@ def redrive(track: Track, ghost: Ghost) -> Ghost:
     if ghost.race_time_ms is None or ghost.events is None:
         raise ExpertError(
             f"The ghost of {ghost.nickname or 'an unnamed driver'} has no finish time or no inputs, and cannot be "
-            "driven again. Choose a replay of a finished run.")
+            "driven again. Choose a replay of a finished run."
+        )
     timeline = InputTimeline.from_events(ghost.events, ghost.race_time_ms)
     return drive_timeline(track, timeline, limit_ms=ghost.race_time_ms, name=ghost.nickname, uid=ghost.uid)
 

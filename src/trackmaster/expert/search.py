@@ -88,7 +88,8 @@ class PlanSearch:
             far = float(drives.reached_m.max())
             raise ExpertError(
                 f"No plan reached the finish: the best one came {far:.0f} m of {self._route.finish_m:.0f} m far. "
-                "Allow more candidates or generations, or look at the track: can it be driven at all?")
+                "Allow more candidates or generations, or look at the track: can it be driven at all?"
+            )
         return replace(self._best, history_ms=tuple(self._history))
 
     def _try(self, plans: Plans, report: Callable[[str], None]) -> Drives:
@@ -147,8 +148,14 @@ class _Center:
         count = len(plans.knots_m)
         best = plans.take(np.array([0]))
         return cls(
-            plans.knots_m, best.offset_m[0], best.speed_mps[0], gains[0],
-            np.full(count, 2.0), np.full(count, 0.12), np.maximum(gains.std(axis=0), 0.05 * (_HIGH - _LOW)))
+            plans.knots_m,
+            best.offset_m[0],
+            best.speed_mps[0],
+            gains[0],
+            np.full(count, 2.0),
+            np.full(count, 0.12),
+            np.maximum(gains.std(axis=0), 0.05 * (_HIGH - _LOW)),
+        )
 
     def sample(self, random: np.random.Generator, n: int, corridor: Corridor, style: Style, progress: float) -> Plans:
         """Draw plans; neighbouring knots move together, because a zigzag is never fast."""
@@ -173,8 +180,14 @@ class _Center:
         best = np.argsort(drives.cost_s(), kind="stable")[:count]
         gains = np.stack([getattr(plans, name) for name in GAINS], axis=1)[best]
         return replace(
-            self, offset=offset, offset_spread=offset_spread, speed=self.speed * pace, speed_spread=speed_spread,
-            gains=gains.mean(axis=0), gains_spread=0.9 * gains.std(axis=0) + 0.01 * (_HIGH - _LOW))
+            self,
+            offset=offset,
+            offset_spread=offset_spread,
+            speed=self.speed * pace,
+            speed_spread=speed_spread,
+            gains=gains.mean(axis=0),
+            gains_spread=0.9 * gains.std(axis=0) + 0.01 * (_HIGH - _LOW),
+        )
 
 
 _BEFORE_M = 40.0
@@ -219,6 +232,7 @@ def _plans(knots_m: F64, offset: F64, speed: F64, gains: F64) -> Plans:
 
 def _with_first(plans: Plans, first: Plans) -> Plans:
     """Return the plans with row 0 replaced by an earlier one, so that the best so far stays in the race."""
+
     def put(name: str) -> F64:
         table: F64 = getattr(plans, name).copy()
         table[0] = getattr(first, name)[0]

@@ -20,8 +20,6 @@ from trackmaster.sim.kernels_shade import (
     store_gray,
 )
 
-# ruff: noqa: RUF046 (a literal that changes inside a loop must be declared through its type)
-
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False, "optimization_level": 3})
 
 GRASS_PAGE = 2
@@ -116,8 +114,16 @@ def project(cam: Camera, p: wp.vec3):
 
 @wp.func
 def fill(
-    depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), tile: Tile,
-    a: wp.vec2, b: wp.vec2, c: wp.vec2, w_corner: float, w_dx: float, w_dy: float, number: int,
+    depth: wp.array(dtype=wp.float32),
+    ids: wp.array(dtype=wp.int32),
+    tile: Tile,
+    a: wp.vec2,
+    b: wp.vec2,
+    c: wp.vec2,
+    w_corner: float,
+    w_dx: float,
+    w_dy: float,
+    number: int,
 ):
     """Fill one screen triangle; (a, b, c) in any order, inverse depth is linear over the screen.
 
@@ -166,8 +172,17 @@ def fill(
 
 @wp.func
 def draw_triangle(
-    depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), tile: Tile, cam: Camera, near: float,
-    a: wp.vec3, b: wp.vec3, c: wp.vec3, normal: wp.vec3, eye_height: float, number: int,
+    depth: wp.array(dtype=wp.float32),
+    ids: wp.array(dtype=wp.int32),
+    tile: Tile,
+    cam: Camera,
+    near: float,
+    a: wp.vec3,
+    b: wp.vec3,
+    c: wp.vec3,
+    normal: wp.vec3,
+    eye_height: float,
+    number: int,
 ):
     """Clip a world triangle at the near plane and fill what is left.
 
@@ -240,8 +255,16 @@ def box_outside(center: wp.vec3, half: wp.vec3, normal: wp.vec3):
 
 @wp.func
 def draw_cell(
-    scene: Scene, depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), tile: Tile, cam: Camera, cell: int,
-    side_left: wp.vec3, side_right: wp.vec3, side_top: wp.vec3, side_bottom: wp.vec3,
+    scene: Scene,
+    depth: wp.array(dtype=wp.float32),
+    ids: wp.array(dtype=wp.int32),
+    tile: Tile,
+    cam: Camera,
+    cell: int,
+    side_left: wp.vec3,
+    side_right: wp.vec3,
+    side_top: wp.vec3,
+    side_bottom: wp.vec3,
 ):
     """Draw the triangles of one cell unless its box is out of sight."""
     first = scene.cell_first[cell]
@@ -273,8 +296,17 @@ def draw_cell(
         eye_height = wp.dot(normal, cam.eye) + p[3]
         if eye_height > 1.0e-4:
             draw_triangle(
-                depth, ids, tile, cam, scene.near, scene.corner_a[number], scene.corner_b[number],
-                scene.corner_c[number], normal, eye_height, number,
+                depth,
+                ids,
+                tile,
+                cam,
+                scene.near,
+                scene.corner_a[number],
+                scene.corner_b[number],
+                scene.corner_c[number],
+                normal,
+                eye_height,
+                number,
             )
 
 
@@ -313,12 +345,18 @@ def draw_map(
             if cam.forward[0] < 0.0:
                 column = col_high - j
             draw_cell(
-                scene, depth, ids, tile, cam, first_cell + row * columns + column,
-                side_left, side_right, side_top, side_bottom,
+                scene,
+                depth,
+                ids,
+                tile,
+                cam,
+                first_cell + row * columns + column,
+                side_left,
+                side_right,
+                side_top,
+                side_bottom,
             )
-    draw_cell(
-        scene, depth, ids, tile, cam, first_cell + rows * columns, side_left, side_right, side_top, side_bottom
-    )
+    draw_cell(scene, depth, ids, tile, cam, first_cell + rows * columns, side_left, side_right, side_top, side_bottom)
 
 
 @wp.func
@@ -333,15 +371,22 @@ def car_point(scene: Scene, p: wp.vec3, part: int, steer: wp.vec2):
 
 @wp.func
 def draw_car(
-    scene: Scene, depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), tile: Tile, cam: Camera,
-    position: wp.vec3, rotation: wp.mat33, steer: wp.vec2,
+    scene: Scene,
+    depth: wp.array(dtype=wp.float32),
+    ids: wp.array(dtype=wp.int32),
+    tile: Tile,
+    cam: Camera,
+    position: wp.vec3,
+    rotation: wp.mat33,
+    steer: wp.vec2,
 ):
     for k in range(scene.n_car_triangles):
         part = scene.car_part[k]
         normal = scene.car_normal[k]
         if part != 0:
-            normal = wp.vec3(steer[0] * normal[0] + steer[1] * normal[2], normal[1],
-                             steer[0] * normal[2] - steer[1] * normal[0])
+            normal = wp.vec3(
+                steer[0] * normal[0] + steer[1] * normal[2], normal[1], steer[0] * normal[2] - steer[1] * normal[0]
+            )
         normal = rotation * normal
         a = position + rotation * car_point(scene, scene.car_a[k], part, steer)
         eye_height = wp.dot(normal, cam.eye - a)
@@ -355,16 +400,26 @@ def draw_car(
 def car_light(scene: Scene, k: int, rotation: wp.mat33, steer: wp.vec2):
     normal = scene.car_normal[k]
     if scene.car_part[k] != 0:
-        normal = wp.vec3(steer[0] * normal[0] + steer[1] * normal[2], normal[1],
-                         steer[0] * normal[2] - steer[1] * normal[0])
+        normal = wp.vec3(
+            steer[0] * normal[0] + steer[1] * normal[2], normal[1], steer[0] * normal[2] - steer[1] * normal[0]
+        )
     return scene.ambient + scene.diffuse * wp.max(wp.dot(rotation * normal, scene.sun), 0.0)
 
 
 @wp.kernel
 def render_views(
-    scene: Scene, views: Views, width: int, height: int, tile_size: int, tiles_x: int, slots: int,
-    depth: wp.array(dtype=wp.float32), ids: wp.array(dtype=wp.int32), is_gray: int,
-    gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
+    scene: Scene,
+    views: Views,
+    width: int,
+    height: int,
+    tile_size: int,
+    tiles_x: int,
+    slots: int,
+    depth: wp.array(dtype=wp.float32),
+    ids: wp.array(dtype=wp.int32),
+    is_gray: int,
+    gray: wp.array(dtype=wp.uint8),
+    bgra: wp.array(dtype=wp.uint32),
 ):
     view, tile_number = wp.tid()
     tile = Tile()
@@ -432,10 +487,28 @@ def render_views(
                     light = scene.light[number]
                 normal = wp.vec3(plane[0], plane[1], plane[2])
                 shade_surface(
-                    ids, scene.atlas, (surface >> 2) * ATLAS_PAGE, offset, first, last, ray_row, ray_step, cam.eye,
-                    wp.dot(normal, cam.eye) + plane[3], -wp.dot(normal, ray_row), -wp.dot(normal, ray_step),
-                    area_scale, surface & 3, light, scene.fog_start2, scene.fog_scale, scene.fog_color,
-                    car_mode, cam.eye - car_position, car_rotation[0, 2], car_rotation[2, 2],
+                    ids,
+                    scene.atlas,
+                    (surface >> 2) * ATLAS_PAGE,
+                    offset,
+                    first,
+                    last,
+                    ray_row,
+                    ray_step,
+                    cam.eye,
+                    wp.dot(normal, cam.eye) + plane[3],
+                    -wp.dot(normal, ray_row),
+                    -wp.dot(normal, ray_step),
+                    area_scale,
+                    surface & 3,
+                    light,
+                    scene.fog_start2,
+                    scene.fog_scale,
+                    scene.fog_color,
+                    car_mode,
+                    cam.eye - car_position,
+                    car_rotation[0, 2],
+                    car_rotation[2, 2],
                 )
             else:
                 shade_sky(ids, scene.sky, offset, first, last, ray_row, ray_step)
@@ -449,8 +522,14 @@ def render_views(
 
 @wp.kernel
 def average_blocks(
-    fine: wp.array(dtype=wp.uint32), width: int, height: int, factor: int, is_gray: int,
-    pixels: wp.array(dtype=wp.int32), gray: wp.array(dtype=wp.uint8), bgra: wp.array(dtype=wp.uint32),
+    fine: wp.array(dtype=wp.uint32),
+    width: int,
+    height: int,
+    factor: int,
+    is_gray: int,
+    pixels: wp.array(dtype=wp.int32),
+    gray: wp.array(dtype=wp.uint8),
+    bgra: wp.array(dtype=wp.uint32),
 ):
     """Every pixel is the rounded mean of factor x factor finer ones; one thread per row."""
     view, row = wp.tid()

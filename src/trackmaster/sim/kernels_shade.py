@@ -73,10 +73,28 @@ SKY_SIZE = 512
     }
 """)
 def shade_surface(
-    pixels: wp.array(dtype=wp.int32), atlas: wp.array(dtype=wp.uint32), page_start: int, at: int, first: int, last: int,
-    ray_row: wp.vec3, ray_step: wp.vec3, eye: wp.vec3, eye_height: float, approach_row: float, approach_step: float,
-    area_scale: float, axis: int, light: float, fog_start2: float, fog_scale: float, fog_color: wp.vec3,
-    has_shadow: int, to_car: wp.vec3, forward_x: float, forward_z: float,
+    pixels: wp.array(dtype=wp.int32),
+    atlas: wp.array(dtype=wp.uint32),
+    page_start: int,
+    at: int,
+    first: int,
+    last: int,
+    ray_row: wp.vec3,
+    ray_step: wp.vec3,
+    eye: wp.vec3,
+    eye_height: float,
+    approach_row: float,
+    approach_step: float,
+    area_scale: float,
+    axis: int,
+    light: float,
+    fog_start2: float,
+    fog_scale: float,
+    fog_color: wp.vec3,
+    has_shadow: int,
+    to_car: wp.vec3,
+    forward_x: float,
+    forward_z: float,
 ):
     """Colour a run of pixels on one plane; nothing is accumulated, so a run may be cut anywhere."""
     ...
@@ -104,8 +122,13 @@ def shade_surface(
     }
 """)
 def shade_sky(
-    pixels: wp.array(dtype=wp.int32), sky: wp.array(dtype=wp.uint32), at: int, first: int, last: int,
-    ray_row: wp.vec3, ray_step: wp.vec3,
+    pixels: wp.array(dtype=wp.int32),
+    sky: wp.array(dtype=wp.uint32),
+    at: int,
+    first: int,
+    last: int,
+    ray_row: wp.vec3,
+    ray_step: wp.vec3,
 ):
     """Colour a run of pixels that look into the sky; below the horizon (no ground there) the haze goes on."""
     ...
