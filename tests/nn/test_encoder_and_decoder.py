@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trackmaster.nn.decoder import FrameDecoder, GaussianHead, ProjectionHead, require_decodable
-from trackmaster.nn.encoder import ShapeError, arch_hash, build_encoder, encoder_dim
+from trackmaster.nn.encoder import ShapeError, arch_hash, build_encoder, channels_last, encoder_dim
 from trackmaster.nn.encoder_weights import reduce_input_channels, rescale_input, unit_range_to_agent
 from trackmaster.nn.iqn import IQNNetwork
 
@@ -30,6 +30,15 @@ def test_encoder_is_the_agents_picture_head() -> None:
     encoder.load_state_dict(state)
     # The two hold their pictures in different memory orders, so sums are rounded in a different order.
     torch.testing.assert_close(head(picture), encoder(picture), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_activations_keep_the_layout_of_the_pictures(channels: int) -> None:
+    pictures = torch.randn(3, channels, 64, 64)
+    laid_out = channels_last(pictures)
+    assert torch.equal(laid_out, pictures)
+    assert laid_out.stride() == (channels * 64 * 64, 1, channels * 64, channels)
+    assert build_encoder(channels)[0](laid_out).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("channels", [1, 4])

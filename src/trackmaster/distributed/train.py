@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from trackmaster.allocator import keep_freed_memory
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
@@ -79,6 +80,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     store = CheckpointStore(config.run_dir, say=say)
     if config.fresh and (aside := store.set_aside()) is not None:
         say(f"The earlier run was moved to {aside}.")
+    keep_freed_memory()
     torch.set_num_threads(config.performance.learner_threads)
     tracks = load_tracks(config)
     spec = sample_spec(config)
@@ -186,6 +188,7 @@ def make_worker(
 
 def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int, *, played: int = 0) -> None:
     """Be a worker process until the trainer asks to end."""
+    keep_freed_memory()
     torch.set_num_threads(config.performance.worker_threads)
     make_worker(config, end, number, played=played).run()
 

@@ -57,6 +57,19 @@ def encoder_layers(in_channels: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten())
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """Return pictures (B, C, H, W) with their channels innermost in memory.
+
+    Convolutions on a CPU are fastest so. A single channel lies the same way in both layouts, and torch then takes the
+    other one: only the strides can tell it, and without them every activation behind is copied back and forth.
+    """
+    images = images.contiguous(memory_format=torch.channels_last)
+    if images.device.type != "cpu":
+        return images
+    n, c, h, w = images.shape
+    return images.as_strided((n, c, h, w), (c * h * w, 1, c * w, c))
+
+
 def encoder_grid(height: int, width: int) -> tuple[int, int]:
     """Return rows and columns of the encoder's last feature map.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from trackmaster.nn.encoder import build_encoder, encoder_dim
+from trackmaster.nn.encoder import build_encoder, channels_last, encoder_dim
 from trackmaster.pretrain.config import ImageNormalization, PretrainConfig, StackMode
 from trackmaster.pretrain.pixels import normalise
 
@@ -97,7 +97,7 @@ class VisualTask(nn.Module, ABC):
     def batch_loss(self, frames: Tensor, generator: torch.Generator) -> TaskLoss:
         """Return the loss of a batch as loaders deliver it: (B, n_stack, 1, H, W), uint8 0…255 or float 0…1."""
         pixels = normalise(frames.squeeze(2), self.spec.image_normalization)
-        return self.loss(pixels.contiguous(memory_format=torch.channels_last), generator)
+        return self.loss(channels_last(pixels), generator)
 
     def to_channels_last(self) -> None:
         """Lay the convolutions' weights out with channels innermost: a fifth faster on CPUs, same numbers."""

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import torch
 
+from trackmaster.allocator import keep_freed_memory
 from trackmaster.pretrain.config import LightningOptions
 
 
 @contextlib.contextmanager
 def torch_modes(options: LightningOptions) -> Iterator[None]:
-    """Apply the precision of matrix products and the ban on order-dependent operations inside the block."""
+    """Apply the precision of matrix products and the ban on order-dependent operations inside the block; let torch reuse its memory."""
+    keep_freed_memory()
     precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     torch.set_float32_matmul_precision(options.float32_matmul_precision)
     torch.use_deterministic_algorithms(options.deterministic or deterministic)
