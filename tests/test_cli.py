@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from trackmaster import cli
-from trackmaster.errors import InterruptedRunError, TrackmasterError
+from trackmaster.config import PREFIXES, _submodel
+from trackmaster.errors import ConfigError, InterruptedRunError, TrackmasterError
 
 
 def test_help_imports_no_heavy_library() -> None:
@@ -49,6 +51,45 @@ def test_every_verb_explains_its_flags(name: str, capsys: pytest.CaptureFixture[
 def test_every_verb_refuses_an_unknown_flag(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*name.split(), "--no-such-flag", "x"]) == 1  # verbs with file names take the x as one
     assert "--no-such-flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(cli.VERBS))
+def test_every_verb_has_variables_of_its_own_and_refuses_a_misspelt_one(name: str) -> None:
+    config = cli._load(cli.VERBS[name].config)
+    prefix = config.model_config["env_prefix"]
+    assert prefix == name.upper().replace(" ", "_") + "_"
+    with pytest.raises(ConfigError, match=f"{prefix}NO_SUCH_THING sets nothing"):
+        config.load(environment={f"{prefix}NO_SUCH_THING": "1"})
+
+
+def test_variables_of_one_verb_do_not_stop_another() -> None:
+    assert set(PREFIXES) == {f"{name.upper().replace(' ', '_')}_" for name in cli.VERBS}
+    variables = {f"{prefix}{field}": "x" for prefix in PREFIXES for field in ("RUN_NAME", "USE_TQDM", "SEED", "OUTPUT")}
+    for name, verb in cli.VERBS.items():
+        config = cli._load(verb.config)
+        flags = ["x"] if "paths" in config.model_fields else []
+        required = {"data prepare": ["--data-dir", "x", "--output-dir", "y"], "evaluate": ["--run-dir", "x"]}
+        required["inject"] = ["--encoder-pt", "x"]
+        own = config.model_config["env_prefix"]
+        others = {key: value for key, value in variables.items() if not key.startswith(own)}
+        argv = [*flags, *required.get(name, [])]
+        assert config.load(argv, environment=others) == config.load(argv, environment={})
+
+
+def fields_without_description(model: type[BaseModel], place: str) -> list[str]:
+    missing = []
+    for field, info in model.model_fields.items():
+        section = _submodel(info.annotation)
+        if section is not None:
+            missing += fields_without_description(section, f"{place}.{field}")
+        elif not info.description:
+            missing.append(f"{place}.{field}")
+    return missing
+
+
+@pytest.mark.parametrize("name", sorted(cli.VERBS))
+def test_every_field_of_a_verb_is_described(name: str) -> None:
+    assert fields_without_description(cli._load(cli.VERBS[name].config), name) == []
 
 
 @pytest.mark.parametrize(

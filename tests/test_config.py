@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import CliToggleFlag, SettingsConfigDict
 
 from trackmaster.config import Section, Settings
@@ -97,6 +97,14 @@ def test_wrong_flags_are_sentences(argv: list[str], expected: str) -> None:
         ("- 1\n", "expected 'key: value' lines"),
         ("a: [1\n", "not valid YAML"),
         ("batch_size: 1\nbatch_size: 2\n", "the key 'batch_size' stands twice"),
+        ("batch_size: 1\nBATCH_SIZE: -1\n", "'BATCH_SIZE' is not a setting of Toy"),
+        ("no: 2\n", "the key 'no' means False in YAML"),
+        ("1: 2\n", "the key '1' means 1 in YAML"),
+        ("? [a]\n: 2\n", "the key a list or mapping means"),
+        ("inner: {on: 2}\n", "the key 'on' means True in YAML"),
+        ("batch_size: 2026-02-30\n", "Put it in quotes"),
+        ("batch_size: !!bool maybe\n", "Put it in quotes"),
+        ("name: " + "[" * 3000, "nested too deeply"),
     ],
 )
 def test_wrong_yaml_is_a_sentence_that_names_the_file(tmp_path: Path, text: str, expected: str) -> None:
@@ -116,6 +124,37 @@ def test_misspelt_environment_variables_are_refused(name: str) -> None:
 
 def test_variables_of_others_are_left_alone() -> None:
     assert Toy.load(environment={"TOY_OTHER_BATCH_SIZE": "1", "HOME": "/", "TOYS": "2"}).batch_size == 1
+
+
+@pytest.mark.parametrize("name", ["TRAIN_RUN_NAME", "PRETRAIN_USE_TQDM", "CAPTURE_ANYTHING"])
+def test_variables_of_other_verbs_are_left_to_them(name: str) -> None:
+    class Pretend(Settings):
+        model_config = SettingsConfigDict(env_prefix="RETRAIN_")
+        run_name: str = ""
+        use_tqdm: bool = True
+
+    assert Pretend.load(environment={name: "x"}) == Pretend()
+
+
+def test_a_variable_that_must_hold_a_list_says_how() -> None:
+    class Listed(Toy):
+        tracks: tuple[str, ...] = ()
+
+    assert Listed.load(environment={"TOY_TRACKS": '["a"]'}).tracks == ("a",)
+    with pytest.raises(ConfigError, match="TOY_TRACKS holds no JSON"):
+        Listed.load(environment={"TOY_TRACKS": "a,b"})
+
+
+def test_other_names_of_a_field_are_known_to_every_source(tmp_path: Path) -> None:
+    class Renamed(Settings):
+        model_config = SettingsConfigDict(env_prefix="RENAMED_")
+        json_file: str = Field(default="", validation_alias=AliasChoices("json", "json_file"))
+
+    path = tmp_path / "renamed.yaml"
+    path.write_text("json: a\n", encoding="utf-8")
+    assert Renamed.load(config=path).json_file == "a"
+    assert Renamed.load(environment={"RENAMED_JSON": "b", "JSON": "c"}).json_file == "b"
+    assert Renamed.load(environment={"RENAMED_JSON_FILE": "b"}).json_file == "b"
 
 
 def test_settings_made_in_code_do_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,3 +184,4 @@ def test_help_is_printed_from_the_field_docstrings(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "Samples per step." in out
     assert "--config FILE" in out
+    assert "TOY_NAME for --name, TOY_SECTION__NAME for --section.name" in out

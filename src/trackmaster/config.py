@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Any, ClassVar, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -28,6 +28,12 @@ from pydantic_settings import (
 from trackmaster.errors import ConfigError
 
 NESTED = "__"
+PREFIXES = (
+    "CAPTURE_", "DATA_PREPARE_", "DEMO_", "EVALUATE_", "FIDELITY_", "GBX_SHOW_", "INJECT_", "PRETRAIN_",
+    "TRACK_BUNDLE_", "TRACK_COVERAGE_", "TRACK_FIT_", "TRAIN_",
+)  # fmt: skip
+"""Of the variables of every verb: a verb checks its own and leaves those of the others to them."""
+
 MAX_LISTED = 20
 """Longest list of known names in an error; the help holds the others."""
 
@@ -45,9 +51,9 @@ class Section(BaseModel):
 class Settings(BaseSettings):
     """Base of every configuration of the project.
 
-    A subclass sets ``env_prefix`` in its ``model_config`` when environment variables may set its fields, and
-    ``default_yaml`` when it has a file of its own. ``load`` resolves all sources; constructing a subclass directly
-    takes the arguments and the defaults only, so that a program's own settings depend on nothing around it.
+    A subclass sets ``env_prefix`` in its ``model_config`` (a verb's stands in ``PREFIXES``) and ``default_yaml`` when
+    it has a file of its own. ``load`` resolves all sources; constructing a subclass directly takes the arguments and
+    the defaults only, so that a program's own settings depend on nothing around it.
     """
 
     model_config = SettingsConfigDict(
@@ -55,6 +61,7 @@ class Settings(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
         env_nested_delimiter=NESTED,
+        env_prefix_target="all",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_exit_on_error=False,
@@ -66,7 +73,7 @@ class Settings(BaseSettings):
     """Files to read when no ``--config`` is given, relative to the working directory; the first that exists counts."""
 
     foreign_env_prefixes: ClassVar[tuple[str, ...]] = ()
-    """Longer prefixes that belong to other configurations and are no misspelt fields of this one."""
+    """Prefixes besides ``PREFIXES`` that belong to others and are no misspelt fields of this one."""
 
     @classmethod
     def settings_customise_sources(
@@ -115,9 +122,10 @@ class Settings(BaseSettings):
         flags, flagged = _split_config_flag(argv)
         path = _existing_yaml(flagged if flagged is not None else config, cls.default_yaml)
         values = read_yaml(path) if path is not None else {}
+        _refuse_unknown_keys(cls, values, path)
         variables = dict(os.environ if environment is None else environment)
         _refuse_misspelt_environment(cls, variables)
-        _mention_config_flag(flags)
+        _mention_other_sources(cls, flags)
         token = _LOADING.set((values, variables))
         try:
             source: CliSettingsSource[Any] = CliSettingsSource(cls, cli_prog_name=prog, cli_parse_args=list(flags))
@@ -125,7 +133,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise ConfigError(_explain_validation(cls, error, path, values)) from None
         except SettingsError as error:
-            raise ConfigError(_explain_flags(cls, str(error), prog)) from None
+            raise ConfigError(_explain_sources(cls, str(error), prog)) from None
         finally:
             _LOADING.reset(token)
 
@@ -146,19 +154,23 @@ class _VariablesSource(EnvSettingsSource):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, where YAML would silently keep the last value."""
+    """Refuses a key that stands twice in one mapping, where YAML would silently keep the last value, and odd keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
+            if not isinstance(key, str):
+                written = f"'{key_node.value}'" if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
+                raise _refused_key(key_node, f"the key {written} means {key!r} in YAML, expected the name of a setting")
+            if key in seen:
+                raise _refused_key(key_node, f"the key '{key}' stands twice")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _refused_key(node: yaml.Node, reason: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -173,6 +185,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: the configuration file cannot be read ({error}).") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: this is not valid YAML ({' '.join(str(error).split())}).") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: the brackets of this file are nested too deeply for a configuration.") from None
+    except (ValueError, LookupError, AttributeError) as error:  # what PyYAML lets through, such as 2026-02-30
+        raise ConfigError(f"{path}: a value is not what it looks like to YAML ({error}). Put it in quotes.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -180,10 +196,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _mention_config_flag(flags: Sequence[str]) -> None:
-    """Tell about ``--config`` in front of a help text; argparse does not know it."""
-    if {"-h", "--help"} & set(flags):
-        print("--config FILE reads settings from a YAML file; flags and environment variables beat it.\n")
+def _mention_other_sources(cls: type[Settings], flags: Sequence[str]) -> None:
+    """Tell about ``--config`` and the variables in front of a help text; argparse does not know them."""
+    if not {"-h", "--help"} & set(flags):
+        return
+    prefix = cls.model_config.get("env_prefix")
+    names = f"{prefix}NAME for --name"
+    if any(len(path) > 1 for path in _paths(cls)):
+        names += f", {prefix}SECTION{NESTED}NAME for --section.name"
+    variables = f"else from environment variables ({names}), " if prefix else ""
+    print(f"Settings come from flags, {variables}else from a YAML file (--config FILE).\n")
 
 
 def _split_config_flag(argv: Sequence[str]) -> tuple[list[str], str | None]:
@@ -234,15 +256,36 @@ def _paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tup
             yield from _paths(nested, (*prefix, name))
 
 
+def _names_of(model: type[BaseModel]) -> list[str]:
+    """Fields of a model under every name that a file may give them."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        others = alias.choices if isinstance(alias, AliasChoices) else ()
+        names += dict.fromkeys([name, *(other for other in others if isinstance(other, str))])
+    return names
+
+
+def _refuse_unknown_keys(cls: type[Settings], values: Mapping[str, Any], path: Path | None) -> None:
+    """Refuse keys at the top of a file that name no field letter by letter; the sources would ignore the case."""
+    known = _names_of(cls)
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        lines = (f"{path}: '{key}' is not a setting of {cls.__name__}.{_suggest(key, known)}" for key in unknown)
+        raise ConfigError("\n".join(lines))
+
+
 def _refuse_misspelt_environment(cls: type[Settings], environment: Mapping[str, str]) -> None:
     """Refuse a variable that carries our prefix without naming a field, or that is one slip away from one that does."""
     prefix = str(cls.model_config.get("env_prefix", "")).upper()
     if not prefix:
         return
-    known = [prefix + NESTED.join(path).upper() for path in _paths(cls)]
+    foreign = tuple({*PREFIXES, *cls.foreign_env_prefixes} - {prefix})
+    paths = {*((name,) for name in _names_of(cls)), *_paths(cls)}
+    known = sorted(prefix + NESTED.join(path).upper() for path in paths)
     for name in sorted(environment):
         upper = name.upper()
-        if upper in known or any(upper.startswith(foreign.upper()) for foreign in cls.foreign_env_prefixes):
+        if upper in known or upper.startswith(foreign):
             continue
         slip = difflib.get_close_matches(upper, known, n=1, cutoff=0.9)
         if upper.startswith(prefix) or slip:
@@ -292,7 +335,11 @@ def _sentence(message: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _explain_flags(cls: type[Settings], message: str, prog: str | None) -> str:
+def _explain_sources(cls: type[Settings], message: str, prog: str | None) -> str:
+    no_json = re.search(rf'field "(\w+)" from source "{_VariablesSource.__name__}"', message)
+    if no_json is not None:
+        variable = f"{cls.model_config.get('env_prefix')}{no_json.group(1)}".upper()
+        return f"The environment variable {variable} holds no JSON; a list is written [1, 2], words in double quotes."
     unknown = re.search(r"unrecognized arguments: (.*)", message)
     help_line = f" Run '{prog} --help' for the list." if prog else ""
     if unknown is None:

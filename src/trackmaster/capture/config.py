@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from trackmaster.capture.plan import MAX_FPS
 from trackmaster.config import Settings, read_yaml
@@ -30,6 +31,8 @@ class CaptureConfig(Settings):
 
     ``--config FILE`` takes either a file with these settings or the RL configuration, whose picture size is used then.
     """
+
+    model_config = SettingsConfigDict(env_prefix="CAPTURE_")
 
     replays_dir: Path = Path("maps/replays")
     """Replays: <track_id>/*.replay.gbx, or a flat folder of *.Replay.Gbx (the map's uid is the track id then)."""

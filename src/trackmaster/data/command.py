@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.data.cache import CacheSpec
@@ -13,6 +14,8 @@ from trackmaster.errors import InterruptedRunError
 
 class PrepareConfig(Settings):
     """Decode all captured frames once into a cache that pre-training reads."""
+
+    model_config = SettingsConfigDict(env_prefix="DATA_PREPARE_")
 
     data_dir: Path
     """Captured frames: data_dir/<track_id>/<replay_name>/frame_*_*ms.jpeg."""

@@ -30,6 +30,7 @@ class EvaluateConfig(Settings):
     weights: Path | None = None
     """Weights file; the best evaluated ones of the run, else its newest, when left out."""
     episodes: int = Field(default=20, ge=1, le=1000)
+    """Deterministic episodes per track."""
     seed: int = Field(default=1, ge=0)
     """Draws the starts; attempt 0 is undisturbed."""
     output: Path | None = None

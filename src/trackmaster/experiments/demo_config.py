@@ -3,12 +3,15 @@
 from pathlib import Path
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
 
 
 class DemoConfig(Settings):
     """From replays to a driving agent and a report: what to use and how long each part may take."""
+
+    model_config = SettingsConfigDict(env_prefix="DEMO_")
 
     replays: Path | None = None
     """Folder with replays of your own (searched with its subfolders); the bundled expert replays without it."""

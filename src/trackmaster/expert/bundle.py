@@ -31,7 +31,7 @@ MEDAL_FACTORS = {"gold_ms": 1.06, "silver_ms": 1.2, "bronze_ms": 1.5}
 class BundleConfig(Settings):
     """Make the bundled tracks and expert replays again, or check that they still are what the simulator drives."""
 
-    model_config = SettingsConfigDict(env_prefix="TRACKMASTER_BUNDLE_")
+    model_config = SettingsConfigDict(env_prefix="TRACK_BUNDLE_")
 
     output: Path | None = None
     """Folder to write to, or to check; the one inside the package if not given."""

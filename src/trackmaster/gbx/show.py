@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.gbx.errors import GbxError
@@ -15,6 +15,8 @@ from trackmaster.units import format_race_time
 
 class ShowConfig(Settings):
     """Which files to describe."""
+
+    model_config = SettingsConfigDict(env_prefix="GBX_SHOW_")
 
     paths: CliPositionalArg[list[Path]]
     """Files or folders; folders are searched for .Gbx files."""

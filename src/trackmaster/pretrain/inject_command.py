@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.pretrain.config import RL_CONFIG_DEFAULT
@@ -11,6 +12,8 @@ from trackmaster.pretrain.config import RL_CONFIG_DEFAULT
 
 class InjectConfig(Settings):
     """Start an agent from a pre-trained encoder: writes weights1.torch and weights2.torch."""
+
+    model_config = SettingsConfigDict(env_prefix="INJECT_")
 
     encoder_pt: Path
     """Encoder of a pre-training run (encoder.pt, or the run's folder)."""

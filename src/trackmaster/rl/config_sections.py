@@ -50,10 +50,13 @@ class NeuralNetworkSection(FiniteSection):
     """Picture size, network sizes, loss and target network."""
 
     w_downsized: int = Field(default=64, ge=36, le=1024)
+    """Columns of the grey picture."""
     h_downsized: int = Field(default=64, ge=36, le=1024)
+    """Rows of the grey picture."""
     n_frames: int = Field(default=1, ge=1, le=16)
     """Grey pictures per observation; 1 keeps weights interchangeable with Linesight."""
     iqn_embedding_dimension: int = Field(default=128, ge=1)
+    """Cosines that encode one quantile fraction."""
     iqn_n: int = Field(default=8, ge=2)
     """Quantile fractions per sample in training; even."""
     iqn_k: int = Field(default=32, ge=2)
@@ -63,24 +66,36 @@ class NeuralNetworkSection(FiniteSection):
     iqn_loss: Literal["paper", "reference"] = "reference"
     """``reference`` divides each sample's loss by the spread of its own target quantiles; ``paper`` does not."""
     float_hidden_dim: int = Field(default=256, ge=1)
+    """Width of the head over the float inputs."""
     dense_hidden_dimension: int = Field(default=1024, ge=2)
+    """Units of the hidden layers of both heads together."""
     use_ddqn: bool = True
     """The online network chooses the next action, the target network values it."""
     clip_grad_norm: float = Field(default=30.0, gt=0)
+    """Longest gradient of one update; a longer one is scaled down."""
     clip_grad_value: float = Field(default=1000.0, gt=0)
+    """Largest single gradient after that."""
     number_memories_trained_on_between_target_network_updates: int = Field(default=2_048, ge=1)
+    """Transitions trained on between two updates of the target network."""
     soft_update_tau: float = Field(default=0.02, gt=0, le=1)
+    """Part of the way that the target network moves to the online one per update; 1 copies it."""
 
 
 class TrainingSection(FiniteSection):
     """Optimiser, schedules and the n-step window."""
 
     seed: int = Field(default=444, ge=0)
+    """Of weights, exploration and the draws from the memory."""
     batch_size: int = Field(default=512, ge=1)
+    """Transitions per update."""
     optimizer: Literal["radam", "adamw"] = "radam"
+    """RAdam as in Linesight, or AdamW."""
     adam_epsilon: float = Field(default=1e-4, gt=0)
+    """Added to the root of the mean squared gradient."""
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Memory of the mean gradient per update."""
     adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Memory of the mean squared gradient per update."""
     weight_decay_lr_ratio: float = Field(default=0.02, ge=0)
     """Weight matrices shrink by this times the learning rate per update."""
     lr_schedule: Points = ((0, 1e-3), (3_000_000, 5e-5), (12_000_000, 5e-5), (15_000_000, 1e-5))
@@ -90,9 +105,13 @@ class TrainingSection(FiniteSection):
     global_schedule_speed: float = Field(default=1.0, gt=0)
     """Every schedule of this file runs this many times faster."""
     n_steps: int = Field(default=3, ge=1, le=64)
+    """Decisions whose rewards are summed before the network values the rest."""
     discard_non_greedy_actions_in_nsteps: bool = True
+    """End such a sum before the first later action that was not greedy."""
     oversample_long_term_steps: int = Field(default=40, ge=0)
+    """Clocks of 1 to this many decisions, less twice the next setting, are drawn twice as often as later ones."""
     oversample_maximum_term_steps: int = Field(default=5, ge=0)
+    """A clock of 0 (all of the window ahead) is drawn 1 + twice this many times as often as a late one."""
     max_minutes: float = Field(default=0.0, ge=0)
     """Stop after this wall time, earlier lives of the run included; 0 trains until Ctrl+C."""
     max_frames: int = Field(default=0, ge=0)
@@ -169,13 +188,19 @@ class RewardsSection(FiniteSection):
     """Coefficients of the reward; a decision costs 0.06 and a metre brings 0.01 by default."""
 
     constant_reward_per_ms: float = -6 / 5000
+    """Paid for every millisecond of race time."""
     reward_per_m_advanced_along_centerline: float = 5 / 500
+    """Paid for every metre of progress along the reference line."""
     final_speed_reward_as_if_duration_s: float = Field(default=0.0, ge=0)
     """Gained speed counts as if it had lasted this long already."""
     engineered_speedslide_reward: float = 0.0
+    """Per decision, for a slide at the ideal angle with all four wheels down."""
     engineered_neoslide_reward: float = 0.0
+    """Per decision, for sideways speed of at least 2 m/s."""
     engineered_kamikaze_reward: float = 0.0
+    """Per decision, for full gas or for at most one wheel on the ground."""
     engineered_close_to_vcp_reward: float = 0.0
+    """Per decision and metre of distance to the reference line, counted from 5 to 25 m."""
     shaped_reward_dist_to_cur_vcp: float = -0.1
     """Potential per metre of distance to the reference line, 2 to 25 m."""
     shaped_reward_point_to_vcp_ahead: float = 0.0
@@ -203,6 +228,7 @@ class MapCycleSection(FiniteSection):
     """Which tracks are driven, and how often with exploration."""
 
     entries: tuple[MapEntry, ...] = Field(default=(), validate_default=True)
+    """Episodes in the order in which they are driven, again and again."""
 
     @model_validator(mode="after")
     def _one_file_per_name(self) -> Self:
@@ -218,6 +244,7 @@ class EvaluationSection(FiniteSection):
     """The gate of deterministic episodes that decides which checkpoint is the best."""
 
     attempts: int = Field(default=20, ge=1, le=1000)
+    """Episodes per track and evaluation."""
     every_frames: int = Field(default=200_000, ge=0)
     """Decisions between two evaluations; 0 evaluates only at the end."""
     seed: int = Field(default=1, ge=0)
@@ -240,26 +267,35 @@ class PerformanceSection(FiniteSection):
     send_shared_network_every_n_batches: int = Field(default=10, ge=1)
     """Updates between two versions of the weights; cars change theirs between episodes only."""
     learner_threads: int = Field(default=1, ge=1, le=256)
+    """CPU threads of the learner."""
     worker_threads: int = Field(default=1, ge=1, le=256)
+    """CPU threads of each worker."""
     autocast: Literal["auto", "off", "bf16"] = "auto"
     """Number format of matrix products; auto takes bf16 where the device has it."""
     save_interval_s: float = Field(default=300.0, gt=0)
+    """Seconds between two saved states of the run."""
     metrics_interval_s: float = Field(default=30.0, gt=0)
+    """Seconds between two rows of metrics."""
     save_dir: Path = Path("save")
+    """Folder of all runs' weights, states and statistics."""
     tensorboard_dir: Path = Path("tensorboard")
+    """Folder of all runs' TensorBoard files."""
 
 
 class InputsSection(FiniteSection):
     """What is appended to the 184 floats."""
 
     extra_floats: tuple[ExtraFloats, ...] = ()
+    """Names of the appended floats, in this order; none keeps weights interchangeable with Linesight."""
 
 
 class StateNormalizationSection(FiniteSection):
     """Means and deviations of the floats; the environment's table where left out."""
 
     float_inputs_mean: tuple[float, ...] | None = None
+    """One number per float, subtracted from it."""
     float_inputs_std: tuple[float, ...] | None = None
+    """One number per float; the difference is divided by it."""
 
     @field_validator("float_inputs_std")
     @classmethod

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
@@ -13,6 +13,8 @@ from trackmaster.track.coverage import Coverage, CoverageRow, coverage, total
 
 class CoverageConfig(Settings):
     """Which maps to count."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACK_COVERAGE_")
 
     paths: CliPositionalArg[list[Path]]
     """Maps or replays (their embedded map counts), or folders of them."""

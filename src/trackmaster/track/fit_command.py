@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
@@ -20,6 +20,8 @@ from trackmaster.track.fit import BlockResiduals, FitReport
 
 class FitConfig(Settings):
     """Which drives to compare with the catalogue."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACK_FIT_")
 
     paths: CliPositionalArg[list[Path]]
     """Replays, or folders of them; with ``clips`` also maps."""

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from pydantic import AliasChoices, Field
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
 
 
 class FidelityConfig(Settings):
     """Drive the inputs of real runs open loop and measure how far the car ends up from the ghost."""
+
+    model_config = SettingsConfigDict(env_prefix="FIDELITY_")
 
     paths: CliPositionalArg[list[Path]]
     """Replays, or folders of them. Only the map inside a replay is used."""
