@@ -10,8 +10,8 @@ _NEVER_TRIM, _MAP_FROM_BYTES = 2**31 - 1, 1 << 30
 def keep_freed_memory() -> bool:
     """Let glibc reuse large blocks, and return whether it could be told.
 
-    A learning step makes and frees tens of megabytes. By default glibc maps each large array anew, and every 4 kB of it
-    costs a page fault on first touch: a fifth to a third of an update on a CPU. Elsewhere than on glibc this does nothing.
+    A learning step makes and frees tens of megabytes. By default glibc maps each large array anew, and every 4 kB of
+    it costs a page fault on first touch: a fifth to a third of an update on a CPU. Without glibc this does nothing.
 
     Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
     """

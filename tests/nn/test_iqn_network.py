@@ -184,3 +184,24 @@ def test_bad_normalisation_and_tiny_pictures_are_refused() -> None:
         IQNNetwork(16, 16, 4)
     with pytest.raises(ShapeError, match="0 input channels"):
         small(n_frames=0)
+
+
+def test_half_precision_around_it_leaves_the_choice_between_actions_exact() -> None:
+    network = IQNNetwork(64, 64, 32, generator=torch.Generator().manual_seed(3)).eval()
+    with torch.no_grad():
+        network.A_head[2].weight *= 0.01  # actions differ by a hundredth, as trained ones do
+        network.V_head[2].bias.fill_(-7.5)  # where bfloat16 has steps of 0.03
+    generator = torch.Generator().manual_seed(4)
+    image = torch.randint(0, 256, (64, 1, 64, 64), dtype=torch.uint8, generator=generator)
+    floats = network.float_mean + network.float_std * torch.randn((64, 184), generator=generator)
+    tau = fixed_tau(8).repeat_interleave(64)[:, None]
+    with torch.no_grad():
+        exact = network.mean_q(image, floats, fixed_tau(8))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            quantiles = network.quantiles(network.features(image, floats), tau)
+            advantage = network.mean_advantage(network.features(image, floats), tau)
+    assert quantiles.dtype == advantage.dtype == torch.float32
+    near = exact.gather(1, advantage.argmax(1, keepdim=True)).squeeze(1)
+    assert float((exact.max(dim=1).values - near).max()) < 0.002
+    assert float((advantage.argmax(1) == exact.argmax(1)).float().mean()) > 0.9
+    torch.testing.assert_close(quantiles.view(8, 64, 12).mean(dim=0), exact, atol=0.02, rtol=0.0)

@@ -240,3 +240,14 @@ def test_exploration_shares() -> None:
 def test_taus_differ_between_updates_of_one_agent(tiny_config: IQNConfig) -> None:
     generator = torch.Generator().manual_seed(tiny_config.batch_size)
     assert not torch.equal(stratified_tau(4, 8, generator=generator), stratified_tau(4, 8, generator=generator))
+
+
+def test_an_actor_computes_in_full_precision_whatever_the_learner_does(tiny_config: IQNConfig) -> None:
+    generator = np.random.default_rng(5)
+    observation = {
+        "image": generator.integers(0, 256, (6, 1, 36, 36), dtype=np.uint8),
+        "floats": generator.normal(size=(6, tiny_config.n_floats)).astype(np.float32),
+    }
+    exact = IQNAgent(tiny_config, seed=0).get_actor().q_values(observation)
+    beside_bf16 = IQNAgent(dataclasses.replace(tiny_config, autocast="bf16"), seed=0).get_actor()
+    assert np.array_equal(beside_bf16.q_values(observation), exact)

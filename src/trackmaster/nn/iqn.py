@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trackmaster.nn.encoder import LEAKY_SLOPE, channels_last, encoder_dim, encoder_layers
 
@@ -128,9 +129,10 @@ class IQNNetwork(nn.Module):
         """
         if image.dtype == torch.uint8:
             image = (image.to(self.float_mean.dtype) - 128.0) / 128.0
-        normalised = (floats - self.float_mean) / self.float_std
-        parts = (self.img_head(channels_last(image)), self.float_feature_extractor(normalised))
-        return torch.cat(parts, dim=1)
+        pixels: Tensor = self.img_head(channels_last(image))
+        with torch.autocast(image.device.type, enabled=False):  # metres and speeds need more than eight bits
+            normalised = (floats - self.float_mean) / self.float_std
+            return torch.cat((pixels.float(), self.float_feature_extractor(normalised)), dim=1)
 
     def embed_tau(self, tau: Tensor) -> Tensor:
         """Return the quantile embedding that multiplies the features: (M, 1) fractions to (M, D)."""
@@ -145,9 +147,8 @@ class IQNNetwork(nn.Module):
             tau: (B*N, 1), quantile-major.
         """
         mixed = self._mix(features, tau)
-        advantage = self.A_head(mixed)
-        value: Tensor = self.V_head(mixed) + advantage - advantage.mean(dim=1, keepdim=True)
-        return value
+        advantage, value = (in_float32(head[2], head[:2](mixed)) for head in (self.A_head, self.V_head))
+        return _duel(value, advantage)
 
     def forward(
         self, image: Tensor, floats: Tensor, tau: Tensor | int, *, generator: torch.Generator | None = None
@@ -173,23 +174,35 @@ class IQNNetwork(nn.Module):
         The value head is left out because it adds the same number to every action, and the mean is taken before the
         last layer because that layer is linear.
         """
-        hidden = self.A_head[1](self.A_head[0](self._mix(features, tau)))
-        advantage: Tensor = self.A_head[2](hidden.view(-1, len(features), hidden.shape[1]).mean(dim=0))
-        return advantage
+        hidden = self.A_head[:2](self._mix(features, tau)).float()
+        return in_float32(self.A_head[2], hidden.view(-1, len(features), hidden.shape[1]).mean(dim=0))
 
     def mean_q(self, image: Tensor, floats: Tensor, tau_grid: Tensor) -> Tensor:
         """Return the expected return of every action, (B, n_actions), averaged over a fixed grid of fractions (K,)."""
         features = self.features(image, floats)
         mixed = (features[:, None, :] * self.embed_tau(tau_grid[:, None])[None]).flatten(0, 1)
         shape = (len(image), len(tau_grid), -1)
-        advantage = self.A_head[2](self.A_head[1](self.A_head[0](mixed)).view(shape).mean(dim=1))
-        value = self.V_head[2](self.V_head[1](self.V_head[0](mixed)).view(shape).mean(dim=1))
-        q: Tensor = value + advantage - advantage.mean(dim=1, keepdim=True)
-        return q
+        advantage, value = (
+            in_float32(head[2], head[:2](mixed).float().view(shape).mean(dim=1)) for head in (self.A_head, self.V_head)
+        )
+        return _duel(value, advantage)
 
     def _mix(self, features: Tensor, tau: Tensor) -> Tensor:
         embedded = self.embed_tau(tau).view(-1, *features.shape)  # (N, B, D)
         return (embedded * features[None]).flatten(0, 1)
+
+
+def in_float32(layer: nn.Linear, hidden: Tensor) -> Tensor:
+    """Apply a layer whose output decides between actions in full precision, whatever surrounds it.
+
+    Around a value of 4 bfloat16 has steps of 0.03, and the best two actions are often nearer to each other than that.
+    """
+    with torch.autocast(hidden.device.type, enabled=False):
+        return F.linear(hidden.float(), layer.weight.float(), layer.bias.float())
+
+
+def _duel(value: Tensor, advantage: Tensor) -> Tensor:
+    return value + advantage - advantage.mean(dim=1, keepdim=True)
 
 
 def _normalisation(

@@ -1,4 +1,4 @@
-"""Process-wide switches of torch, set for one run and put back afterwards."""
+"""Process-wide switches of torch, set for one run; all but the reuse of memory are put back afterwards."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from trackmaster.pretrain.config import LightningOptions
 
 @contextlib.contextmanager
 def torch_modes(options: LightningOptions) -> Iterator[None]:
-    """Apply the precision of matrix products and the ban on order-dependent operations inside the block; let torch reuse its memory."""
+    """Apply the precision of matrix products and the ban on order-dependent operations inside the block."""
     keep_freed_memory()
     precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     torch.set_float32_matmul_precision(options.float32_matmul_precision)

@@ -46,6 +46,8 @@ def build_network(config: IQNConfig, generator: torch.Generator | None = None) -
 class IQNActor(ActorModule):
     """Acts on the mean over a fixed grid of quantile fractions; explores with the rates that came with the weights.
 
+    Always in float32, so that the same weights drive the same laps on every machine, up to rounding.
+
     Args:
         config: the agent's configuration.
         seed: of the exploration draws.
@@ -57,7 +59,6 @@ class IQNActor(ActorModule):
         self.network = build_network(config).to(self.device).eval().requires_grad_(False)
         self.rates = ExplorationRates(tau_boltzmann=config.tau_epsilon_boltzmann)
         self._tau = fixed_tau(config.iqn_k).to(self.device)
-        self._dtype = autocast_dtype(config.autocast, self.device)
         self._rng = np.random.default_rng(seed)
         self._weights = np.array(config.random_action_weights) if config.random_action_weights else None
 
@@ -65,8 +66,8 @@ class IQNActor(ActorModule):
         """Return the expected return of every action for every car: (N, 12)."""
         image = torch.from_numpy(np.ascontiguousarray(observation["image"])).to(self.device)
         floats = torch.from_numpy(np.ascontiguousarray(observation["floats"])).to(self.device)
-        with torch.no_grad(), autocast(self._dtype, self.device):
-            q: NDArray[np.float32] = self.network.mean_q(image, floats, self._tau).float().cpu().numpy()
+        with torch.no_grad():
+            q: NDArray[np.float32] = self.network.mean_q(image, floats, self._tau).cpu().numpy()
         return q
 
     def act_batch(
@@ -236,7 +237,7 @@ class IQNAgent(TrainingAgent):
         with autocast(self._dtype, self.device):
             target, target_tau = self._target(batch, generator)
             tau = self._draw_tau(len(action), generator)
-            quantiles = self.online.quantiles(self.online.features(image, floats), tau).float()
+            quantiles = self.online.quantiles(self.online.features(image, floats), tau)
         predicted = taken(quantiles, action)
         loss = quantile_huber_loss(predicted, target, by_sample(tau, len(action)), kappa=self.config.iqn_kappa)
         if self.config.loss == "reference":
@@ -252,7 +253,7 @@ class IQNAgent(TrainingAgent):
         chooser = self.online if self.config.use_ddqn else self.target
         choosing = self.online.features(image, floats) if self.config.use_ddqn else features
         best = chooser.mean_advantage(choosing, tau).argmax(dim=1)
-        values = taken(self.target.quantiles(features, tau).float(), best)
+        values = taken(self.target.quantiles(features, tau), best)
         return bootstrap_target(batch.reward.to(self.device), batch.gamma.to(self.device), values), tau
 
     def _draw_tau(self, batch_size: int, generator: torch.Generator) -> Tensor:
