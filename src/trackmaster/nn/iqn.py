@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from trackmaster.nn.encoder import LEAKY_SLOPE, channels_last, encoder_dim, encoder_layers
 
@@ -192,13 +191,14 @@ class IQNNetwork(nn.Module):
         return (embedded * features[None]).flatten(0, 1)
 
 
-def in_float32(layer: nn.Linear, hidden: Tensor) -> Tensor:
+def in_float32(layer: nn.Module, hidden: Tensor) -> Tensor:
     """Apply a layer whose output decides between actions in full precision, whatever surrounds it.
 
     Around a value of 4 bfloat16 has steps of 0.03, and the best two actions are often nearer to each other than that.
     """
     with torch.autocast(hidden.device.type, enabled=False):
-        return F.linear(hidden.float(), layer.weight.float(), layer.bias.float())
+        output: Tensor = layer(hidden.float())
+    return output
 
 
 def _duel(value: Tensor, advantage: Tensor) -> Tensor:
