@@ -1,5 +1,6 @@
 """The command line answers in sentences, quickly, and imports only what a verb needs."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,48 @@ def test_errors_become_sentences_and_exit_codes(
     error = capsys.readouterr().err
     assert error.startswith("trackmaster fake: ")
     assert "Traceback" not in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["capture", "--help"], ["gbx", "show", "src/trackmaster/bundled"], ["xyz"]],
+    ids=lambda words: " ".join(words),
+)
+def test_a_reader_that_leaves_early_is_no_error(words: list[str], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "trackmaster", *words],
+            cwd=Path(__file__).resolve().parent.parent,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    if words == ["xyz"]:  # nothing is printed to the pipe: the mistake is still told
+        assert (done.returncode, "is not a verb" in done.stderr) == (2, True)
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_broken_pipe_to_another_process_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class FakeConfig:
+        @classmethod
+        def load(cls, argv: list[str], *, prog: str) -> "FakeConfig":
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(cli, "_load", {"c": FakeConfig}.__getitem__)
+    monkeypatch.setitem(cli.VERBS, "fake", cli.Verb("", "c", "f"))
+    assert cli.main(["fake"]) == 1
+    assert "trackmaster fake: broken pipe" in capfd.readouterr().err
 
 
 def test_an_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

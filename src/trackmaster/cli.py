@@ -4,8 +4,10 @@ import difflib
 import importlib
 import io
 import os
+import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,7 +96,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names from files hold letters that not every terminal has
-    words = list(sys.argv[1:] if argv is None else argv)
+    with _reader_may_leave():
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+    return 0
+
+
+def _answer(words: Sequence[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_overview())
         return 0 if words else 2
@@ -110,8 +117,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
     """Resolve the configuration of a verb and call its function; scripts with names of their own pass ``prog``."""
-    verb = VERBS[name]
-    label = prog or f"trackmaster {name}"
+    with _reader_may_leave():
+        return _call(VERBS[name], argv, prog or f"trackmaster {name}")
+    return 0
+
+
+def _call(verb: Verb, argv: Sequence[str], label: str) -> int:
     try:
         config = _load(verb.config).load(argv, prog=label)
         return int(_load(verb.function)(config) or 0)
@@ -126,19 +137,37 @@ def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
         return 130
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            return 0
+            raise
         print(f"{label}: {_about_file(error)}", file=sys.stderr)
         return 1
 
 
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Print all that was said; if whoever read it (head, less) has left, nothing is wrong, and the rest is dropped."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _reader_is_gone() -> bool:
-    """Whether whoever read our output (head, less) has left: then nothing is wrong, and nothing more can be said."""
+    """Whether the broken pipe is that of our output, and not one to a process of ours."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
-    return False
+    if not hasattr(select, "poll"):
+        return False
+    poll = select.poll()  # an unbuffered output holds nothing that a flush could fail on
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _about_file(error: OSError) -> str:
