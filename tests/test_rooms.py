@@ -48,7 +48,7 @@ def wrong_imports(module: str, source: str) -> list[str]:
         return []
     floor = FLOOR_OF[here]
     rooms = {room_of(name) for name in imported_modules(source, module)} - {None, here, "__version__"}
-    return sorted(f"{module} imports {room}" for room in rooms if room is not None and FLOOR_OF[room] >= floor > 0)
+    return sorted(f"{module} imports {room}" for room in rooms if room is not None and FLOOR_OF[room] >= max(floor, 1))
 
 
 MODULES = sorted(path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py"))
@@ -77,4 +77,6 @@ def test_the_ground_floor_is_light() -> None:
 def test_the_rule_can_fail() -> None:
     assert wrong_imports("trackmaster.gbx.reader", "def f():\n    from trackmaster.rl import iqn\n")
     assert wrong_imports("trackmaster.gbx.reader", "from ..sim import world\n")
+    assert wrong_imports("trackmaster.errors", "from trackmaster.rl import iqn\n")
+    assert not wrong_imports("trackmaster.config", "from trackmaster.errors import ConfigError\n")
     assert not wrong_imports("trackmaster.rl.iqn", "from trackmaster import gbx\n")
