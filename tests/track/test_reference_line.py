@@ -54,6 +54,48 @@ def test_unfinished_or_parked_ghosts_are_refused(samples: SimpleNamespace, race_
         build_reference_line(samples, race_time_ms)
 
 
+def with_respawn(place_s: float, press_ms: int = 5_000) -> SimpleNamespace:
+    """The circle, left at ``press_ms`` and taken up again, from rest, where the car was at ``place_s``."""
+    whole = drive(20.0)
+    drawn = np.where(whole.time_ms <= press_ms, whole.time_ms, whole.time_ms - press_ms + 1000 * place_s)
+    rows = np.interp(drawn / 100, np.arange(len(drawn)), np.arange(len(drawn)))
+    positions = np.stack([np.interp(rows, np.arange(len(drawn)), whole.position_m[:, k]) for k in range(3)], axis=1)
+    return SimpleNamespace(time_ms=whole.time_ms, position_m=positions.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("gates", "place_s"),
+    [
+        pytest.param((3_000, 11_000), 3.0, id="the last gate"),
+        pytest.param((3_050, 11_000), 2.9, id="a little before it"),
+        pytest.param((11_000,), 0.0, id="the start"),
+        pytest.param((1_000, 3_000, 11_000), 3.0, id="not the first gate"),
+    ],
+)
+def test_a_way_given_up_by_a_respawn_is_no_part_of_the_line(gates: tuple[int, ...], place_s: float) -> None:
+    samples = with_respawn(place_s)
+    race_ms = 11_000
+    line = build_reference_line(samples, race_ms, respawns_ms=(5_000,), cp_times_ms=gates)
+    steps = np.diff(line.points_m, axis=0)
+    tangent = np.stack([-line.points_m[:-1, 2], 0 * line.points_m[:-1, 0], line.points_m[:-1, 0]], axis=1)
+    assert (np.sum(steps * tangent, axis=1) > 0).all(), "it never runs backwards"
+    assert line.info.length_m == pytest.approx(30 * (place_s + 6.0), rel=0.01)
+    plain = build_reference_line(samples, race_ms)
+    assert plain.info.length_m > line.info.length_m + 60, "the control: both ways and the jump back"
+
+
+def test_several_respawns_to_one_gate_leave_one_way() -> None:
+    samples = with_respawn(3.0)
+    once = build_reference_line(samples, 11_000, respawns_ms=(5_000,), cp_times_ms=(3_000, 11_000))
+    more = build_reference_line(samples, 11_000, respawns_ms=(4_000, 5_000, 4_500), cp_times_ms=(3_000, 11_000))
+    assert np.array_equal(once.points_m, more.points_m)
+
+
+def test_a_respawn_to_an_unknown_place_is_refused() -> None:
+    with pytest.raises(TrackError, match=r"respawned at 5000 ms to a place \d+ m away .* without respawns"):
+        build_reference_line(with_respawn(3.0), 11_000, respawns_ms=(5_000,), cp_times_ms=(500, 11_000))
+
+
 def test_line_survives_its_files(tmp_path: Path) -> None:
     path = tmp_path / "vcp" / vcp_name("924307")
     assert path.name == "924307_0.5m_cl.npy"

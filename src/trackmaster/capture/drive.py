@@ -33,9 +33,20 @@ def drive_trajectory(
         brake,
         placed,
         finish_ms=run.finish_ms,
-        cp_ms=tuple(run.states.cp_times_ms[-1, : int(run.states.cp_count[-1])].tolist()),
+        cp_ms=gate_times(run.states.time_ms, run.states.cp_count),
         errors_m=sample_errors(run.states.position_m, samples, race_time_ms),
     )
+
+
+def gate_times(time_ms: NDArray[np.integer], cp_count: NDArray[np.integer]) -> tuple[int, ...]:
+    """Return when each gate was passed: the first callback that counts it, however many gates there are.
+
+    Args:
+        time_ms: (n,) callback times.
+        cp_count: (n,) gates passed so far.
+    """
+    rows = np.searchsorted(cp_count, np.arange(1, int(cp_count[-1]) + 1))
+    return tuple(time_ms[rows].tolist())
 
 
 def sample_errors(

@@ -52,19 +52,22 @@ def ghost_trajectory(ghost: Ghost, timeline: InputTimeline, race_time_ms: int) -
             "no_samples", f"the ghost's samples end at {int(samples.time_ms[-1])} ms, before the race begins."
         )
     times = np.arange(0, end_ms + TICK_MS, TICK_MS, dtype=np.int32)
-    respawns = _respawn_times(ghost)
+    respawns = respawn_presses_ms(ghost) + TICK_MS  # in sample time: the tick after the one the key was pressed in
     states, placed = _states(samples, times, respawns)
-    _count_gates(states, ghost, race_time_ms)
+    gates = tuple(sorted(time for time in ghost.cp_times_ms if time >= 0))
+    _count_gates(states, gates, race_time_ms)
     steer, gas, brake = inputs_in_force(timeline, len(times))
-    return Trajectory(states, steer, gas, brake, placed, rebuilt=REBUILT, missing=MISSING, finish_ms=race_time_ms)
+    return Trajectory(
+        states, steer, gas, brake, placed, rebuilt=REBUILT, missing=MISSING, finish_ms=race_time_ms, cp_ms=gates
+    )
 
 
-def _respawn_times(ghost: Ghost) -> NDArray[np.int64]:
-    """Return when the car was put back, in sample time: the tick after the one the key was pressed in."""
+def respawn_presses_ms(ghost: Ghost) -> NDArray[np.int64]:
+    """Return the ticks in which the driver pressed Respawn during the race, (n,)."""
     if ghost.events is None:
         return np.zeros(0, dtype=np.int64)
     pressed = ghost.events.of("Respawn") & (ghost.events.value != 0) & (ghost.events.time_ms > 0)
-    times: NDArray[np.int64] = ghost.events.time_ms[pressed] // TICK_MS * TICK_MS + TICK_MS
+    times: NDArray[np.int64] = ghost.events.time_ms[pressed].astype(np.int64) // TICK_MS * TICK_MS
     return times
 
 
@@ -176,12 +179,11 @@ def rebuild_gears(forward_speed_mps: NDArray[np.floating], rpm: NDArray[np.float
     return gears
 
 
-def _count_gates(states: CarStates, ghost: Ghost, race_time_ms: int) -> None:
+def _count_gates(states: CarStates, gates_ms: tuple[int, ...], race_time_ms: int) -> None:
     """Fill gates and finish: at callback T the gate stamped T has just been crossed."""
-    gates = np.array(sorted(time for time in ghost.cp_times_ms if time >= 0), dtype=np.int32)
-    passed = np.searchsorted(gates, states.time_ms, side="right")
+    passed = np.searchsorted(np.array(gates_ms, dtype=np.int64), states.time_ms, side="right")
     states.cp_count[:] = passed
-    kept = gates[:MAX_CP_TIMES]
+    kept = np.array(gates_ms[:MAX_CP_TIMES], dtype=np.int32)
     known = np.arange(len(kept)) < passed[:, None]
     states.cp_times_ms[:, : len(kept)] = np.where(known, kept, -1)
     states.finished[:] = states.time_ms >= race_time_ms

@@ -7,11 +7,17 @@ from pathlib import Path
 from trackmaster import gbx
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
+from trackmaster.capture.ghost import respawn_presses_ms
 from trackmaster.capture.source import ReplaySource
 from trackmaster.gbx import Ghost, Replay
 from trackmaster.track import ReferenceLine, TrackError, ZoneMap, build_reference_line, gate_points, vcp_name
 
 log = logging.getLogger(__name__)
+
+
+def line_path(config: CaptureConfig, track_id: str) -> Path:
+    """Return where the line of a track is kept."""
+    return config.vcp_dir / vcp_name(track_id, distance_m=config.vcp_distance, suffix=config.vcp_suffix)
 
 
 class LineShelf:
@@ -22,16 +28,11 @@ class LineShelf:
 
         Args:
             config: folder, spacing, suffix and whether lines may be built.
-            replays_of_track: all replay files of a track folder, for ``--vcp-source best``.
+            replays_of_track: all replay files of a track, for ``--vcp-source best``.
         """
         self._config = config
         self._replays_of_track = replays_of_track
         self._known: dict[tuple[str, str], ZoneMap | None] = {}
-
-    def path(self, track_id: str) -> Path:
-        """Return where the line of a track is kept."""
-        name = vcp_name(track_id, distance_m=self._config.vcp_distance, suffix=self._config.vcp_suffix)
-        return self._config.vcp_dir / name
 
     def zones(self, source: ReplaySource) -> ZoneMap | None:
         """Return the zone map of a replay's track, None (said aloud) where there is no line and none may be built."""
@@ -43,7 +44,7 @@ class LineShelf:
         return self._known[key]
 
     def _line(self, source: ReplaySource) -> ReferenceLine | None:
-        path = self.path(source.track_id)
+        path = line_path(self._config, source.track_id)
         uid = source.map.challenge.uid
         try:
             if path.is_file():
@@ -80,10 +81,12 @@ class LineShelf:
             distance_m=self._config.vcp_distance,
             map_uid=source.map.challenge.uid,
             replay_id=file.path.name,
+            respawns_ms=respawn_presses_ms(ghost).tolist(),
+            cp_times_ms=ghost.cp_times_ms,
         )
 
     def _teacher(self, source: ReplaySource) -> tuple[Ghost, ReplayFile]:
-        """Return the run that a new line follows: this one, or the fastest of the track's folder."""
+        """Return the run that a new line follows: this one, or the fastest of the track."""
         if self._config.vcp_source == "first":
             return source.ghost, source.file
         best = (source.ghost, source.file)

@@ -138,7 +138,7 @@ def _check_race_time(ghost: Ghost, race_time_ms: int, file: ReplayFile) -> None:
 
 def _map_source(replay: Replay, file: ReplayFile, track_id: str, tracks_dir: Path) -> MapSource:
     """Return the map inside the replay; a local file serves only where there is none inside."""
-    local = _local_map(tracks_dir, track_id)
+    local = local_map(tracks_dir, track_id)
     if replay.challenge is not None and replay.challenge_bytes is not None:
         name = f"{track_id}.Challenge.Gbx"
         if local is not None:
@@ -165,7 +165,7 @@ def _map_source(replay: Replay, file: ReplayFile, track_id: str, tracks_dir: Pat
     return MapSource(challenge, content, name, hashlib.sha256(content).hexdigest())
 
 
-def _local_map(tracks_dir: Path, track_id: str) -> Path | None:
+def local_map(tracks_dir: Path, track_id: str) -> Path | None:
     """Return ``<dir>/<id>/*.Challenge.Gbx`` or ``<dir>/<id>.Challenge.Gbx``, never a name that only contains the id."""
     folder = tracks_dir / track_id
     inside = sorted(folder.iterdir()) if folder.is_dir() else []

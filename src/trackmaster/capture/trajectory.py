@@ -28,7 +28,7 @@ class Trajectory:
     finish_ms: int | None = None
     """Race time of the finish as the source of this trajectory saw it."""
     cp_ms: tuple[int, ...] = ()
-    """Gate times of a driven run, the finish last."""
+    """Race times of all gates in the order they were passed, the finish last; ``states`` keeps the first 64 only."""
     errors_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """(m,) distance to the ghost at each of its samples (driven runs only)."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tokenize
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from trackmaster.gbx import GhostSamples
 
 F64 = NDArray[np.float64]
+B1 = NDArray[np.bool_]
 
 BUILDER_VERSION = 1
 """Grows when the same ghost would give another line."""
@@ -28,6 +30,11 @@ BUILDER_VERSION = 1
 DEFAULT_DISTANCE_M = 0.5
 """Spacing of the points."""
 
+RESPAWN_REACH_M = 40.0
+"""A respawn puts the car within this distance of where it passed the gate: a gate is one cell of 32 m."""
+
+_RESPAWN_SHOWS_MS = 30
+"""A sample this soon after the press may still show the place that was left."""
 _MAX_POINTS = 2_000_000
 _MAX_HEADER_BYTES = 10_000
 _DECIMALS = 4
@@ -107,8 +114,12 @@ def build_reference_line(
     distance_m: float = DEFAULT_DISTANCE_M,
     map_uid: str = "",
     replay_id: str = "",
+    respawns_ms: Sequence[int] = (),
+    cp_times_ms: Sequence[int] = (),
 ) -> ReferenceLine:
     """Build the line of a finished ghost: samples up to the finish, plus the point at the exact race time.
+
+    What was driven between a gate and a respawn back to it is left out, or the line would run backwards there.
 
     Args:
         samples: times (n,) ms and positions (n, 3) of the ghost.
@@ -116,9 +127,11 @@ def build_reference_line(
         distance_m: spacing of the points.
         map_uid: written to the provenance.
         replay_id: written to the provenance.
+        respawns_ms: when the driver pressed Respawn.
+        cp_times_ms: when the gates were passed: where a respawn leads back to.
 
     Raises:
-        TrackError: the ghost did not finish, has too few samples or does not move.
+        TrackError: the ghost did not finish, has too few samples, does not move, or a respawn leads to no gate.
     """
     times = np.asarray(samples.time_ms, np.int64)
     positions = np.asarray(samples.position_m, np.float64)
@@ -128,13 +141,42 @@ def build_reference_line(
             "drive with samples from the start. Choose another replay."
         )
     end_ms = min(race_time_ms, int(times[-1]))
-    inside = times < end_ms
+    inside = _kept(times, positions, respawns_ms, cp_times_ms) & (times < end_ms)
     finish = [np.interp(end_ms, times, positions[:, k]) for k in range(3)]
     path = np.vstack([positions[inside], finish])
     period = int(np.median(np.diff(times)))
     points, length_m = line_points(path, distance_m)
     info = LineInfo(length_m, len(points), distance_m, race_time_ms, period, map_uid, replay_id)
     return ReferenceLine(points, info)
+
+
+def _kept(times: NDArray[np.int64], positions: F64, respawns_ms: Sequence[int], gates_ms: Sequence[int]) -> B1:
+    """Return (n,) False for the samples of ways that were given up by a respawn."""
+    kept = np.ones(len(times), dtype=bool)
+    gates = [time for time in gates_ms if time >= 0]
+    last_press = {max((gate for gate in gates if gate <= press), default=0): press for press in sorted(respawns_ms)}
+    for gate_ms, press in last_press.items():
+        is_after = times >= press + _RESPAWN_SHOWS_MS
+        if not is_after.any():
+            continue
+        kept &= (times <= gate_ms) | is_after
+        place = positions[np.argmax(is_after)]
+        rows = np.flatnonzero(kept & (times <= gate_ms)).tolist()
+        while len(rows) > 1 and _is_beyond(positions[rows[-1]], positions[rows[-2]], place):
+            kept[rows.pop()] = False
+        gap_m = float(np.linalg.norm(place - positions[rows[-1]]))
+        if gap_m > RESPAWN_REACH_M:
+            raise TrackError(
+                f"The driver respawned at {press} ms to a place {gap_m:.0f} m away from the gate passed at {gate_ms} "
+                f"ms, expected at most {RESPAWN_REACH_M:g} m; the way between is unknown. Choose a replay without "
+                "respawns."
+            )
+    return kept
+
+
+def _is_beyond(last: F64, previous: F64, place: F64) -> bool:
+    """Return whether the car was past ``place`` already at ``last``, in its own direction."""
+    return bool(np.dot(place - last, last - previous) < 0)
 
 
 def line_points(path_m: F64, distance_m: float = DEFAULT_DISTANCE_M) -> tuple[F64, float]:

@@ -1,0 +1,45 @@
+"""Which rejections stand: a replay is tried again when something changed that its reason depends on."""
+
+import hashlib
+from pathlib import Path
+
+from trackmaster import __version__
+from trackmaster.capture.config import CaptureConfig
+from trackmaster.capture.lines import line_path
+from trackmaster.capture.outcomes import Outcome
+from trackmaster.capture.source import local_map
+from trackmaster.files import sha256_of
+
+UNFORESEEN = "error:"
+"""Begins the reason of a rejection that is our fault or the machine's; such a replay is tried again by the next run."""
+
+SAME_NAME = "same_name"
+"""Reason of a rejection that depends on the other files alone, so that every run decides about it anew."""
+
+_BY_MAP = ("no_map", "map_mismatch")
+_BY_LINE = ("no_valid_frames", "meta")
+
+
+def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
+    """Return 16 hex digits that change when a rejection may no longer be right, apart from its file and the flags.
+
+    That is the program's version always, the local map where the map was the reason, the reference line where the
+    floats were.
+    """
+    cause: Path | None = None
+    if track_id and reason in _BY_MAP:
+        cause = local_map(config.tracks_dir, track_id)
+    elif track_id and reason in _BY_LINE:
+        cause = line_path(config, track_id)
+    state = sha256_of(cause) if cause is not None and cause.is_file() else ""
+    return hashlib.sha256(f"{__version__} {state}".encode()).hexdigest()[:16]
+
+
+def is_settled(before: Outcome, config: CaptureConfig) -> bool:
+    """Return whether an outcome is a rejection that would come out the same again."""
+    return (
+        before.status == "rejected"
+        and not before.reason.startswith((UNFORESEEN, SAME_NAME))
+        and before.settings == config.fingerprint
+        and before.circumstances == circumstances(before.reason, before.track_id, config)
+    )
