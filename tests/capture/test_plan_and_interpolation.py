@@ -44,7 +44,9 @@ def test_names_carry_step_and_race_time() -> None:
 
 
 def test_snapshots_are_taken_with_the_frames_and_at_ghost_samples() -> None:
-    assert meta_ticks(20, 200).tolist() == [0, 50, 90, 100, 150, 190, 200]
+    frames_ms = np.array([0, 40, 100])
+    assert meta_ticks(20, 200, frames_ms).tolist() == [0, 40, 50, 90, 100, 150, 190, 200]
+    assert meta_ticks(1, 200, frames_ms).tolist() == [0, 40, 90, 100, 190], "every frame has its own"
 
 
 def test_a_bracket_holds_outside_of_the_samples() -> None:

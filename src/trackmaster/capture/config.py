@@ -17,6 +17,9 @@ from trackmaster.units import TICK_MS
 DEFAULT_SIZE_PX = 64
 """Width and height when no RL configuration names them."""
 
+DEFAULT_REPLAYS = Path("maps/replays")
+DEFAULT_TRACK_IDS = Path("maps/track_ids.txt")
+"""The list beside the usual replays; it names the tracks where no flag does."""
 
 _DECIDING = (
     "fps", "fps_meta", "step_ms", "input_time_offset_ms", "vcp_distance", "vcp_suffix", "vcp_auto_generate",
@@ -34,7 +37,7 @@ class CaptureConfig(Settings):
 
     model_config = SettingsConfigDict(env_prefix="CAPTURE_")
 
-    replays_dir: Path = Path("maps/replays")
+    replays_dir: Path = DEFAULT_REPLAYS
     """Replays: <track_id>/*.replay.gbx, or a flat folder of *.Replay.Gbx (the map's uid is the track id then)."""
     output_dir: Path = Path("capture_frames_out")
     """Where <track_id>/<replay>/ folders go."""
@@ -47,7 +50,7 @@ class CaptureConfig(Settings):
     fps: float = Field(default=10.0, gt=0, le=MAX_FPS)
     """Frames per second of race time, at most one per tick."""
     fps_meta: float | None = Field(default=None, gt=0, le=MAX_FPS)
-    """State snapshots per second of race time; as many as frames by default."""
+    """State snapshots per second of race time, besides one per frame and one per ghost sample."""
     running_speed: float = Field(default=1.0, gt=0)
     """Speed of the real game; the simulator's clock is virtual, so there it changes nothing."""
     step_ms: int = Field(default=TICK_MS, ge=TICK_MS, multiple_of=TICK_MS)
@@ -63,7 +66,7 @@ class CaptureConfig(Settings):
     base_tmi_port: int | None = Field(default=None, ge=1, le=65535)
     """Port of the first game's TMInterface plugin."""
     track_ids: str | None = None
-    """File with one track id per line, or a single id; all folders without it."""
+    """File with one track id per line, or a single id; without it maps/track_ids.txt for maps/replays, else all."""
     track_id: str | None = None
     """One track only."""
     max_replays_per_track: int | None = Field(default=None, ge=1)

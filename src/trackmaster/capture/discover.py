@@ -1,10 +1,14 @@
 """Which replays there are to capture, in which order."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trackmaster import gbx
 from trackmaster.capture.errors import CaptureError
+from trackmaster.files import safe_name
 
 REPLAY_SUFFIX = ".replay.gbx"
 _POSITION = re.compile(r"^pos(\d+)_")
@@ -17,7 +21,7 @@ class ReplayFile:
 
     path: Path
     track_id: str | None
-    """Name of its folder, None in a flat folder (the map's uid takes its place once the file was read)."""
+    """Name of its folder; in a flat folder the map's uid, None where the file does not tell it."""
 
     @property
     def name(self) -> str:
@@ -54,7 +58,7 @@ def find_replays(replays_dir: Path, track_ids: tuple[str, ...] | None = None) ->
 
     Args:
         replays_dir: ``<dir>/<track_id>/*.replay.gbx`` and ``<dir>/*.Replay.Gbx`` are both taken.
-        track_ids: only these folders, in this order; files that lie flat belong to no list and are left out then.
+        track_ids: only these tracks, in this order.
 
     Raises:
         CaptureError: there is no such folder, or no replay in it.
@@ -64,12 +68,13 @@ def find_replays(replays_dir: Path, track_ids: tuple[str, ...] | None = None) ->
     folders = {
         path.name: path for path in sorted(replays_dir.iterdir()) if path.is_dir() and not path.name.startswith(".")
     }
-    wanted = tuple(folders) if track_ids is None else tuple(name for name in track_ids if name in folders)
-    found: list[ReplayFile] = []
-    if track_ids is None:
-        found.extend(_replays_in(replays_dir, None))
-    for name in wanted:
-        found.extend(_replays_in(folders[name], name))
+    flat = _replays_in(replays_dir, None)
+    found = list(flat) if track_ids is None else []
+    for name in folders if track_ids is None else track_ids:
+        if track_ids is not None:
+            found.extend(file for file in flat if file.track_id == name)
+        if name in folders:
+            found.extend(_replays_in(folders[name], name))
     if not found:
         where = f" for the {len(track_ids)} listed tracks" if track_ids is not None else ""
         raise CaptureError(
@@ -79,6 +84,27 @@ def find_replays(replays_dir: Path, track_ids: tuple[str, ...] | None = None) ->
     return tuple(found)
 
 
+def same_folder(files: Sequence[ReplayFile]) -> dict[ReplayFile, ReplayFile]:
+    """Return the files whose frames would lie in the same folder as those of an earlier one, and that earlier one."""
+    first: dict[str, ReplayFile] = {}
+    taken = {}
+    for file in files:
+        if file.track_id is not None:
+            other = first.setdefault(os.path.normcase(f"{file.track_id}/{file.name}"), file)
+            if other is not file:
+                taken[file] = other
+    return taken
+
+
 def _replays_in(folder: Path, track_id: str | None) -> list[ReplayFile]:
     files = [path for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(REPLAY_SUFFIX)]
-    return sorted((ReplayFile(path, track_id) for path in files), key=lambda replay: replay.order)
+    return sorted((ReplayFile(path, track_id or _track_of(path)) for path in files), key=lambda replay: replay.order)
+
+
+def _track_of(path: Path) -> str | None:
+    """Return the map's uid as a folder's name, None when the file's header does not tell it."""
+    try:
+        header = gbx.read_header(path)
+    except gbx.GbxError:
+        return None
+    return safe_name(header.map_uid) if isinstance(header, gbx.ReplayHeader) and header.map_uid else None

@@ -35,6 +35,8 @@ class Outcome:
     race_time_ms: int | None = None
     max_sample_error_m: float | None = None
     utc: str = ""
+    circumstances: str = ""
+    """Fingerprint of what else a rejection depends on."""
 
 
 class OutcomeBook:

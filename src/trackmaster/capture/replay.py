@@ -1,7 +1,6 @@
 """Capturing one replay on the simulator: run, picture, label, check, write."""
 
 import glob
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.drive import drive_trajectory
 from trackmaster.capture.errors import ReplayRejectedError
+from trackmaster.capture.folders import PARTIAL_SUFFIX, remove_if_empty
 from trackmaster.capture.ghost import ghost_trajectory
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.outcomes import Outcome
@@ -26,7 +26,7 @@ from trackmaster.capture.snapshots import Progress, follow_line, manifest_entrie
 from trackmaster.capture.source import ReplaySource, read_source
 from trackmaster.capture.surface import match_surface
 from trackmaster.capture.trajectory import Trajectory
-from trackmaster.capture.verify import PictureCheck, Verification, check_frames, check_run
+from trackmaster.capture.verify import PictureCheck, Verification, check_frames, check_run, check_ticks
 from trackmaster.capture.writer import FrameWriter, UtcClock, utc_text, write_json, write_manifest, write_ticks
 from trackmaster.files import atomic_dir
 from trackmaster.game.simulator import SimulatorGame
@@ -61,30 +61,6 @@ class ReplayCapture:
         self._lines = lines
         self._clock = clock
         self._stage: _Stage | None = None
-
-    def is_done(self, track_id: str, replay: str) -> bool:
-        """Return whether a whole folder with a good verdict is there."""
-        folder = self._config.output_dir / track_id / replay
-        verdict = _read_record(folder / "verify.json")
-        return (folder / "manifest.json").is_file() and bool(verdict.get("ok") or (verdict and not self._config.verify))
-
-    def recall(self, file: ReplayFile, sha256: str) -> Outcome | None:
-        """Return the outcome that a whole folder tells by itself, None when it is of another file or other flags."""
-        track_id = file.track_id or ""
-        found = _read_record(self._config.output_dir / track_id / file.name / "metadata.json")
-        if found.get("replay_sha256") != sha256 or found.get("settings") != self._config.fingerprint:
-            return None
-        return Outcome(
-            track_id,
-            file.name,
-            "ok",
-            sha256,
-            self._config.fingerprint,
-            frames=int(found.get("total_frames", 0)),
-            mode=str(found.get("mode", "")),
-            map_uid=str(found.get("map_uid", "")),
-            race_time_ms=found.get("race_time_ms"),
-        )
 
     def run(self, file: ReplayFile, sha256: str) -> Outcome:
         """Capture one replay.
@@ -184,11 +160,13 @@ class ReplayCapture:
         folder = config.output_dir / source.track_id / source.file.name
         with self._folder(folder) as temporary:
             stamps, pictures = self._draw(temporary, stage, trajectory, rows[keep])
+            write_ticks(temporary / "ticks.npz", source.timeline)
+            check_ticks(verification, temporary / "ticks.npz", source.timeline, source.race_time_ms)
             check_frames(
                 verification,
+                temporary,
                 planned=planned,
-                saved=planned[keep],
-                dropped=int((~keep).sum()),
+                keep=keep,
                 pictures=pictures.result(),
                 valid=valid[keep] if progress is not None else None,
             )
@@ -199,15 +177,13 @@ class ReplayCapture:
     @contextmanager
     def _folder(self, target: Path) -> Iterator[Path]:
         """Yield a temporary folder that becomes ``target``; a track folder that stays empty is removed again."""
-        for stale in target.parent.glob(f".{glob.escape(target.name[:80])}.*.part"):
+        for stale in target.parent.glob(f".{glob.escape(target.name[:80])}.*{PARTIAL_SUFFIX}"):
             shutil.rmtree(stale, ignore_errors=True)  # left by a run that was killed
         try:
             with atomic_dir(target) as temporary:
                 yield temporary
         except BaseException:
-            parent = target.parent
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
+            remove_if_empty(target.parent)
             raise
 
     def _end_ms(self, source: ReplaySource, trajectory: Trajectory) -> int:
@@ -250,13 +226,12 @@ class ReplayCapture:
     ) -> None:
         config = self._config
         labels = source.timeline.action_index()
-        entries = manifest_entries(trajectory.states[rows], labels[rows], stamps)
+        entries = manifest_entries(trajectory, rows, labels, stamps)
         fps_meta = config.fps_meta or config.fps
-        meta_rows = meta_ticks(fps_meta, trajectory.end_ms) // TICK_MS
+        meta_rows = meta_ticks(fps_meta, trajectory.end_ms, rows * TICK_MS) // TICK_MS
         meta = meta_snapshots(trajectory, meta_rows, progress, source.race_time_ms)
         actions = labels[:: config.step_ms // TICK_MS]
         write_manifest(folder, entries, actions, meta, per_frame=config.per_frame_json)
-        write_ticks(folder / "ticks.npz", source.timeline)
         metadata = self._metadata(source, trajectory, verification, len(rows))
         write_json(folder / "metadata.json", metadata)
         verdict = verification.as_json()
@@ -309,18 +284,9 @@ class ReplayCapture:
         }
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, an empty one when there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def meta_ticks(fps_meta: float, end_ms: int) -> NDArray[np.int32]:
-    """Return the times of float snapshots: ``fps_meta`` per second, and one per ghost sample."""
+def meta_ticks(fps_meta: float, end_ms: int, frames_ms: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return the times of float snapshots: one per frame, one per ghost sample, and ``fps_meta`` per second."""
     samples = (
         np.arange(SAMPLE_PERIOD_MS, end_ms + STATE_OFFSET_MS + 1, SAMPLE_PERIOD_MS, dtype=np.int32) - STATE_OFFSET_MS
     )
-    return np.union1d(planned_ticks(fps_meta, end_ms), samples).astype(np.int32)
+    return np.unique(np.concatenate((planned_ticks(fps_meta, end_ms), samples, frames_ms))).astype(np.int32)

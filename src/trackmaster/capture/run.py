@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trackmaster.capture.config import CaptureConfig
-from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids
+from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
+from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
+from trackmaster.capture.folders import is_whole, recall, remove_capture
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.notes import refuse_real_game, simulator_notes
 from trackmaster.capture.outcomes import Outcome, OutcomeBook
 from trackmaster.capture.replay import ReplayCapture
+from trackmaster.capture.settled import SAME_NAME, UNFORESEEN, circumstances, is_settled
 from trackmaster.capture.writer import UtcClock, utc_now
 from trackmaster.files import sha256_of
 from trackmaster.progress import progress
 
 log = logging.getLogger(__name__)
-
-UNFORESEEN = "error:"
-"""Begins the reason of a rejection that is our fault or the machine's; such a replay is tried again by the next run."""
 
 _NO_MORE_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -87,7 +86,9 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
     refuse_real_game(config)
     for note in simulator_notes(config):
         log.warning("%s", note)
-    files = _chosen(config)
+    found = find_replays(config.replays_dir, _listed(config))
+    excluded = set(read_track_ids(config.exclude_enter_maps)) if config.exclude_enter_maps is not None else set()
+    files = _first_of_each([file for file in found if file.track_id not in excluded], config.max_replays_per_track)
     groups: dict[str, list[ReplayFile]] = {}
     for file in files:
         groups.setdefault(file.track_id or "", []).append(file)
@@ -96,10 +97,10 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
     work = ReplayCapture(config, LineShelf(config, {key: tuple(group) for key, group in groups.items() if key}), clock)
     summary = CaptureSummary(config.output_dir)
     started = time.perf_counter()
-    fingerprint = config.fingerprint
+    run = _Run(config, work, book, summary, same_folder(found), config.fingerprint)
     try:
         for file in progress(files, desc="capture", enabled=config.use_tqdm):
-            _one(file, config, work, book, summary, fingerprint)
+            run.one(file)
     finally:
         book.save()
         work.close()
@@ -117,24 +118,22 @@ def run_capture(config: CaptureConfig) -> int:
     return summary.exit_code
 
 
-def _chosen(config: CaptureConfig) -> tuple[ReplayFile, ...]:
-    """Return the replays to look at, after all lists and limits."""
-    wanted: tuple[str, ...] | None = None
+def _listed(config: CaptureConfig) -> tuple[str, ...] | None:
+    """Return the tracks that flags or the usual list name, None for all."""
     if config.track_id is not None:
-        wanted = (config.track_id,)
-    elif config.track_ids is not None:
+        return (config.track_id,)
+    if config.track_ids is not None:
         listed = Path(config.track_ids)
         is_id = not listed.is_file() and (config.replays_dir / config.track_ids).is_dir()
-        wanted = (config.track_ids,) if is_id else read_track_ids(listed)
-    files = find_replays(config.replays_dir, wanted)
-    if config.exclude_enter_maps is not None:
-        excluded = set(read_track_ids(config.exclude_enter_maps))
-        files = tuple(file for file in files if file.track_id not in excluded)
-    return _first_of_each(files, config.max_replays_per_track)
+        return (config.track_ids,) if is_id else read_track_ids(listed)
+    if config.replays_dir == DEFAULT_REPLAYS and DEFAULT_TRACK_IDS.is_file():
+        log.info("%s names the tracks.", DEFAULT_TRACK_IDS)
+        return read_track_ids(DEFAULT_TRACK_IDS)
+    return None
 
 
 def _first_of_each(files: Sequence[ReplayFile], limit: int | None) -> tuple[ReplayFile, ...]:
-    """Keep the first ``limit`` replays of each folder; in a flat folder the track is not known yet, so all stay."""
+    """Keep the first ``limit`` replays of each track; files that do not tell their track all stay."""
     counts: dict[str, int] = {}
     kept = []
     for file in files:
@@ -146,51 +145,108 @@ def _first_of_each(files: Sequence[ReplayFile], limit: int | None) -> tuple[Repl
     return tuple(kept)
 
 
-def _one(
-    file: ReplayFile,
-    config: CaptureConfig,
-    work: ReplayCapture,
-    book: OutcomeBook,
-    summary: CaptureSummary,
-    fingerprint: str,
-) -> None:
-    """Capture one replay, or note why not."""
-    key = file.path.relative_to(config.replays_dir).as_posix()
-    before = book.known(key)
-    sha256 = _sha256_or_empty(file.path)
-    same = before is not None and before.sha256 == sha256 and not config.overwrite
-    if before is None and not config.overwrite and file.track_id is not None and work.is_done(file.track_id, file.name):
-        # A killed run wrote the folder but not the index: the folder is the truth.
-        before = work.recall(file, sha256)
-        same = before is not None
-        if before is not None:
-            book.record(key, before, wall_s=0.0)
-    if before is not None and same and before.status == "ok" and work.is_done(before.track_id, before.replay):
-        if before.settings != fingerprint:
+@dataclass
+class _Run:
+    """What one capture run works with."""
+
+    config: CaptureConfig
+    work: ReplayCapture
+    book: OutcomeBook
+    summary: CaptureSummary
+    same_folder: dict[ReplayFile, ReplayFile]
+    fingerprint: str
+
+    def one(self, file: ReplayFile) -> None:
+        """Capture one replay, or note why not."""
+        key = file.path.relative_to(self.config.replays_dir).as_posix()
+        sha256 = _sha256_or_empty(file.path)
+        before = self._before(key, file, sha256)
+        if self._is_known(key, file, before, sha256):
+            return
+        started = time.perf_counter()
+        try:
+            self._refuse_taken_folder(file)
+            outcome = self.work.run(file, sha256)
+        except ReplayRejectedError as reject:
+            outcome = self._rejection(file, before, sha256, reject)
+        except CaptureError:
+            raise
+        except Exception as error:
+            log.debug("%s", key, exc_info=True)
+            self.work.close()  # whatever it was in the middle of
+            outcome = self._rejection(file, before, sha256, _as_rejection(error, file, self.config))
+        self.summary.outcomes.append(outcome)
+        self.book.record(key, outcome, wall_s=time.perf_counter() - started)
+        self._forget_earlier(key, before, outcome)
+
+    def _before(self, key: str, file: ReplayFile, sha256: str) -> Outcome | None:
+        """Return what became of a file earlier; a killed run may have written the folder but not the index."""
+        before = self.book.known(key)
+        if before is None and not self.config.overwrite and file.track_id is not None and file not in self.same_folder:
+            before = recall(file, sha256, self.config)
+            if before is not None:
+                self.book.record(key, before, wall_s=0.0)
+        return before
+
+    def _is_known(self, key: str, file: ReplayFile, before: Outcome | None, sha256: str) -> bool:
+        """Return whether an earlier outcome stands, and count it.
+
+        Raises:
+            CaptureError: it was captured with other flags.
+        """
+        if before is None or before.sha256 != sha256 or self.config.overwrite:
+            return False
+        is_rejected = before.reason == SAME_NAME if file in self.same_folder else is_settled(before, self.config)
+        if is_rejected:
+            self.summary.known_rejects += 1
+            log.info("%s was rejected before (%s): %s", key, before.reason, before.detail)
+            self._forget_earlier(key, before, before)
+            return True
+        folder = self.config.output_dir / before.track_id / before.replay
+        is_here = (file.track_id or before.track_id, file.name) == (before.track_id, before.replay)
+        is_done = before.status == "ok" and is_here and is_whole(folder, sha256, verify=self.config.verify)
+        if not is_done or file in self.same_folder:
+            return False
+        if before.settings != self.fingerprint:
             raise CaptureError(
-                f"{config.output_dir / before.track_id / before.replay} was captured with other flags. One tree "
-                "holds one kind of frames: choose another --output-dir, or capture again with --overwrite."
+                f"{folder} was captured with other flags. One tree holds one kind of frames: choose another "
+                "--output-dir, or capture again with --overwrite."
             )
-        summary.skipped += 1
-        return
-    is_settled = before is not None and before.status == "rejected" and not before.reason.startswith(UNFORESEEN)
-    if before is not None and same and is_settled and before.settings == fingerprint:
-        summary.known_rejects += 1
-        log.info("%s was rejected before (%s): %s", key, before.reason, before.detail)
-        return
-    started = time.perf_counter()
-    try:
-        outcome = work.run(file, sha256)
-    except ReplayRejectedError as reject:
-        outcome = _rejection(file, before, sha256, config, fingerprint, reject)
-    except CaptureError:
-        raise
-    except Exception as error:
-        log.debug("%s", key, exc_info=True)
-        work.close()  # whatever it was in the middle of
-        outcome = _rejection(file, before, sha256, config, fingerprint, _as_rejection(error, file, config))
-    summary.outcomes.append(outcome)
-    book.record(key, outcome, wall_s=time.perf_counter() - started)
+        self.summary.skipped += 1
+        return True
+
+    def _refuse_taken_folder(self, file: ReplayFile) -> None:
+        other = self.same_folder.get(file)
+        if other is not None:
+            raise ReplayRejectedError(
+                SAME_NAME,
+                f"{file.path}: {other.path} is of the same track and has the same name, so both would become "
+                f"{file.track_id}/{other.name}. Rename one of them, or remove it if they are the same run.",
+            )
+
+    def _forget_earlier(self, key: str, before: Outcome | None, outcome: Outcome) -> None:
+        """Remove frames that no longer count: those of a rejected replay, and those it left under another name."""
+        if outcome.reason == SAME_NAME:
+            return  # the folder is the other replay's
+        named = {(found.track_id, found.replay) for found in (before, outcome) if found is not None}
+        kept = {(outcome.track_id, outcome.replay)} if outcome.status == "ok" else set()
+        for track_id, replay in named - kept:
+            if remove_capture(self.config.output_dir, track_id, replay):
+                log.warning("%s: the frames of its earlier capture were removed (%s/%s).", key, track_id, replay)
+
+    def _rejection(self, file: ReplayFile, before: Outcome | None, sha256: str, reject: ReplayRejectedError) -> Outcome:
+        track_id = file.track_id or (before.track_id if before is not None else "")
+        return Outcome(
+            track_id,
+            file.name,
+            "rejected",
+            sha256,
+            self.fingerprint,
+            reason=reject.reason,
+            detail=reject.detail,
+            mode=self.config.resolved_mode,
+            circumstances=circumstances(reject.reason, track_id, self.config),
+        )
 
 
 def _as_rejection(error: Exception, file: ReplayFile, config: CaptureConfig) -> ReplayRejectedError:
@@ -210,26 +266,6 @@ def _as_rejection(error: Exception, file: ReplayFile, config: CaptureConfig) -> 
         f"{UNFORESEEN}{type(error).__name__}",
         f"{file.path.name}: an unforeseen {type(error).__name__} stopped its capture{said}. Please report it together "
         "with the file.",
-    )
-
-
-def _rejection(
-    file: ReplayFile,
-    before: Outcome | None,
-    sha256: str,
-    config: CaptureConfig,
-    fingerprint: str,
-    reject: ReplayRejectedError,
-) -> Outcome:
-    return Outcome(
-        file.track_id or (before.track_id if before is not None else ""),
-        file.name,
-        "rejected",
-        sha256,
-        fingerprint,
-        reason=reject.reason,
-        detail=reject.detail,
-        mode=config.resolved_mode,
     )
 
 

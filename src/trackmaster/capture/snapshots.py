@@ -4,6 +4,7 @@ Numbers are float32 in the simulator and the ghost; they are written in the shor
 the same float32, so that a data set rebuilds exactly the observation that the environment would have given.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ MAX_SPEED_MPS = 300.0
 MAX_DETERMINANT_ERROR = 1e-3
 META_VERSION = 2
 
+BLOCK = 512
+"""Entries or snapshots made at a time: as Python objects they take twenty times their size as arrays."""
+
 KEY_NAMES = ("accelerate", "brake", "left", "right")
 
 
@@ -30,10 +34,15 @@ KEY_NAMES = ("accelerate", "brake", "left", "right")
 class Progress:
     """Where the car was on the reference line, per tick."""
 
+    zones: ZoneMap
     zone_idx: NDArray[np.int32]
-    points_m: NDArray[np.float64]
-    """(n, 40, 3)."""
+    """(n,)."""
     margin_m: NDArray[np.float64]
+    """(n,)."""
+
+    def points_m(self, ticks: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return the points of the line ahead of some ticks, (m, 40, 3)."""
+        return self.zones.ahead(self.zone_idx[ticks], layout.N_POINTS, layout.POINT_STRIDE)
 
 
 def follow_line(trajectory: Trajectory, zones: ZoneMap) -> Progress:
@@ -44,9 +53,8 @@ def follow_line(trajectory: Trajectory, zones: ZoneMap) -> Progress:
     for tick in range(len(trajectory)):
         zone = zones.advance(zone, positions[tick : tick + 1])
         zone_idx[tick] = zone[0]
-    points = zones.ahead(zone_idx, layout.N_POINTS, layout.POINT_STRIDE)
     margin = np.maximum(zones.finish_m - zones.progress_m(zone_idx, positions), 0.0)
-    return Progress(zone_idx, points, np.minimum(layout.MARGIN_CAP_M, margin))
+    return Progress(zones, zone_idx, np.minimum(layout.MARGIN_CAP_M, margin))
 
 
 def shift_counts(trajectory: Trajectory) -> NDArray[np.int32]:
@@ -68,8 +76,8 @@ def short_numbers(values: NDArray[np.floating]) -> Any:
 
 def meta_snapshots(
     trajectory: Trajectory, ticks: NDArray[np.integer], progress: Progress | None, race_time_ms: int
-) -> list[dict[str, Any]]:
-    """Return one float snapshot per tick number in ``ticks``.
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield one float snapshot per tick number in ``ticks``, in blocks.
 
     Args:
         trajectory: the run.
@@ -77,6 +85,18 @@ def meta_snapshots(
         progress: where the car was on the line; zone fields are left out without it.
         race_time_ms: written as ``race_time`` once reached, the running time before.
     """
+    shifts = shift_counts(trajectory)
+    for first in range(0, len(ticks), BLOCK):
+        yield _snapshots(trajectory, ticks[first : first + BLOCK], progress, race_time_ms, shifts)
+
+
+def _snapshots(
+    trajectory: Trajectory,
+    ticks: NDArray[np.integer],
+    progress: Progress | None,
+    race_time_ms: int,
+    shifts: NDArray[np.int32],
+) -> list[dict[str, Any]]:
     states = trajectory.states[ticks]
     columns: dict[str, Any] = {
         "time_ms": states.time_ms.tolist(),
@@ -85,12 +105,12 @@ def meta_snapshots(
         "velocity": short_numbers(states.velocity_mps),
         "angular_velocity": short_numbers(states.angular_velocity_radps),
         "orientation_flat": short_numbers(states.rotation.transpose(0, 2, 1).reshape(-1, 9)),
-        "gear_and_wheels": short_numbers(gear_and_wheels(states, shift_counts(trajectory)[ticks])),
+        "gear_and_wheels": short_numbers(gear_and_wheels(states, shifts[ticks])),
         "is_freewheeling": states.is_freewheeling.astype(float).tolist(),
     }
     if progress is not None:
         parts = parts_from_cars(
-            states, progress.points_m[ticks], progress.margin_m[ticks], np.zeros(len(ticks), dtype=np.int32)
+            states, progress.points_m(ticks), progress.margin_m[ticks], np.zeros(len(ticks), dtype=np.int32)
         )
         columns["zone_centers_in_car_frame"] = short_numbers(parts.points_car.reshape(len(ticks), -1))
         columns["margin"] = short_numbers(parts.margin_m)
@@ -104,14 +124,26 @@ def meta_snapshots(
     return [dict(zip(names, row, strict=True)) | fixed for row in zip(*columns.values(), strict=True)]
 
 
-def manifest_entries(states: CarStates, labels: NDArray[np.integer], captured_utc: list[str]) -> list[dict[str, Any]]:
-    """Return the manifest entries of the saved frames, numbered from 0.
+def manifest_entries(
+    trajectory: Trajectory, ticks: NDArray[np.integer], labels: NDArray[np.integer], captured_utc: list[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the manifest entries of the saved frames, numbered from 0, in blocks.
 
     Args:
-        states: (m,) state of each frame's tick.
-        labels: (m,) action index of each frame's tick.
+        trajectory: the run.
+        ticks: (m,) row of each frame.
+        labels: (n,) action index of every tick of the run.
         captured_utc: (m,) when each picture was taken.
     """
+    for first in range(0, len(ticks), BLOCK):
+        chosen = ticks[first : first + BLOCK]
+        states = trajectory.states[chosen]
+        yield _entries(first, states, trajectory.cp_ms, labels[chosen], captured_utc[first : first + BLOCK])
+
+
+def _entries(
+    first: int, states: CarStates, cp_ms: tuple[int, ...], labels: NDArray[np.integer], captured_utc: list[str]
+) -> list[dict[str, Any]]:
     local = to_car_frame(states.rotation, states.velocity_mps)
     columns = zip(
         states.time_ms.tolist(),
@@ -121,7 +153,6 @@ def manifest_entries(states: CarStates, labels: NDArray[np.integer], captured_ut
         short_numbers(local),
         np.floor(np.abs(local[:, 2]) * MPS_TO_KMPH).astype(int).tolist(),
         short_numbers(states.rotation.reshape(-1, 9)),
-        states.cp_times_ms,
         states.cp_count.tolist(),
         labels.tolist(),
         captured_utc,
@@ -145,13 +176,13 @@ def manifest_entries(states: CarStates, labels: NDArray[np.integer], captured_ut
                     "display_kmh": display,
                 },
                 "rotation": rotation,
-                "cp_times_ms": cp_times[:cp_count].tolist(),
+                "cp_times_ms": list(cp_ms[:cp_count]),
                 "current_checkpoint": cp_count,
             },
         }
         for step, (
-            time_ms, position, linear, angular, car_frame, display, rotation, cp_times, cp_count, label, utc,
-        ) in enumerate(columns)
+            time_ms, position, linear, angular, car_frame, display, rotation, cp_count, label, utc,
+        ) in enumerate(columns, first)
     ]  # fmt: skip
 
 

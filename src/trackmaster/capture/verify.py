@@ -1,14 +1,17 @@
 """The checks that decide whether a captured replay counts, each with its reason code."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.plan import frame_name
 from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.surface import MIN_SHARE, REACH_M, SurfaceMatch
 from trackmaster.capture.trajectory import Trajectory
+from trackmaster.gbx import InputTimeline
 from trackmaster.units import STATE_OFFSET_MS, TICK_MS
 
 VALID_META_SHARE = 0.99
@@ -67,7 +70,7 @@ def check_run(
     surface: SurfaceMatch | None = None,
     surface_counts: bool = True,
 ) -> Verification:
-    """Judge a run before anything is drawn (checks 1 to 6 and 8 of the contract, and the surface under the wheels).
+    """Judge a run before anything is drawn (checks 1 to 6 of the contract, and the surface under the wheels).
 
     Args:
         source: the replay.
@@ -89,8 +92,6 @@ def check_run(
         checks["finish"] = checks["cp_times"] = checks["samples"] = checks["inputs_acted"] = Check(None)
         found.finish_ms = source.race_time_ms
         found.cp_ms = [time for time in source.ghost.cp_times_ms if time >= 0]
-    expected = source.race_time_ms // TICK_MS + 1
-    checks["ticks"] = Check(len(source.timeline) == expected, len(source.timeline), "ticks")
     checks["speed"] = Check(None)
     checks["surface"] = _surface_check(surface, surface_counts)
     return found
@@ -164,28 +165,60 @@ class PictureCheck:
 
 def check_frames(
     found: Verification,
+    folder: Path,
     *,
     planned: NDArray[np.integer],
-    saved: NDArray[np.integer],
-    dropped: int,
+    keep: NDArray[np.bool_],
     pictures: Check,
     valid: NDArray[np.bool_] | None,
 ) -> None:
-    """Judge what was drawn (checks 7, 10, 11 and 12).
+    """Judge the pictures in a folder (checks 7, 10, 11 and 12).
 
     Args:
         found: gets the checks.
-        planned: ticks that were due.
-        saved: ticks of the saved frames.
-        dropped: frames left out on purpose because their floats are not valid.
+        folder: where the pictures were written.
+        planned: (n,) race times in ms that were due.
+        keep: (n,) False for frames left out on purpose because their floats are not valid.
         pictures: what looking at them gave.
-        valid: per planned frame, whether its floats are valid; None without a reference line.
+        valid: per saved frame, whether its floats are valid; None without a reference line.
     """
-    found.checks["frames"] = Check(bool(np.isin(saved, planned).all()), len(saved), "frame_tick")
+    expected = {frame_name(step, time_ms) for step, time_ms in enumerate(planned[keep].tolist())}
+    there = {path.name for path in folder.glob("*.jpeg") if path.stat().st_size > 0}
+    odd, gone = sorted(there - expected), sorted(expected - there)
+    found.checks["frames"] = Check(
+        not odd, len(there), "frame_tick", f"{odd[0] if odd else ''} belongs to no tick at which a frame was due."
+    )
     found.checks["images"] = pictures
-    found.checks["count"] = Check(len(saved) + dropped == len(planned), len(saved), "count")
+    found.checks["count"] = Check(
+        not gone,
+        len(there),
+        "count",
+        f"{len(gone)} of {len(expected)} frames are missing, {gone[0] if gone else ''} first.",
+    )
     if valid is None:
         found.checks["meta"] = Check(None)
     else:
         share = float(valid.mean()) if len(valid) else 0.0
         found.checks["meta"] = Check(share >= VALID_META_SHARE, share, "meta")
+
+
+def check_ticks(found: Verification, path: Path, timeline: InputTimeline, race_time_ms: int) -> None:
+    """Judge the inputs that were written (check 8): they cover the race and equal the replay's own.
+
+    Args:
+        found: gets the check.
+        path: ``ticks.npz``.
+        timeline: inputs of the replay.
+        race_time_ms: of the replay.
+    """
+    ours: dict[str, NDArray[np.generic]] = {
+        "keys": timeline.keys_u8,
+        "steer": timeline.steer_i32,
+        "gas": timeline.gas_i32,
+    }
+    with np.load(path) as written:
+        covers = np.array_equal(written["t_ms"], np.arange(0, race_time_ms + 1, TICK_MS))
+        wrong = [name for name, values in ours.items() if not np.array_equal(written[name], values)]
+        ticks = len(written["t_ms"])
+    said = f"{wrong[0]} of ticks.npz differs from the replay" if wrong else f"{ticks} ticks do not cover the race"
+    found.checks["ticks"] = Check(covers and not wrong, ticks, "ticks", f"{said} of {race_time_ms} ms.")

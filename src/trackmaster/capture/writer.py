@@ -3,18 +3,18 @@
 import io
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.capture.errors import CaptureError
+from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.files import atomic_write_bytes
 from trackmaster.gbx import InputTimeline
 from trackmaster.units import TICK_MS
@@ -23,6 +23,9 @@ JPEG_QUALITY = 95
 WRITER_THREADS = 2
 WAITING_FRAMES = 64
 """Pictures that may wait for a writer; beyond it drawing waits, so that memory stays small."""
+
+MAX_MANIFEST_BYTES = 1 << 30
+"""Readers refuse larger files, so none is written: an hour at 100 frames per second stays below it."""
 
 UtcClock = Callable[[], datetime]
 
@@ -118,16 +121,47 @@ def write_ticks(path: Path, timeline: InputTimeline) -> None:
 
 def write_manifest(
     folder: Path,
-    entries: Sequence[dict[str, Any]],
+    entries: Iterable[Sequence[dict[str, Any]]],
     actions: NDArray[np.integer],
-    meta: Sequence[dict[str, Any]],
+    meta: Iterable[Sequence[dict[str, Any]]],
     *,
     per_frame: bool,
 ) -> None:
-    """Write ``manifest.json`` in its second version, and one file per entry if asked."""
-    content = {"schema_version": 2, "entries": entries, "actions": actions.tolist(), "meta": meta}
-    write_json(folder / "manifest.json", content, compact=True)
-    if per_frame:
-        for entry in entries:
-            path = folder / Path(entry["file"]).with_suffix(".json")
-            path.write_bytes(json_bytes(entry, indent=2))
+    """Write ``manifest.json`` in its second version block by block, and one file per entry if asked.
+
+    Raises:
+        ReplayRejectedError: it would be larger than readers accept.
+    """
+    with (folder / "manifest.json").open("wb") as stream:
+        stream.write(b'{"schema_version":2,"entries":')
+        _write_list(stream, _each_also(entries, folder) if per_frame else entries)
+        stream.write(b',"actions":' + _compact(actions.tolist()) + b',"meta":')
+        _write_list(stream, meta)
+        stream.write(b"}\n")
+
+
+def _each_also(entries: Iterable[Sequence[dict[str, Any]]], folder: Path) -> Iterable[Sequence[dict[str, Any]]]:
+    """Pass blocks of entries on, and write each entry into a file of its own."""
+    for block in entries:
+        for entry in block:
+            (folder / entry["file"]).with_suffix(".json").write_bytes(json_bytes(entry, indent=2))
+        yield block
+
+
+def _write_list(stream: BinaryIO, blocks: Iterable[Sequence[Any]]) -> None:
+    """Write one JSON list whose items come in blocks."""
+    between = b"["
+    for block in blocks:
+        stream.write(between + _compact(block)[1:-1])
+        between = b","
+        if stream.tell() > MAX_MANIFEST_BYTES:
+            raise ReplayRejectedError(
+                "too_long",
+                f"its manifest.json would be larger than {MAX_MANIFEST_BYTES >> 20} MiB, which no reader accepts. "
+                "Give a lower --fps, and no higher --fps-meta.",
+            )
+    stream.write(b"[]" if between == b"[" else b"]")
+
+
+def _compact(content: Any) -> bytes:
+    return json_bytes(content, **_LAYOUT[True]).rstrip(b"\n")

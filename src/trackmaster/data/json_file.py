@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from trackmaster.capture.writer import MAX_MANIFEST_BYTES
 from trackmaster.data.errors import DataError
-
-MAX_JSON_BYTES = 1 << 30
-"""A file above this size is refused: a manifest of an hour at 100 frames per second with every snapshot is a third."""
 
 CAPTURE_AGAIN = "Capture the replay again."
 
@@ -24,8 +22,8 @@ def read_json(path: Path, *, advice: str = CAPTURE_AGAIN) -> Any:
     """
     try:
         size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise DataError(f"{path}: {size} bytes, at most {MAX_JSON_BYTES} are read. Is it the right file?")
+        if size > MAX_MANIFEST_BYTES:
+            raise DataError(f"{path}: {size} bytes, at most {MAX_MANIFEST_BYTES} are read. Is it the right file?")
         return json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). {advice}") from None
