@@ -23,7 +23,7 @@ from trackmaster.track import Track
 
 SMALL = EnvConfig(image_width=24, image_height=16)
 BLIND = EnvConfig(images=False)
-GO, COAST = 0, 3
+GO, COAST, BRAKE = 0, 3, 6
 
 
 def finish(env: RacingEnv) -> tuple[list[float], dict]:
@@ -229,8 +229,28 @@ def test_kept_states_serve_as_starts_but_not_shortly_before_a_failure(straight: 
     assert np.array_equal(ours["floats"][0], theirs["floats"][0])
 
 
+def test_a_car_that_got_stuck_leaves_starts_from_well_before_it_stopped_only(straight: Track) -> None:
+    config = EnvConfig(images=False, snapshot_start_fraction=1.0, snapshot_margin_ticks=100)
+    env = RacingVectorEnv(straight, 8, config, seed=3)
+    _, info = env.reset()
+    zone, furthest_ms, truncated = info["zone_idx"][0], 0, np.zeros(8, dtype=bool)
+    while not truncated[0]:
+        action = GO if info["time_ms"][0] < 2_500 else BRAKE
+        _, _, _, truncated, info = env.step(np.full(8, action))
+        if info["zone_idx"][0] > zone:
+            zone, furthest_ms = info["zone_idx"][0], int(info["time_ms"][0])
+    assert info["reason"][0] == EndReason.STALLED
+    assert info["time_ms"][0] == furthest_ms + 2_000
+    _, info = env.reset()
+    allowed = set(range(1_000, furthest_ms - 1_000 + 1, 1_000))
+    assert set(info["time_ms"].tolist()) <= allowed, "a second before it stopped, not before it was cut off"
+    assert allowed, "the episode must have been long enough to leave a start"
+
+
 def test_an_episode_that_is_broken_off_leaves_no_starts_behind(straight: Track) -> None:
-    config = EnvConfig(images=False, snapshot_start_fraction=1.0, snapshot_margin_ticks=0)
+    config = EnvConfig(
+        images=False, snapshot_start_fraction=1.0, snapshot_margin_ticks=0, stall_limit_ms=9_000, time_limit_ms=3_500
+    )
     env = RacingVectorEnv(straight, 1, config, seed=3)
     _, fresh = env.reset()
     for _ in range(60):

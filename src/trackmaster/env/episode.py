@@ -152,6 +152,12 @@ class EpisodeBook:
         terminated = self.reason == EndReason.FINISHED
         return StepOutcome(reward, terminated, (self.reason != EndReason.RUNNING) & ~terminated)
 
+    def failed_ms(self, car: int) -> int | None:
+        """Return the race time at which an ended episode failed: where it got no further, or where time ran out."""
+        if self.reason[car] == EndReason.FINISHED:
+            return None
+        return int(self.furthest_ms[car] if self.reason[car] == EndReason.STALLED else self.time_ms[car])
+
     def potential(self) -> NDArray[np.float32]:
         """Return the (N,) potential of the current observations."""
         return potential(self.reward, self.floats)

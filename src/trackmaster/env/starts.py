@@ -85,10 +85,16 @@ class StartPool:
         for car in np.flatnonzero(mask).tolist():
             self._offered[car].clear()
 
-    def close_episode(self, car: int, time_ms: int, *, failed: bool) -> None:
-        """Move the states of a finished or failed episode that lie early enough into the pool."""
-        limit_ms = time_ms - self._margin_ms if failed else time_ms
-        self._pool.extend(start for start in self._offered[car] if start.time_ms <= limit_ms)
+    def close_episode(self, car: int, *, failed_ms: int | None) -> None:
+        """Move the states of an ended episode that lie early enough into the pool.
+
+        Args:
+            car: whose episode ended.
+            failed_ms: race time at which the drive failed, None if it finished. A car that is cut off for standing
+                still failed where it got no further; when it was cut off it had been lost for long.
+        """
+        fitting = (s for s in self._offered[car] if failed_ms is None or s.time_ms <= failed_ms - self._margin_ms)
+        self._pool.extend(fitting)
         self._offered[car].clear()
 
     def draw(self, track_index: int, rng: np.random.Generator) -> KeptStart | None:

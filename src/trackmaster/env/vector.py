@@ -190,8 +190,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         for car in range(self.num_envs):
             time_ms = int(self._book.time_ms[car])
             if ended[car]:
-                failed = self._book.reason[car] != EndReason.FINISHED
-                self._pool.close_episode(car, time_ms, failed=bool(failed))
+                self._pool.close_episode(car, failed_ms=self._book.failed_ms(car))
             elif self._book.reason[car] == EndReason.RUNNING and self._pool.wants(car, time_ms):
                 track = int(self.track_of_env[car])
                 self._pool.offer(car, KeptStart(time_ms, track, self._fleet.snapshot(car), self._book.keep(car)))
