@@ -8,6 +8,7 @@ import pytest
 
 from trackmaster.errors import TrackmasterError
 from trackmaster.gbx import Challenge, Ghost, make_samples
+from trackmaster.track.bundled import bundled_replays
 from trackmaster.track.contacts import HUBS_M, WHEEL_RADIUS_M, Drive, wheel_contacts
 from trackmaster.track.fit import FitReport
 from trackmaster.track.fit_command import FitConfig, show_fit
@@ -61,6 +62,20 @@ def test_other_materials_and_contacts_in_the_air_are_counted() -> None:
 def test_contacts_beside_a_respawn_are_left_out() -> None:
     assert len(wheel_contacts(drive(over_road_m=0.0).ghost)) == 160
     assert len(wheel_contacts(drive(over_road_m=0.0, jump_at=20).ghost)) == 160 - 4 * 10
+
+
+@pytest.mark.parametrize(("json_file", "stream"), [("", "out"), ("-", "err")])
+def test_command_names_damaged_files(
+    json_file: str, stream: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "damaged.Replay.Gbx").write_bytes(b"GBX")
+    replay = bundled_replays("first_steps")[0]
+    assert show_fit(FitConfig(paths=[tmp_path, replay], json_file=json_file)) == 0
+    said = capsys.readouterr()
+    assert "left out: " in getattr(said, stream)
+    assert "damaged.Replay.Gbx" in getattr(said, stream)
+    if json_file:
+        assert json.loads(said.out)["drives"] == 1
 
 
 def test_command_says_what_is_wrong(tmp_path: Path) -> None:

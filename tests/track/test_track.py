@@ -46,6 +46,22 @@ def test_triggers_count_at_the_measured_planes_from_both_sides(direction: int) -
     assert gate.respawn.position_m[1] == pytest.approx(8 + 1.57)
 
 
+def test_equal_blocks_in_the_same_place_count_once() -> None:
+    once, thrice = (Track.from_challenge(challenge(START, GOAL, *[ROAD, GATE] * n)) for n in (1, 3))
+    assert thrice.mesh.n_triangles == once.mesh.n_triangles
+    assert thrice.n_checkpoints == once.n_checkpoints == 1
+    turned = Block("StadiumRoadMain", 2, 10, 1, 11, GROUND | 3)
+    assert Track.from_challenge(challenge(START, GOAL, ROAD, GATE, turned)).mesh.n_triangles > once.mesh.n_triangles
+
+
+def test_a_map_with_too_many_triangles_is_refused() -> None:
+    heavy = "StadiumRoadDirtHillTiltToRoadRight"
+    cells = [(x, y, z) for x in range(28) for y in range(5, 25) for z in range(28)]
+    blocks = [Block(heavy, 0, *cell) for cell in cells]
+    with pytest.raises(TrackError, match=r"15682 known blocks .* triangles, at most 3000000 are possible"):
+        Track.from_challenge(challenge(*blocks, START, GOAL))
+
+
 def test_grass_covers_the_whole_map_under_everything() -> None:
     track = Track.from_challenge(challenge(START, ROAD, GOAL))
     grass = track.mesh.look == Look.GRASS

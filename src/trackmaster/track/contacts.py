@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,18 +90,22 @@ def _away_from_jumps(positions: NDArray[np.float32]) -> NDArray[np.bool_]:
     return usable
 
 
-def vanilla_drives(paths: Iterable[Path], *, clips: bool = False) -> Iterator[Drive]:
+def vanilla_drives(
+    paths: Iterable[Path], *, clips: bool = False, report: Callable[[str], None] = print
+) -> Iterator[Drive]:
     """Yield every distinct finished drive of the files on a Stadium map that needs no TMUnlimiter.
 
     Args:
-        paths: replays and maps; files that cannot be read, or are neither, are passed over.
+        paths: replays and maps; files that are neither are passed over, those that cannot be read are reported.
         clips: also the ghosts inside of clips, whose map may be a later edit of the one they were driven on.
+        report: takes a line per file that cannot be read.
     """
     seen: set[bytes] = set()
     for path in paths:
         try:
             content = read(path)
-        except GbxError:
+        except GbxError as error:
+            report(f"left out: {error}")
             continue
         for drive in _drives(path.name, content, clips=clips):
             samples = drive.ghost.samples

@@ -36,7 +36,9 @@ class FitConfig(Settings):
 def show_fit(config: FitConfig) -> int:
     """Print median and 90 % residual of every family and block, and where the catalogue's marks are not justified."""
     pattern = _pattern(config.blocks)
-    drives = list(vanilla_drives(find_gbx_files(config.paths), clips=config.clips))
+    out = sys.stderr if config.json_file == "-" else sys.stdout
+    files = find_gbx_files(config.paths)
+    drives = list(vanilla_drives(files, clips=config.clips, report=lambda line: print(line, file=out)))
     if not drives:
         raise TrackmasterError(
             f"No finished drive on a Stadium map in {', '.join(map(str, config.paths))}. Give replays (and maps with "

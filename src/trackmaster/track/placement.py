@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,9 @@ from trackmaster.units import CELL_SIZE_M
 
 if TYPE_CHECKING:
     from trackmaster.gbx import Block
+
+MAX_TRIANGLES = 3_000_000
+"""Twenty-five times the largest real map known to us; to build so many takes seconds and below 1 GB."""
 
 OUTWARDS = ((0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0))
 """x and z of the direction into which each side (0..3) looks."""
@@ -88,18 +91,23 @@ def local_joint(side: int, unit: tuple[int, int, int]) -> F64:
 
 
 def place_blocks(blocks: Sequence[Block]) -> tuple[list[PlacedBlock], Coverage]:
-    """Look every block of a map up in the catalogue.
+    """Look every block of a map up in the catalogue; of equal blocks in the same place only the first is taken.
 
     Raises:
-        TrackError: a block with known geometry lies outside of the map's grid.
+        TrackError: a block with known geometry lies outside of the map's grid, or all together have more than 3 million
+            triangles.
     """
     placed = []
+    taken: set[tuple[str, int, int, int, int, int]] = set()
     for index, block in enumerate(blocks):
         spec = lookup(block.name, block.variant)
-        if spec is not None:
+        place = (block.name, block.variant, block.x, block.y, block.z, block.direction)
+        if spec is not None and place not in taken:
+            taken.add(place)
             item = PlacedBlock(index, block, spec)
             _check_on_grid(item)
             placed.append(item)
+    _check_size(placed)
     return placed, count_blocks(blocks)
 
 
@@ -129,6 +137,21 @@ def _check_on_grid(item: PlacedBlock) -> None:
         f"outside of the {GRID_COLUMNS} x {GRID_LEVELS} x {GRID_COLUMNS} grid of a Stadium map. "
         "Maps with freely moved blocks (TMUnlimiter) cannot be driven here: leave this one out."
     )
+
+
+def _check_size(placed: Sequence[PlacedBlock]) -> None:
+    size = sum(_n_triangles(item.spec, item.block.is_ground) for item in placed)
+    if size > MAX_TRIANGLES:
+        raise TrackError(
+            f"The {len(placed)} known blocks of the map have {size} triangles, at most {MAX_TRIANGLES} are possible. "
+            "No map made for people is as large: leave it out."
+        )
+
+
+@lru_cache(maxsize=4096)
+def _n_triangles(spec: BlockSpec, on_ground: bool) -> int:
+    """Triangles of a block that stands alone; neighbours only take some away."""
+    return sum(len(patch.triangles) for patch in spec.surfaces(Site(on_ground, frozenset())))
 
 
 def exits_by_joint(placed: Iterable[PlacedBlock]) -> dict[Joint, list[tuple[PlacedBlock, Exit]]]:

@@ -69,7 +69,7 @@ class Track:
 
         Raises:
             TrackError: another environment, unknown drivable blocks (named), blocks outside of the grid, no start or
-                several, no finish, more than 1000 laps, or an unusable ghost.
+                several, no finish, more than 1000 laps, more than 3 million triangles, or an unusable ghost.
         """
         if challenge.environment != "Stadium":
             raise TrackError(
@@ -102,10 +102,11 @@ class Track:
     def centre_line(self) -> F64:
         """Return points (N, 3) along the middle of the road from the start through all checkpoints to the finish.
 
-        The shortest way over the blocks' exits; nobody has to have driven it. Heights are those of the surface.
+        The shortest way over the blocks' exits; nobody has to have driven it. Heights are those of the surface. Where
+        the road ends before an entry that lies ahead, the line flies straight to it.
 
         Raises:
-            TrackError: the way has a jump, or leads over blocks whose exits are unknown.
+            TrackError: no way leads on to a gate, not even over such a jump.
         """
         return RouteSearch(self.blocks).centre_line(self.laps)
 
