@@ -6,8 +6,7 @@ import io
 import os
 import select
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # names from files hold letters that not every terminal has
-    with _reader_may_leave():
-        return _answer(list(sys.argv[1:] if argv is None else argv))
-    return 0
+    words = list(sys.argv[1:] if argv is None else argv)
+    return _until_reader_leaves(lambda: _answer(words))
 
 
 def _answer(words: Sequence[str]) -> int:
@@ -117,9 +115,7 @@ def _answer(words: Sequence[str]) -> int:
 
 def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
     """Resolve the configuration of a verb and call its function; scripts with names of their own pass ``prog``."""
-    with _reader_may_leave():
-        return _call(VERBS[name], argv, prog or f"trackmaster {name}")
-    return 0
+    return _until_reader_leaves(lambda: _call(VERBS[name], argv, prog or f"trackmaster {name}"))
 
 
 def _call(verb: Verb, argv: Sequence[str], label: str) -> int:
@@ -142,12 +138,11 @@ def _call(verb: Verb, argv: Sequence[str], label: str) -> int:
         return 1
 
 
-@contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """Print all that was said; if whoever read it (head, less) has left, nothing is wrong, and the rest is dropped."""
+def _until_reader_leaves(action: Callable[[], int]) -> int:
+    """Return the action's exit code; if whoever read its output (head, less) has left, nothing is wrong: 0."""
     try:
         try:
-            yield
+            return action()
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -155,6 +150,7 @@ def _reader_may_leave() -> Iterator[None]:
         if not _reader_is_gone():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _reader_is_gone() -> bool:
