@@ -311,3 +311,15 @@ def test_names_that_are_no_text_are_cached_too(tmp_path: Path, make_replay) -> N
 def test_too_short_replays_for_a_stack_get_a_sentence(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no window of 20 consecutive frames"):
         ensure_cache(spec(tree, n_stack=20), tmp_path / "cache")
+
+
+def test_the_folder_one_is_in_is_no_place_for_a_cache(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_cache(spec(tree), tmp_path / "cache")
+    monkeypatch.chdir(tmp_path / "cache")
+    whole = contents(Path())
+    assert ensure_cache(spec(tree), Path()).train is not None, "a whole one is opened from inside"
+    with pytest.raises(DataError, match="is the folder you are in"):
+        ensure_cache(spec(tree), Path(), force=True)
+    assert contents(tmp_path / "cache") == whole

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,19 @@ def test_resuming_with_other_settings_is_refused(make_config: Any, tmp_path: Pat
         PretrainConfig.load(["--resume", str(tmp_path)])
     longer = pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "2"]))
     assert longer.meta["epochs_trained"] == 2
+    for flag, value in (("checkpoint-dir", "other"), ("tensorboard-dir", "other"), ("csv-dir", "other")):
+        with pytest.raises(PretrainError, match=f"began with lightning.{flag.replace('-', '_')}"):
+            pretrain.run(PretrainConfig.load(["--resume", str(run), f"--{flag}", value, "--epochs", "3"]))
+    harmless = ["--patience", "3", "--precision", "bf16-mixed", "--save-top-k", "2"]
+    assert pretrain.run(PretrainConfig.load(["--resume", str(run), *harmless])).meta["epochs_trained"] == 2
     (run / "checkpoints" / "last.ckpt").write_bytes(b"cut")
     with pytest.raises(PretrainError, match="no training state"):
         pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "3"]))
+    history_before = (run / "metrics.csv").read_bytes()
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(PretrainError, match=r"holds no training state, but metrics\.csv tells of 2 epochs"):
+        pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "3"]))
+    assert (run / "metrics.csv").read_bytes() == history_before
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -216,14 +227,73 @@ def test_runs_are_numbered_and_names_are_not_reused(make_config: Any, tmp_path: 
         pretrain.run(make_config(run_name="mine", overwrite=True))
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_loss_that_is_no_number_stops_with_a_sentence(
-    make_config: Any, framework: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def diverge_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A function that makes the loss no number after so many batches from now."""
     real = Autoencoder.loss
-    monkeypatch.setattr(Autoencoder, "loss", lambda *args: TaskLoss(real(*args).loss * float("nan")))
-    with pytest.raises(PretrainError, match="training diverged"):
-        pretrain.run(make_config(framework=framework))
+
+    def begin(batches: int) -> None:
+        left = iter([1.0] * batches)
+        monkeypatch.setattr(Autoencoder, "loss", lambda *args: TaskLoss(real(*args).loss * next(left, float("nan"))))
+
+    return begin
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_loss_that_is_no_number_leaves_what_was_learned_before(
+    make_config: Any, framework: str, tmp_path: Path, diverge_after: Callable[[int], None]
+) -> None:
+    good = pretrain.run(make_config(framework=framework, epochs=2))
+    diverge_after(7)  # 3 batches per epoch: in the third
+    with pytest.raises(PretrainError, match=r"training diverged.* holds the best encoder of the 2 epochs before"):
+        pretrain.run(make_config(framework=framework, epochs=5, run_name="v1"))
+    kept = Artifact.open(tmp_path / "out" / "v1")
+    assert (kept.meta["epochs_trained"], kept.meta["interrupted"]) == (2, True)
+    first, second = load_encoder(good.path), load_encoder(kept.path)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_replacement_that_comes_to_nothing_leaves_the_earlier_run(
+    make_config: Any, framework: str, tmp_path: Path, diverge_after: Callable[[int], None]
+) -> None:
+    config = make_config(framework=framework, epochs=1, run_name="v1", overwrite=True)
+    before = load_encoder(pretrain.run(config).path)
+    said: list[str] = []
+    diverge_after(0)
+    with pytest.raises(PretrainError, match="there is no encoder to keep"):
+        pretrain.run(config, say=said.append)
+    after = load_encoder(tmp_path / "out" / "v1")
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert any("the earlier run is back" in sentence for sentence in said)
+    diverge_after(4)
+    with pytest.raises(PretrainError, match="best encoder of the 1 epochs"):
+        pretrain.run(config.model_copy(update={"epochs": 3, "seed": 7}))
+    assert Artifact.open(tmp_path / "out" / "v1").meta["seed"] == 7, "an artefact takes the place"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["v1"]
+
+
+def test_a_killed_replacement_still_has_the_earlier_run_beside_it(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(framework="native", epochs=1, run_name="v1", overwrite=True)
+    before = load_encoder(pretrain.run(config).path)
+    earlier = tmp_path / "out" / ".v1.replaced"
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr("trackmaster.pretrain.runner.write_artifact", _fail)
+        pretrain.run(config)
+    for _ in range(2):  # a second killed replacement must not push it out
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr("trackmaster.pretrain.runner.write_artifact", _fail)
+            pretrain.run(config)
+        kept = load_encoder(earlier)
+        assert all(torch.equal(before[key], kept[key]) for key in before)
+    pretrain.run(config)
+    assert not earlier.exists()
+
+
+def _fail(*_: object) -> None:
+    raise MemoryError
 
 
 def test_frames_that_cannot_be_used_stop_before_a_run_is_made(make_config: Any, tmp_path: Path) -> None:

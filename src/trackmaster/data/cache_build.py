@@ -62,6 +62,7 @@ def ensure_cache(
     """
     found = tuple(replays) if replays is not None else find_replays(spec.data_dir)
     signature = signature or source_signature(found)
+    cache_dir = cache_dir.resolve()  # "." has no name to put the unfinished one beside
     reason = "a rebuild was asked for" if force else stale_reason(cache_dir, spec, signature)
     if reason is not None:
         _log.info("building the frame cache in %s: %s", cache_dir, reason)

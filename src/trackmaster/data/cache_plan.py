@@ -164,10 +164,15 @@ def refuse_foreign_folder(cache_dir: Path) -> None:
     """Check that replacing ``cache_dir`` cannot destroy anything but a cache.
 
     Raises:
-        DataError: it is a file, or holds files that no cache has.
+        DataError: it is a file, the folder one works in, or holds files that no cache has.
     """
     if not cache_dir.exists():
         return
+    if cache_dir == Path.cwd():
+        raise DataError(
+            f"{cache_dir}: is the folder you are in, and a complete cache takes the place of its folder. Name a new "
+            "folder below it."
+        )
     if not cache_dir.is_dir():
         raise DataError(f"{cache_dir}: is a file; a cache needs a folder of its own. Choose another name.")
     foreign = sorted(path.name for path in cache_dir.iterdir() if path.name not in _CACHE_FILES)

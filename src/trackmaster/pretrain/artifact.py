@@ -57,6 +57,8 @@ class Artifact:
 def allocate_run_dir(output_dir: Path, run_name: str | None, *, overwrite: bool = False) -> Path:
     """Make the folder of a new run and return it.
 
+    An earlier run that is replaced is kept aside until ``write_artifact`` or ``put_back`` ends the new one.
+
     Args:
         output_dir: folder of all runs.
         run_name: name of the folder; None takes the first free of run_001, run_002 and so on.
@@ -79,9 +81,33 @@ def allocate_run_dir(output_dir: Path, run_name: str | None, *, overwrite: bool 
             )
         if not (path / RESOLVED_CONFIG_NAME).is_file() and any(path.iterdir()):
             raise PretrainError(f"{path}: holds no run of ours, so it is not replaced. Choose another --run-name.")
-        shutil.rmtree(path)
+        _set_aside(path)
     path.mkdir()
     return path
+
+
+def put_back(path: Path) -> bool:
+    """Undo the replacement of an earlier run by one that left no artefact; tell whether there was an earlier one."""
+    earlier = _aside(path)
+    if not earlier.is_dir() or (path / META_NAME).is_file():
+        return False
+    shutil.rmtree(path)
+    earlier.rename(path)
+    return True
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _set_aside(path: Path) -> None:
+    """Move a run out of the way; one that a killed replacement left aside is worth more than that replacement."""
+    earlier = _aside(path)
+    if earlier.is_dir() and not (path / META_NAME).is_file():
+        shutil.rmtree(path)
+        return
+    shutil.rmtree(earlier, ignore_errors=True)
+    path.rename(earlier)
 
 
 def _first_free(output_dir: Path) -> Path:
@@ -99,6 +125,8 @@ def _first_free(output_dir: Path) -> Path:
 def write_artifact(path: Path, weights: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> Artifact:
     """Write the weights and the record of a run; the record comes last, so its presence means the rest is there.
 
+    The run that this one replaces is removed after that.
+
     Args:
         path: folder of the run.
         weights: ``encoder`` and, for concatenated stacks, ``fusion``.
@@ -114,6 +142,7 @@ def write_artifact(path: Path, weights: Mapping[str, Mapping[str, Tensor]], meta
         with atomic_path(path / "fusion.pt") as temporary:
             torch.save(dict(weights["fusion"]), temporary)
     atomic_write_text(path / META_NAME, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+    shutil.rmtree(_aside(path), ignore_errors=True)
     return Artifact(path, full)
 
 

@@ -5,3 +5,7 @@ from trackmaster.errors import TrackmasterError
 
 class PretrainError(TrackmasterError):
     """A pre-training run, or what one left on disk, cannot be used."""
+
+
+class DivergedError(PretrainError):
+    """The loss is no longer a number; what was learned before is kept."""

@@ -1,7 +1,8 @@
 """One visual pre-training run from configuration to artefact."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,15 @@ from trackmaster import __version__
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.encoder import encoder_dim
 from trackmaster.pretrain.agent_shape import read_agent_shape
-from trackmaster.pretrain.artifact import (
-    Artifact,
-    allocate_run_dir,
-    read_resolved_config,
-    write_artifact,
-    write_resolved_config,
-)
+from trackmaster.pretrain.artifact import Artifact, put_back, write_artifact, write_resolved_config
 from trackmaster.pretrain.autoencoder import Autoencoder
 from trackmaster.pretrain.checkpoints import CheckpointKeeper, latest_checkpoint, read_history
 from trackmaster.pretrain.config import PretrainConfig, TaskName
-from trackmaster.pretrain.errors import PretrainError
+from trackmaster.pretrain.errors import DivergedError
 from trackmaster.pretrain.feed import TrainingData, make_feeds, open_training_data
 from trackmaster.pretrain.pixels import NORMALIZATION_FORMULAS
 from trackmaster.pretrain.recorder import METRICS_NAME, EpochRecorder
+from trackmaster.pretrain.resume import run_folder
 from trackmaster.pretrain.session import Session
 from trackmaster.pretrain.simclr import LightlySimClr, SimClr
 from trackmaster.pretrain.sinks import MetricSinks
@@ -36,10 +32,6 @@ from trackmaster.pretrain.vae import VariationalAutoencoder
 
 TASKS: dict[TaskName, type[VisualTask]] = {"ae": Autoencoder, "vae": VariationalAutoencoder, "simclr": SimClr}
 
-_MAY_CHANGE_ON_RESUME = frozenset(
-    {"epochs", "resume", "overwrite", "workers", "pin_memory", "prefetch_factor", "use_tqdm", "lightning", "run_name",
-     "output_dir", "cache_load_in_ram", "cache_build_workers", "preprocess_cache_dir", "data_dir"}
-)  # fmt: skip
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +47,7 @@ def run(config: PretrainConfig, *, stop: StopFlag | None = None, say: Callable[[
         DataError: the frames cannot be used.
         ConfigError: settings contradict the data or the machine.
         ShapeError: the pictures do not fit the network.
-        PretrainError: the folder of the run cannot be used, or training diverged.
+        PretrainError: the folder of the run cannot be used, or training diverged; what came before that is kept.
         InterruptedRunError: the run was stopped; its partial artefact is complete and the text names it.
     """
     shape = read_agent_shape(config.rl_config_path)
@@ -69,33 +61,55 @@ def run(config: PretrainConfig, *, stop: StopFlag | None = None, say: Callable[[
     if config.lightning.enable_model_summary:
         say(_summary(task, width, height, config.task))
 
-    run_dir, checkpoint = _run_dir(config)
-    config_hash = write_resolved_config(run_dir, config.model_copy(update={"resume": None}).to_yaml())
-    options = config.lightning
-    recorder = EpochRecorder(
-        run_dir / METRICS_NAME,
-        monitor,
-        patience=options.patience if options.early_stopping else None,
-        min_delta=options.min_delta,
-        data_hash=str(data.facts["data_hash"]),
-    )
-    if checkpoint is not None:
-        recorder.load_state_dict(read_history(checkpoint))
-        say(f"continuing {run_dir} after epoch {recorder.epochs_done}")
-    keeper = CheckpointKeeper(run_dir / options.checkpoint_dir, monitor, save_top_k=options.save_top_k)
-    stop = stop or StopFlag()
-    with MetricSinks(run_dir, options, first_step=int(recorder.last("step") or 0)) as sinks:
-        session = Session(config, task, train, val, recorder, keeper, sinks, stop, device, say)
-        stopped = _train(session, checkpoint)
-    meta = _meta(config, data, recorder, width, height, stopped=stopped, config_hash=config_hash)
-    artifact = write_artifact(run_dir, recorder.best_weights or session.weights(), meta)
-    recorder.write()
-    if stopped:
-        raise InterruptedRunError(
-            f"stopped after {recorder.epochs_done} of {config.epochs} epochs. {run_dir} holds the best encoder so far; "
-            f"continue with --resume {run_dir}."
+    run_dir, checkpoint = run_folder(config)
+    with _earlier_run_kept(run_dir, config, say):
+        config_hash = write_resolved_config(run_dir, config.model_copy(update={"resume": None}).to_yaml())
+        options = config.lightning
+        recorder = EpochRecorder(
+            run_dir / METRICS_NAME,
+            monitor,
+            patience=options.patience if options.early_stopping else None,
+            min_delta=options.min_delta,
+            data_hash=str(data.facts["data_hash"]),
         )
-    return artifact
+        if checkpoint is not None:
+            recorder.load_state_dict(read_history(checkpoint))
+            say(f"continuing {run_dir} after epoch {recorder.epochs_done}")
+        keeper = CheckpointKeeper(run_dir / options.checkpoint_dir, monitor, save_top_k=options.save_top_k)
+        diverged: DivergedError | None = None
+        with MetricSinks(run_dir, options, first_step=int(recorder.last("step") or 0)) as sinks:
+            session = Session(config, task, train, val, recorder, keeper, sinks, stop or StopFlag(), device, say)
+            try:
+                stopped = _train(session, checkpoint)
+            except DivergedError as error:
+                if recorder.best_weights is None:
+                    raise DivergedError(f"{error} No epoch came before it, so there is no encoder to keep.") from None
+                stopped, diverged = True, error
+        meta = _meta(config, data, recorder, stopped=stopped, config_hash=config_hash)
+        artifact = write_artifact(run_dir, recorder.best_weights or session.weights(), meta)
+        recorder.write()
+        if diverged is not None:
+            raise DivergedError(
+                f"{diverged} {run_dir} holds the best encoder of the {recorder.epochs_done} epochs before."
+            )
+        if stopped:
+            raise InterruptedRunError(
+                f"stopped after {recorder.epochs_done} of {config.epochs} epochs. {run_dir} holds the best encoder so "
+                f"far; continue with --resume {run_dir}."
+            )
+        return artifact
+
+
+@contextmanager
+def _earlier_run_kept(run_dir: Path, config: PretrainConfig, say: Callable[[str], None]) -> Iterator[None]:
+    """Put the run that a new one was to replace back in its place when the new one comes to nothing."""
+    try:
+        yield
+    except BaseException:
+        is_empty = latest_checkpoint(run_dir / config.lightning.checkpoint_dir) is None
+        if config.resume is None and is_empty and put_back(run_dir):
+            say(f"{run_dir}: the earlier run is back in its place, as the new one left no encoder.")
+        raise
 
 
 def run_pretrain(config: PretrainConfig) -> None:
@@ -140,21 +154,6 @@ def _train(session: Session, checkpoint: Path | None) -> bool:
     return False
 
 
-def _run_dir(config: PretrainConfig) -> tuple[Path, Path | None]:
-    """Return the folder of the run, and the training state to continue from when it is resumed."""
-    if config.resume is None:
-        return allocate_run_dir(config.output_dir, config.run_name, overwrite=config.overwrite), None
-    before = read_resolved_config(config.resume)
-    now = config.model_dump(mode="json")
-    for name, value in before.items():
-        if name not in _MAY_CHANGE_ON_RESUME and now.get(name) != value:
-            raise PretrainError(
-                f"{config.resume}: began with {name} {value!r} and cannot continue with {now.get(name)!r}. "
-                "Start a new run, or leave the setting as it was."
-            )
-    return config.resume, latest_checkpoint(config.resume / config.lightning.checkpoint_dir)
-
-
 def _monitor(config: PretrainConfig, data: TrainingData) -> str:
     wanted = config.lightning.checkpoint_monitor
     if wanted == "val_loss" and data.val is None:
@@ -180,16 +179,11 @@ def _summary(task: VisualTask, width: int, height: int, name: str) -> str:
 
 
 def _meta(
-    config: PretrainConfig,
-    data: TrainingData,
-    recorder: EpochRecorder,
-    width: int,
-    height: int,
-    *,
-    stopped: bool,
-    config_hash: str,
+    config: PretrainConfig, data: TrainingData, recorder: EpochRecorder, *, stopped: bool, config_hash: str
 ) -> dict[str, Any]:
     best = recorder.best_epoch
+    shape = read_agent_shape(config.rl_config_path)
+    width, height = shape.width, shape.height
     return {
         "task": config.task,
         "framework": config.framework,

@@ -10,7 +10,7 @@ import torch
 
 from trackmaster.pretrain.checkpoints import CheckpointKeeper
 from trackmaster.pretrain.config import PretrainConfig
-from trackmaster.pretrain.errors import PretrainError
+from trackmaster.pretrain.errors import DivergedError
 from trackmaster.pretrain.feed import TensorFeed
 from trackmaster.pretrain.recorder import EpochRecorder, LossMeter, Weights
 from trackmaster.pretrain.sinks import MetricSinks
@@ -105,7 +105,7 @@ class EpochRun:
             write_state: writes the loop's state to a path; called after the recorder knows the epoch.
 
         Raises:
-            PretrainError: the loss is no longer a number.
+            DivergedError: the loss is no longer a number.
         """
         session = self._session
         elapsed_s = (self._train_ended or time.monotonic()) - self._started
@@ -114,9 +114,9 @@ class EpochRun:
             metrics |= self._val_meter.means("val")
         broken = [name for name, value in metrics.items() if not math.isfinite(value)]
         if broken:
-            raise PretrainError(
+            raise DivergedError(
                 f"{broken[0]} is {metrics[broken[0]]} after epoch {self.epoch + 1}: training diverged. Use a smaller "
-                "--lr, a smaller --grad-clip or --precision 32-true; the last good state is in the checkpoints."
+                "--lr, a smaller --grad-clip or --precision 32-true."
             )
         metrics |= {
             "step": self.global_step,
