@@ -1,5 +1,7 @@
 """The simulator as a game: its clock, its snapshots, its pictures, its refusals."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -161,10 +163,15 @@ def test_calls_in_the_wrong_order_are_sentences(straight: Track) -> None:
     with pytest.raises(GameError, match="reset"):
         game.step(FULL_GAS, 1)
     game.reset()
-    with pytest.raises(GameError, match="at least one"):
-        game.step(FULL_GAS, 0)
+    for ticks in (0, -3, 1.5):
+        with pytest.raises(GameError, match="whole number of at least 1"):
+            game.step(FULL_GAS, ticks)
     with pytest.raises(GameError, match="cannot be restored"):
         game.restore("yesterday")
+    elsewhere = SimulatorGame()
+    elsewhere.load(dataclasses.replace(straight, uid="elsewhere"))
+    with pytest.raises(GameError, match="the map 'straight', the car drives on 'elsewhere'"):
+        elsewhere.restore(game.snapshot())
     blind = SimulatorGame(watched=False)
     blind.load(straight)
     blind.reset()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from trackmaster.sim import SimError
 from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.car_model import build_car
 from trackmaster.sim.renderer import Renderer, RenderError
@@ -270,6 +271,8 @@ def test_misuse_is_answered_with_a_sentence(town) -> None:
         renderer.render(**{**view, "rotation": np.eye(3)})
     with pytest.raises(RenderError, match="0 x 16"):
         Renderer(town, 0, 16)
+    with pytest.raises(SimError, match="no device 'gpu'"):
+        Renderer(town, 16, 16, device="gpu")
     with pytest.raises(RenderError, match="no track"):
         Renderer([], 16, 16)
     with pytest.raises(RenderError, match="frame mode"):

@@ -189,6 +189,39 @@ def test_unusable_arguments_are_refused_with_a_sentence(plane_track):
         world.restore(world.snapshot(), [0])
 
 
+@pytest.mark.parametrize(
+    ("values", "ticks", "expected"),
+    [
+        (np.nan, 1, "not finite"),
+        ([0.0, np.inf], 1, "not finite"),
+        (np.zeros(3), 1, r"shape \(2,\) are needed as steering and pedals; got shape \(3,\)"),
+        ("left", 1, "got 'left'"),
+        (0.0, -5, "by -5 ticks"),
+        (0.0, 1.5, r"by 1\.5 ticks"),
+    ],
+)
+def test_a_step_that_cannot_be_made_changes_nothing(plane_track, values, ticks, expected):
+    world = World(plane_track(), 2)
+    before = world.snapshot()
+    with pytest.raises(SimError, match=expected):
+        world.step(values, 0.0, 0.0, ticks=ticks)
+    world.step(0.0, 0.0, 0.0, ticks=0)
+    assert world.snapshot().equals(before)
+
+
+@pytest.mark.parametrize(
+    ("position", "rotation", "expected"),
+    [
+        ((0, 1, 0), np.eye(2), r"shape \(1, 3, 3\) are needed as rotation; got shape \(2, 2\)"),
+        ((0, 1), np.eye(3), r"shape \(1, 3\) are needed as position"),
+        ((np.nan, 1, 0), np.eye(3), "not finite"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(plane_track, position, rotation, expected):
+    with pytest.raises(SimError, match=expected):
+        World(plane_track(), 2).place([0], position, rotation)
+
+
 def test_crowded_places_are_searched_without_memory_and_give_the_same_bits(plane_track):
     track = plane_track(half=15, pieces=120)  # far more triangles near the car than it remembers
     worlds = [World(track, 2) for _ in range(2)]

@@ -29,6 +29,7 @@ class CarSnapshot:
     world: WorldState
     camera: CameraState
     inputs: tuple[float, float, float]
+    map_uid: str
 
 
 class SimulatorFleet:
@@ -111,10 +112,21 @@ class SimulatorFleet:
         """Return the complete state of one car."""
         self._catch_up()
         steer, gas, brake = self._inputs[:, car].tolist()
-        return CarSnapshot(self._world.snapshot([car]), self._cameras.snapshot([car]), (steer, gas, brake))
+        uid = self._tracks[self._track_of_car[car]].uid
+        return CarSnapshot(self._world.snapshot([car]), self._cameras.snapshot([car]), (steer, gas, brake), uid)
 
     def restore(self, car: int, snapshot: CarSnapshot) -> None:
-        """Put a state back into a car on the same track."""
+        """Put a state back into a car on the same track.
+
+        Raises:
+            GameError: the state comes from another track.
+        """
+        track = self._tracks[self._track_of_car[car]]
+        if snapshot.map_uid != track.uid:
+            raise GameError(
+                f"the state comes from the map {snapshot.map_uid!r}, the car drives on {track.uid!r} ({track.name}): "
+                "restore states on the track on which they were taken."
+            )
         self._catch_up()
         self._world.restore(snapshot.world, [car])
         self._cameras.restore(snapshot.camera, [car])

@@ -37,7 +37,7 @@ class SimulatorGame:
         """Go to the start line at race time 0, or to a state that ``snapshot`` gave.
 
         Raises:
-            GameError: no track is loaded, or ``state`` is no snapshot of a simulator.
+            GameError: no track is loaded, or ``state`` is no snapshot of a simulator on this track.
         """
         if state is not None:
             return self.restore(state)
@@ -58,11 +58,11 @@ class SimulatorGame:
         """Drive ``ticks`` ticks of 10 ms with constant inputs and return the state after them.
 
         Raises:
-            GameError: ``reset`` was not called, or ``ticks`` is below 1.
+            GameError: ``reset`` was not called, or ``ticks`` is no whole number of at least 1.
         """
         fleet = self._started()
-        if ticks < 1:
-            raise GameError(f"step was asked for {ticks} ticks: at least one must pass.")
+        if not isinstance(ticks, (int, np.integer)) or ticks < 1:
+            raise GameError(f"step was asked for {ticks} ticks: a whole number of at least 1 must pass.")
         if inputs.respawn:
             fleet.respawn(_ALL)
         values = np.array([[inputs.steer], [inputs.gas], [inputs.brake]], dtype=np.float32)
@@ -77,7 +77,7 @@ class SimulatorGame:
         """Go back to a state that ``snapshot`` gave on the same track.
 
         Raises:
-            GameError: no track is loaded, or ``state`` is something else.
+            GameError: no track is loaded, or ``state`` is something else or from another track.
         """
         fleet = self._loaded()
         if not isinstance(state, CarSnapshot):

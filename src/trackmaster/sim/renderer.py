@@ -12,6 +12,7 @@ from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.car_model import FRONT_HUB_M, CarModel, build_car
 from trackmaster.sim.draw_cells import CELL_M, MeshLike, SceneArrays, build_scene
 from trackmaster.sim.errors import SimError
+from trackmaster.sim.world import checked_device
 
 Mode = Literal["gray", "bgra"]
 
@@ -85,7 +86,7 @@ class Renderer:
         self.width, self.height, self.n_views = width, height, n_views
         self.appearance = appearance or Appearance()
         self._supersample = supersample
-        self._device = wp.get_device(device)
+        self._device = wp.get_device(checked_device(device))
         fine_w, fine_h = width * supersample, height * supersample
         tile = tile_px or (CUDA_TILE_PX if self._device.is_cuda else max(fine_w, fine_h))
         self._tiles_x = -(-fine_w // tile)

@@ -22,12 +22,33 @@ from trackmaster.sim.warp_start import wp
 Ids = Sequence[int] | NDArray[np.integer[Any]]
 
 
-def _checked_device(device: str) -> str:
+def checked_device(device: str) -> str:
+    """Return Warp's name of a device.
+
+    Raises:
+        SimError: there is no such device.
+    """
     try:
         return str(wp.get_device(device))
     except Exception as error:
         names = ", ".join(str(d) for d in wp.get_devices())
         raise SimError(f"There is no device '{device}' here; choose one of: {names}.") from error
+
+
+def _finite(values: ArrayLike, name: str, shape: tuple[int, ...], dtype: type = np.float32) -> NDArray[Any]:
+    """Return numbers spread to the shape, or refuse them."""
+    try:
+        numbers: NDArray[Any] = np.asarray(values, dtype)
+        spread = numbers if numbers.shape == shape else np.broadcast_to(numbers, shape)
+    except (TypeError, ValueError):
+        raise SimError(f"Numbers of shape {shape} are needed as {name}; got {_described(values)}.") from None
+    if not np.isfinite(numbers).all():
+        raise SimError(f"Numbers that are not finite cannot be taken as {name} of a car.")
+    return spread
+
+
+def _described(values: object) -> str:
+    return f"shape {values.shape}" if isinstance(values, np.ndarray) else repr(values)[:80]
 
 
 class World:
@@ -65,7 +86,7 @@ class World:
         """
         self.tracks: tuple[Drivable, ...] = tuple(tracks) if isinstance(tracks, Sequence) else (tracks,)
         self.n_cars = int(n_cars)
-        self.device = _checked_device(device)
+        self.device = checked_device(device)
         if self.n_cars < 1 or not self.tracks:
             raise SimError(f"A world needs at least one track and one car; got {len(self.tracks)} and {n_cars}.")
         self.track_of_car = self._checked_tracks(track_of_car)
@@ -144,8 +165,14 @@ class World:
                 on the world's device is fine.
             gas: (N,) or a number, 0 to 1.
             brake: (N,) or a number, 0 to 1.
-            ticks: how many ticks.
+            ticks: how many ticks; 0 leaves everything as it is.
+
+        Raises:
+            SimError: inputs that are no N numbers or not finite (on the host; arrays on a GPU are not looked at), or
+                ticks that are no whole number of at least 0.
         """
+        if not isinstance(ticks, (int, np.integer)) or ticks < 0:
+            raise SimError(f"A world cannot be stepped by {ticks!r} ticks; give a whole number of at least 0.")
         for buffer, values in zip(self._inputs, (steer, gas, brake), strict=True):
             self._fill(buffer, values)
         if self._pool is None:
@@ -159,12 +186,17 @@ class World:
         launch.launch()
 
     def _fill(self, buffer: Any, values: ArrayLike) -> None:
-        if not self._on_gpu:
-            buffer.numpy()[:] = np.asarray(values, np.float32)
-        elif hasattr(values, "__cuda_array_interface__"):
-            wp.copy(buffer, wp.array(values, dtype=wp.float32, device=self.device, copy=False))
+        if self._on_gpu and hasattr(values, "__cuda_array_interface__"):
+            on_gpu = wp.array(values, dtype=wp.float32, device=self.device, copy=False)
+            if on_gpu.shape != (self.n_cars,):
+                raise SimError(f"Steering and pedals need {self.n_cars} numbers each; got shape {on_gpu.shape}.")
+            wp.copy(buffer, on_gpu)
+            return
+        numbers = _finite(values, "steering and pedals", (self.n_cars,))
+        if self._on_gpu:
+            buffer.assign(np.ascontiguousarray(numbers))
         else:
-            buffer.assign(np.broadcast_to(np.asarray(values, np.float32), (self.n_cars,)))
+            buffer.numpy()[:] = numbers
 
     def snapshot(self, ids: Ids | None = None) -> WorldState:
         """Return a complete copy of the state of chosen cars (all by default), in the order of ``ids``."""
@@ -214,14 +246,19 @@ class World:
             rotation: (K, 3, 3) or (3, 3) car to world.
             velocity_mps: (K, 3) or (3,) world.
             angular_velocity_radps: (K, 3) or (3,) world.
+
+        Raises:
+            SimError: an array of another shape, or with numbers that are not finite.
         """
         slots = self._slots(ids)
         n = len(slots)
+        named = {"position": position_m, "velocity": velocity_mps, "angular velocity": angular_velocity_radps}
         vectors = [
-            wp.array(np.broadcast_to(np.asarray(v, np.float32), (n, 3)).copy(), dtype=wp.vec3, device=self.device)
-            for v in (position_m, velocity_mps, angular_velocity_radps)
+            wp.array(_finite(value, name, (n, 3)).copy(), dtype=wp.vec3, device=self.device)
+            for name, value in named.items()
         ]
-        turns = np.broadcast_to(quaternion_from_matrix(rotation).astype(np.float32), (n, 4)).copy()
+        matrices = _finite(rotation, "rotation", (n, 3, 3), np.float64)
+        turns = quaternion_from_matrix(matrices).astype(np.float32)
         quaternions = wp.array(turns, dtype=wp.vec4, device=self.device)
         inputs = [self._floats, self._ints, self._bytes, slots, vectors[0], quaternions, *vectors[1:]]
         wp.launch(place_cars, n, inputs, device=self.device)
