@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import torch
 
 from trackmaster.errors import ConfigError
 from trackmaster.nn.iqn import stratified_tau
-from trackmaster.nn.weights import WeightsError
-from trackmaster.rl.exploration import ExplorationRates, choose_actions
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.nn.weights import WeightsError, load_strict
+from trackmaster.rl.exploration import ActingError, ExplorationRates, choose_actions
+from trackmaster.rl.iqn import IQNActor, IQNAgent
 from trackmaster.rl.iqn_config import IQNConfig
 from trackmaster.rl.memory import Batch
 from trackmaster.rl.schedules import Schedule
@@ -200,6 +201,41 @@ def test_damaged_weights_end_in_a_sentence(tmp_path: Path, content: bytes) -> No
         load_torch(tmp_path / "missing.torch")
 
 
+@pytest.mark.parametrize(("content", "named"), [
+    ({0: torch.zeros(2)}, "under 0"), ({"A_head.0.weight": 1.0}, "holds a float"), ({"model": {}}, "holds a dict"),
+    ({"A_head.0.bias": torch.zeros(4, dtype=torch.complex64)}, "plain tensors"),
+    ({"A_head.0.bias": torch.zeros(4).to_sparse()}, "plain tensors"),
+])  # fmt: skip
+def test_foreign_weights_end_in_a_sentence_that_names_the_file(
+    tiny_config: IQNConfig, tmp_path: Path, content: dict[Any, Any], named: str
+) -> None:
+    path = tmp_path / "foreign.torch"
+    torch.save(content, path)
+    actor = IQNActor(tiny_config, seed=0)
+    with pytest.raises(WeightsError, match=rf"foreign\.torch: .*{named}"):
+        load_strict(actor.network, load_torch(path), source=str(path))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_weights_file_with_changed_bytes_is_read_or_refused(
+    tiny_config: IQNConfig, tmp_path: Path, is_zip: bool
+) -> None:
+    network, path = IQNActor(tiny_config, seed=0).network, tmp_path / "weights1.torch"
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=is_zip)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        changed = bytearray(whole)
+        for place in rng.integers(0, 3_000, 4):
+            changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            load_strict(network, load_torch(path), source=str(path))
+        except WeightsError:
+            refused += 1
+    assert refused > 50, "the changes must do damage"
+
+
 def test_python_objects_in_a_weights_file_are_never_unpickled(tmp_path: Path) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -215,6 +251,13 @@ def test_settings_without_effect_are_refused(tiny_config: IQNConfig) -> None:
         dataclasses.replace(tiny_config, target_update_interval=32)
     with pytest.raises(ConfigError, match="even number"):
         dataclasses.replace(tiny_config, iqn_n=7)
+
+
+def test_returns_that_are_no_numbers_choose_no_action() -> None:
+    q = np.zeros((3, 12), np.float32)
+    q[1, 4] = np.nan
+    with pytest.raises(ActingError, match="return of nan from action 4 of car 1"):
+        choose_actions(q, ExplorationRates(), np.zeros(3, dtype=bool), np.random.default_rng(0))
 
 
 def test_exploration_shares() -> None:

@@ -95,7 +95,7 @@ def _load_weights(actor: IQNActor, weights: Path) -> None:
         state = json.loads(state_file.read_text(encoding="utf-8"))["agent"]
         version, mean, std = state["float_layout_version"], state["float_mean"], state["float_std"]
         old_mean, old_std = torch.tensor(mean), torch.tensor(std)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(
             f"{state_file}: does not say how the weights beside it were trained ({type(error).__name__}: {error}). "
             "Evaluate another snapshot of the run, for example one in its recovery folder."

@@ -1,6 +1,7 @@
 """State dicts of others and of our own: one spelling of the keys, strict loading, exact change of normalisation."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,23 +19,37 @@ class WeightsError(TrackmasterError):
     """A file or message of weights does not fit the network; the text lists what is missing, foreign or mis-shaped."""
 
 
-def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefixes(state: Mapping[Any, Any], *, source: str = "The state dict") -> dict[str, Tensor]:
     """Return the state with plain keys, whatever wrappers were around the module that saved it.
 
+    Args:
+        state: what a file or message holds.
+        source: file name or origin, for the message.
+
     Raises:
-        WeightsError: two keys become the same name.
+        WeightsError: it is no state dict, or two keys become the same name.
     """
     plain: dict[str, Tensor] = {}
     for key, value in state.items():
+        if not isinstance(key, str) or not _is_plain(value):
+            raise WeightsError(
+                f"{source}: holds a {type(value).__name__} under {key!r}, expected names of parameters with plain "
+                "tensors. Give a state dict as save/<run>/weights1.torch holds it."
+            )
         name = key
         while name.startswith(WRAPPER_PREFIXES):
             name = name.split(".", 1)[1]
         if name in plain:
-            raise WeightsError(
-                f"The state dict holds {name!r} twice, with and without a wrapper prefix: save it again."
-            )
+            raise WeightsError(f"{source}: holds {name!r} twice, with and without a wrapper prefix. Save it again.")
         plain[name] = value
     return plain
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether this is a tensor whose real numbers lie in memory, one after the other."""
+    if not isinstance(value, Tensor):
+        return False
+    return value.layout == torch.strided and not (value.is_quantized or value.is_meta or value.is_complex())
 
 
 def plain_state(module: nn.Module) -> dict[str, Tensor]:
@@ -42,7 +57,7 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in strip_prefixes(module.state_dict()).items()}
 
 
-def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: str, ignore: tuple[str, ...] = ()) -> None:
+def load_strict(module: nn.Module, state: Mapping[Any, Any], *, source: str, ignore: tuple[str, ...] = ()) -> None:
     """Copy ``state`` into ``module``; every key must fit, otherwise nothing is changed.
 
     Args:
@@ -52,9 +67,10 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, source: str, 
         ignore: key prefixes to leave out (extras that other tools store beside a policy).
 
     Raises:
-        WeightsError: keys are missing, foreign, mis-shaped or not finite.
+        WeightsError: it is no state dict, or keys are missing, foreign, mis-shaped or not finite.
     """
-    given = {k: v for k, v in strip_prefixes(state).items() if not (ignore and k.startswith(ignore))}
+    plain = strip_prefixes(state, source=source)
+    given = {k: v for k, v in plain.items() if not (ignore and k.startswith(ignore))}
     own = module.state_dict()
     problems = [f"{k} is missing" for k in own if k not in given]
     problems += [f"{k} is not part of the network" for k in given if k not in own]

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.errors import TrackmasterError
+
+
+class ActingError(TrackmasterError):
+    """There is no best action; the text says what was estimated."""
+
 
 @dataclass(frozen=True)
 class ExplorationRates:
@@ -36,8 +42,17 @@ def choose_actions(
         rng: source of the draws; the same number is drawn whatever the rates are.
         exponent: (N,) power of ``epsilon`` per car, so that cars of one batch stray more or less; 1 when left out.
         random_weights: (A,) relative weights of the random actions; equal when left out.
+
+    Raises:
+        ActingError: a return is not finite, so that no action is the best one.
     """
     n, n_actions = q.shape
+    if not np.isfinite(q).all():
+        car, action = np.argwhere(~np.isfinite(q))[0].tolist()
+        raise ActingError(
+            f"The network expects a return of {q[car, action]} from action {action} of car {car}: its weights or its "
+            "inputs are broken. Go on from an older snapshot, or lower the learning rate."
+        )
     greedy = q.argmax(axis=1)
     draw, noise = rng.random(n), rng.standard_normal(q.shape)
     weights = np.ones(n_actions) if random_weights is None else random_weights

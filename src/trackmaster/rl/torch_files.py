@@ -1,6 +1,7 @@
 """Reading and writing ``.torch`` files: atomic, and never unpickled."""
 
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,12 @@ import torch
 
 from trackmaster.files import atomic_path
 from trackmaster.nn.weights import WeightsError
+
+_DAMAGE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, LookupError, TypeError, AttributeError,
+    AssertionError, ArithmeticError, MemoryError, struct.error,
+)  # fmt: skip
+"""What reading damaged files raises, PyTorch's unpickler included."""
 
 
 def save_torch(content: object, path: Path) -> None:
@@ -26,7 +33,7 @@ def load_torch(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; expected weights written by a training run.") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except _DAMAGE as error:
         raise WeightsError(
             f"{path}: cannot be read as weights ({type(error).__name__}). The file is damaged or holds Python objects: "
             "use one of the recovery snapshots beside it, or start over with --fresh."
