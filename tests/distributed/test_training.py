@@ -113,6 +113,8 @@ def test_learner_keeps_to_the_reuse_limit(build: Build) -> None:
     used, generated = stats.cumul_number_single_memories_used, stats.cumul_number_memories_generated
     assert 2.2 < used / generated <= 3.0
     assert stats.cumul_number_frames_played >= generated > 1_000
+    due = stats.cumul_number_single_memories_used_next_target_network_update
+    assert due == used + 64, "this target network moves after every batch of 64"
 
 
 def test_interrupted_run_is_saved_and_continues(build: Build, tmp_path: Path) -> None:

@@ -170,6 +170,40 @@ def test_target_network_follows_slowly_and_on_its_schedule(tiny_config: IQNConfi
         torch.testing.assert_close(after, before + 0.25 * (online - before))
 
 
+def test_changed_optimiser_settings_hold_after_loading(tiny_config: IQNConfig, tmp_path: Path) -> None:
+    agent = IQNAgent(tiny_config, seed=3)
+    agent.train(batch_of(64, 0))
+    state = agent.save(tmp_path)
+    changed = dataclasses.replace(
+        tiny_config,
+        adam_epsilon=1e-8,
+        beta1=0.5,
+        beta2=0.9,
+        weight_decay_lr_ratio=0.5,
+        lr=Schedule([(0, 7.0)], "linear"),
+    )
+    other = IQNAgent(changed, seed=3)
+    other.load(tmp_path, state)
+    groups = other.optimizer.param_groups
+    assert [(g["eps"], g["betas"], g["weight_decay"], g["lr"]) for g in groups] == [
+        (1e-8, (0.5, 0.9), decay, 7.0) for decay in (0.5, 0.0)
+    ]
+    first = next(agent.online.parameters()), next(other.online.parameters())
+    averages = agent.optimizer.state[first[0]]["exp_avg"], other.optimizer.state[first[1]]["exp_avg"]
+    assert averages[0].abs().sum() > 0
+    torch.testing.assert_close(*averages)
+
+
+def test_another_kind_of_optimiser_is_refused(tiny_config: IQNConfig, tmp_path: Path) -> None:
+    state = IQNAgent(tiny_config, seed=3).save(tmp_path)
+    other = IQNAgent(dataclasses.replace(tiny_config, optimizer="adamw"), seed=3)
+    with pytest.raises(WeightsError, match=r"optimizer1\.torch: was written by radam, .* asks for adamw"):
+        other.load(tmp_path, state)
+    torch.save({"state": {}, "param_groups": []}, tmp_path / "optimizer1.torch")
+    with pytest.raises(WeightsError, match="does not belong to this network"):
+        IQNAgent(tiny_config, seed=3).load(tmp_path, state)
+
+
 def test_weight_decay_spares_biases(tiny_config: IQNConfig) -> None:
     agent = IQNAgent(dataclasses.replace(tiny_config, weight_decay_lr_ratio=0.5), seed=3)
     decayed = {id(p) for g in agent.optimizer.param_groups if g["weight_decay"] for p in g["params"]}

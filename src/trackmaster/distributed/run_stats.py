@@ -29,6 +29,7 @@ class RunStats:
     cumul_number_single_memories_used: int = 0
     cumul_number_single_memories_should_have_been_used: float = 0.0
     cumul_number_single_memories_used_next_target_network_update: int = 0
+    """The target network moves when ``cumul_number_single_memories_used`` has come this far."""
     cumul_number_batches_done: int = 0
     cumul_number_target_network_updates: int = 0
     cumul_training_hours: float = 0.0

@@ -211,6 +211,9 @@ class Trainer:
         stats.cumul_number_batches_done += 1
         stats.cumul_number_single_memories_used += self._options.batch_size
         stats.cumul_number_target_network_updates = self._agent.target_updates
+        stats.cumul_number_single_memories_used_next_target_network_update = (
+            stats.cumul_number_single_memories_used + self._agent.memories_until_target_update
+        )
         if stats.cumul_number_batches_done % self._options.publish_every_batches == 0:
             self._publish()
 

@@ -26,6 +26,7 @@ from trackmaster.rl.guard import RollbackGuard
 from trackmaster.rl.iqn_config import REFERENCE_BATCH, IQNConfig
 from trackmaster.rl.iqn_loss import SelfNormalisation, bootstrap_target, by_sample, quantile_huber_loss, taken
 from trackmaster.rl.memory import Batch
+from trackmaster.rl.optimizer import make_optimizer, restore_optimizer
 from trackmaster.rl.precision import autocast, autocast_dtype
 from trackmaster.rl.torch_files import load_torch, save_torch
 
@@ -107,7 +108,7 @@ class IQNAgent(TrainingAgent):
         self.online = build_network(config, self._generator).to(self.device)
         self.target = build_network(config).to(self.device).requires_grad_(False)
         self.target.load_state_dict(self.online.state_dict())
-        self.optimizer = _optimizer(self.online, config)
+        self.optimizer = make_optimizer(self.online, config)
         self.normalise = SelfNormalisation()
         self.guard = RollbackGuard(self.online, self.target, self.optimizer)
         self._dtype = autocast_dtype(config.autocast, self.device)
@@ -118,6 +119,11 @@ class IQNAgent(TrainingAgent):
     def gamma(self) -> float:
         """Discount per decision at this moment of the schedule."""
         return self.config.gamma(self.frames)
+
+    @property
+    def memories_until_target_update(self) -> int:
+        """Transitions still to be trained on before the target network moves."""
+        return self.config.target_update_interval - self._since_target_update
 
     def set_frames(self, frames: int) -> None:
         """Move learning rate, discount and exploration to this number of decisions played."""
@@ -186,7 +192,7 @@ class IQNAgent(TrainingAgent):
             "since_target_update": self._since_target_update, "mean_spread": self.normalise.mean_spread,
             "mean_divisor": self.normalise.mean_divisor,
             "generator": bytes(self._generator.get_state().tolist()).hex(),
-            "float_layout_version": FLOAT_LAYOUT_VERSION,
+            "optimizer": self.config.optimizer, "float_layout_version": FLOAT_LAYOUT_VERSION,
             "float_mean": self.online.float_mean.tolist(),
             "float_std": self.online.float_std.tolist(),
         }  # fmt: skip
@@ -194,8 +200,10 @@ class IQNAgent(TrainingAgent):
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Continue exactly where ``save`` stopped; weights of another normalisation are converted exactly.
 
+        The optimiser goes on with this agent's epsilon, betas and decay.
+
         Raises:
-            WeightsError: the files do not fit, or the floats had another meaning then.
+            WeightsError: the files do not fit, another kind of optimiser was used, or the floats had another meaning.
         """
         if state["float_layout_version"] != FLOAT_LAYOUT_VERSION:
             raise WeightsError(
@@ -204,7 +212,11 @@ class IQNAgent(TrainingAgent):
             )
         self.load_weights(folder)
         self._convert(torch.tensor(state["float_mean"]), torch.tensor(state["float_std"]))
-        self.optimizer.load_state_dict(load_torch(folder / OPTIMIZER_FILE))
+        file = folder / OPTIMIZER_FILE
+        restore_optimizer(
+            self.optimizer, load_torch(file), self.config, kind=state.get("optimizer", self.config.optimizer),
+            source=str(file),
+        )  # fmt: skip
         self.batches_done, self.target_updates = int(state["batches_done"]), int(state["target_updates"])
         self._since_target_update = int(state["since_target_update"])
         self.normalise.mean_spread, self.normalise.mean_divisor = state["mean_spread"], state["mean_divisor"]
@@ -269,20 +281,3 @@ class IQNAgent(TrainingAgent):
             targets: list[Tensor] = list(self.target.parameters())
             onlines: list[Tensor] = list(self.online.parameters())
             torch._foreach_lerp_(targets, onlines, self.config.soft_update_tau)
-
-
-def _optimizer(network: nn.Module, config: IQNConfig) -> torch.optim.Optimizer:
-    """Decay belongs to weight matrices only; biases and the last layers' offsets stay free."""
-    matrices = [p for p in network.parameters() if p.dim() > 1]
-    offsets = [p for p in network.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay_lr_ratio},
-        {"params": offsets, "weight_decay": 0.0},
-    ]
-    betas = (config.beta1, config.beta2)
-    lr = config.lr(0)
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=config.adam_epsilon, foreach=True)
-    return torch.optim.RAdam(
-        groups, lr=lr, betas=betas, eps=config.adam_epsilon, decoupled_weight_decay=True, foreach=True
-    )
