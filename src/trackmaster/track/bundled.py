@@ -37,7 +37,7 @@ def bundled_challenges() -> list[BundledTrack]:
     return [
         _track("first_steps", "First Steps", "one checkpoint and two wide curves, flat out", _first_steps()),
         _track("switchback", "Switchback", "two checkpoints, tight curves left and right", _switchback()),
-        _track("table_top", "Table Top", "over open platforms with a booster and a checkpoint", _table_top()),
+        _track("table_top", "Table Top", "over open platforms with a booster and two checkpoints", _table_top()),
         _track("high_road", "High Road", "a long way over a hill, with boosters, curves of every size", _high_road()),
     ]
 
