@@ -221,6 +221,27 @@ def test_resume_lets_device_bar_and_limits_through(started: Path) -> None:
     assert kept.training.max_frames == 900
 
 
+def test_resume_hears_a_value_that_is_the_default(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = _resolve(TrainConfig.load(["--resume", str(started), "--training.max-frames", "0"]))
+    assert limited.training.max_frames == TrainConfig().training.max_frames == 0
+    (started / "config_snapshot.yaml").write_text(limited.to_yaml())
+    again = _resolve(TrainConfig.load(["--resume", str(started)]))
+    assert (again.training.max_frames, again.training.batch_size) == (0, 32), "a run may be continued more than once"
+    with pytest.raises(ConfigError, match=r"so training\.batch_size cannot be set beside it"):
+        _resolve(TrainConfig.load(["--resume", str(started), "--training.batch-size", "512"]))
+    monkeypatch.setenv("TRAIN_MEMORY__BUFFER_TEST_RATIO", "0.05")  # the default, and the run's own value
+    assert _resolve(TrainConfig.load(["--resume", str(started)])).memory.buffer_test_ratio == 0.05
+
+
+def test_the_default_file_says_nothing_beside_resume(started: Path, here: Path) -> None:
+    file = here / TrainConfig.default_yaml[0]
+    file.parent.mkdir(parents=True)
+    file.write_text("training: {batch_size: 512, max_frames: 0}")
+    assert _resolve(TrainConfig.load(["--resume", str(started)])).training.max_frames == 900
+    with pytest.raises(ConfigError, match=r"so training\.batch_size cannot be set beside it"):
+        _resolve(TrainConfig.load(["--resume", str(started)], config=file))
+
+
 @pytest.mark.parametrize(("flags", "named"), [
     (["--training.batch-size", "64"], "training.batch_size"), (["--fresh"], "fresh"), (["--run-name", "b"], "run_name"),
     (["--memory.buffer-test-ratio", "0.2", "--rewards.constant-reward-per-ms", "-0.001"],

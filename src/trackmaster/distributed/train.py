@@ -1,6 +1,7 @@
 """Joins one trainer and its workers into a run, on one machine."""
 
 import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,7 +202,8 @@ def _resolve(config: TrainConfig) -> TrainConfig:
     if not snapshot.is_file():
         raise ConfigError(f"--resume {config.resume}: there is no {CONFIG_SNAPSHOT} in it; give the folder of a run.")
     earlier = TrainConfig.load(config=snapshot, environment={})
-    said = _said(config, earlier)
+    said = {name: value for name, value in config.said().items() if value != operator.attrgetter(name)(earlier)}
+    said.pop("resume", None)
     ignored = sorted(set(said) - set(RESUMABLE))
     if ignored:
         raise ConfigError(
@@ -218,26 +220,6 @@ def _resolve(config: TrainConfig) -> TrainConfig:
         else:
             update[field] = value
     return earlier.model_copy(update=update)
-
-
-def _said(config: TrainConfig, earlier: TrainConfig) -> dict[str, Any]:
-    """Return the settings that differ from the run's own and from what holds when nothing is said."""
-    silent = (_flat(TrainConfig.load(environment={})), _flat(TrainConfig()))
-    own = _flat(earlier)
-    return {
-        name: value
-        for name, value in _flat(config).items()
-        if name != "resume" and value != own[name] and all(value != defaults[name] for defaults in silent)
-    }
-
-
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    """Return every setting under its dotted name."""
-    values: dict[str, Any] = {}
-    for name, value in config.model_dump().items():
-        inner = value if isinstance(value, dict) else None
-        values.update({name: value} if inner is None else {f"{name}.{field}": v for field, v in inner.items()})
-    return values
 
 
 def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:

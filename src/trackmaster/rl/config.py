@@ -1,14 +1,15 @@
 """The configuration of a training run, and what of it each part is told."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from trackmaster.config import Settings
+from trackmaster.config import Section, Settings
 from trackmaster.env.config import EnvConfig, RewardConfig
 from trackmaster.env.layout import MARGIN_CAP_M, N_FLOATS, OBS_MEAN, OBS_STD
 from trackmaster.errors import ConfigError
@@ -39,7 +40,8 @@ __all__ = ["MapEntry", "TrainConfig"]
 class TrainConfig(Settings):
     """Train a driving agent: flags beat ``TRAIN_*`` variables beat the YAML file beat defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAIN_")
+    # Without the partial update the sections, too, remember which of their settings were said and which are defaults.
+    model_config = SettingsConfigDict(env_prefix="TRAIN_", nested_model_default_partial_update=False)
     default_yaml: ClassVar[tuple[str, ...]] = ("config_files/rl/config_default.yaml",)
 
     run_name: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -68,6 +70,33 @@ class TrainConfig(Settings):
     def _window_is_long_enough(self) -> Self:
         _ = self.mini_race  # refuses, before anything runs, a clock that could pass the end of the window
         return self
+
+    @classmethod
+    def load(
+        cls,
+        argv: Sequence[str] = (),
+        *,
+        config: str | Path | None = None,
+        prog: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Resolve all sources; beside ``--resume`` no default file is read, for the run has settings of its own."""
+        loaded = super().load(argv, config=config, prog=prog, environment=environment)
+        if loaded.resume is None or not cls.default_yaml:
+            return loaded
+        beside = _BesideResume.load(argv, config=config, prog=prog, environment=environment)
+        return cls(**{name: getattr(beside, name) for name in beside.model_fields_set})
+
+    def said(self) -> dict[str, Any]:
+        """Return the settings that a flag, a variable or a file named, by dotted name, whatever their value."""
+        values: dict[str, Any] = {}
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if isinstance(value, Section):
+                values.update({f"{name}.{field}": getattr(value, field) for field in value.model_fields_set})
+            else:
+                values[name] = value
+        return values
 
     @property
     def action_ms(self) -> int:
@@ -199,3 +228,9 @@ class TrainConfig(Settings):
         # A finish pays the rest of the line at once, which is bounded by the longest line the margin input can show.
         finish = per_m * MARGIN_CAP_M
         return 2 * (steps * (per_decision + engineered) + speed + potential + finish)
+
+
+class _BesideResume(TrainConfig):
+    """What is said beside ``--resume``."""
+
+    default_yaml = ()
