@@ -1,7 +1,7 @@
 """Hand-made tracks for the simulator: planes, arenas and gates, without any block catalogue."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -55,6 +55,12 @@ def plane(half: float, pieces: int = 1, height: float = 0.0, material: int = 16)
     return join(parts)
 
 
+def pond(cells: int, level: float) -> TriangleMesh:
+    """The surface of water over cells of 32 m around the origin; nothing to touch."""
+    surface = plane(32.0 * cells, 2 * cells, level, material=13)
+    return replace(surface, collidable=np.zeros(len(surface.triangles), np.bool_))
+
+
 def walls(half: float, height: float) -> TriangleMesh:
     """Four walls that look inwards."""
     s, h = half, height
@@ -84,8 +90,11 @@ def gate(kind: TriggerKind, z: float, index: int = 0) -> Trigger:
 def plane_track() -> Callable[..., SimpleTrack]:
     """Make a flat track of one material; ``half`` and ``pieces`` as in ``plane``."""
 
-    def make(half: float = 4000.0, pieces: int = 1, material: int = 16, height: float = 0.0) -> SimpleTrack:
-        return SimpleTrack(plane(half, pieces, height, material), start_at(y=height + 0.21))
+    def make(
+        half: float = 4000.0, pieces: int = 1, material: int = 16, height: float = 0.0, water_m: float | None = None
+    ) -> SimpleTrack:
+        parts = [plane(half, pieces, height, material)] + ([] if water_m is None else [pond(20, water_m)])
+        return SimpleTrack(join(parts), start_at(y=height + 0.21))
 
     return make
 

@@ -36,6 +36,10 @@ MANOEUVRES = {
     "turbo": (lambda k: (0.1, 1, 0), 150, (0, 0.02, 0), (0, 0, 29), np.eye(3), (0, 0, 0), 7),
     "red turbo": (lambda k: (0, 0, 0), 100, (0, 0.02, 0), (0, 0, 29), np.eye(3), (0, 0, 0), 26),
     "free wheeling": (lambda k: (0.3, 1, k > 60), 120, (0, 0.02, 0), (0, 0, 29), np.eye(3), (0, 0, 0), 29),
+    "under water": (lambda k: (0.4, k > 50, k < 20), 300, (0, 1.5, 0), (3, -2, 30), LEANING, (0.5, 1.0, 0.2), 10),
+    "water in reverse": (lambda k: (0.2, 0, 1), 250, (0, 0.02, 0), (0, 0, 5), np.eye(3), (0, 0, 0), 10),
+    "splash and skip": (lambda k: (0.2, 1, 0), 150, (0, 7, 0), (2, -8, 90), np.eye(3), (0.1, 0.2, 0.1), 10),
+    "steep splash": (lambda k: (0.2, 1, 0), 150, (0, 7, 0), (2, -60, 20), np.eye(3), (0.1, 0.2, 0.1), 10),
     "ice": (lambda k: (0.5, 1, k > 100), 150, (0, 0.02, 0), (0, 0, 29), np.eye(3), (0, 0, 0), 3),
 }
 
@@ -43,7 +47,8 @@ MANOEUVRES = {
 @pytest.mark.parametrize("name", MANOEUVRES)
 def test_kernel_follows_the_reference(name, plane_track):
     script, ticks, position, velocity, rotation, spin, material = MANOEUVRES[name]
-    world = World(plane_track(material=material), 1)
+    water_m = 6.0 if any(word in name for word in ("water", "splash")) else None
+    world = World(plane_track(material=material, water_m=water_m), 1)
     world.place(None, position, rotation, velocity, spin)
     view = world.view
     car = ReferenceCar(
@@ -58,7 +63,7 @@ def test_kernel_follows_the_reference(name, plane_track):
         steer, gas, brake = (float(x) for x in script(k))
         world.step(steer, gas, brake)
         forward = tuple(car.rotation[:, 2])
-        run_tick(car, Inputs(steer, gas, brake), Plane(0.0, material, forward))
+        run_tick(car, Inputs(steer, gas, brake), Plane(0.0, material, forward, water_m))
     assert view.position_m[0] == pytest.approx(car.position, abs=5e-4)
     assert view.rotation[0] == pytest.approx(car.rotation, abs=5e-5)
     assert view.velocity_mps[0] == pytest.approx(car.velocity, abs=1e-3)

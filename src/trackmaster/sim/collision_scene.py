@@ -14,7 +14,10 @@ from trackmaster.sim.constants import (
     MATERIAL_RED_TURBO,
     MATERIAL_ROULETTE,
     MATERIAL_TURBO,
+    MATERIAL_WATER,
     N_MATERIALS,
+    NO_WATER_M,
+    WATER_CELL_M,
 )
 from trackmaster.sim.errors import SimError
 from trackmaster.sim.kernels_collide import CELL_M
@@ -166,6 +169,27 @@ def _head_row(track: Drivable, grid: _Grid, first_cell: int, first_gate: int) ->
     return row
 
 
+class _Water:
+    """Heights of a track's water in cells of 32 m, read off the surfaces that are drawn of it."""
+
+    def __init__(self, mesh: TriangleMesh) -> None:
+        corners = mesh.vertices[mesh.triangles[mesh.material == MATERIAL_WATER]].astype(np.float64)
+        middle = corners.mean(axis=1)
+        cells = np.floor(middle[:, [0, 2]] / WATER_CELL_M).astype(np.int64)
+        self.first: I64 = cells.min(axis=0) if len(cells) else np.zeros(2, np.int64)
+        self.shape: I64 = cells.max(axis=0) - self.first + 1 if len(cells) else np.zeros(2, np.int64)
+        if self.shape.prod() > MAX_CELLS:
+            raise SimError(f"Water spreads over {self.shape[0]} x {self.shape[1]} cells, which is no map of the game.")
+        self.level: F64 = np.full(self.shape, NO_WATER_M)
+        self.level[tuple((cells - self.first).T)] = middle[:, 1]
+
+    def describe(self, row: Any, first: int) -> None:
+        """Write into a track's head where its cells are."""
+        row["first_water"] = first
+        row["water_x"], row["water_z"] = self.first
+        row["water_columns"], row["water_rows"] = self.shape
+
+
 def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], device: str) -> Scene:
     """Return the static arrays of all tracks on a device.
 
@@ -177,8 +201,8 @@ def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], dev
     Raises:
         SimError: a track is too wide for the grid or has too many triggers.
     """
-    heads, triangles, gates, counts, items = [], [], [], [], []
-    n_triangles = n_gates = n_cells = 0
+    heads, triangles, gates, counts, items, levels = [], [], [], [], [], []
+    n_triangles = n_gates = n_cells = n_levels = 0
     for track in tracks:
         if len(track.triggers) > MAX_TRIGGERS:
             raise SimError(
@@ -187,6 +211,10 @@ def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], dev
         corners, keep = _corners(track.mesh)
         grid = _Grid(corners.min(axis=1), corners.max(axis=1), track.name)
         heads.append(_head_row(track, grid, n_cells, n_gates))
+        water = _Water(track.mesh)
+        water.describe(heads[-1], n_levels)
+        levels.append(water.level.ravel())
+        n_levels += water.level.size
         material = track.mesh.material[keep]
         triangles.append(_triangle_rows(corners, _axes(track, corners, material), material, grid))
         gates.append(_gate_rows(track))
@@ -203,5 +231,6 @@ def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], dev
     scene.cell_items = wp.array(np.concatenate(items).astype(np.int32), dtype=wp.int32, device=device)
     scene.triangles = wp.array(np.concatenate(triangles), dtype=Triangle, device=device)
     scene.gates = wp.array(np.concatenate(gates), dtype=Gate, device=device)
+    scene.water = wp.array(np.concatenate([*levels, [NO_WATER_M]]), dtype=wp.float32, device=device)
     scene.bumps = wp.array(bump_tile(), dtype=wp.uint8, device=device)
     return scene

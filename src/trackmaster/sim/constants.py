@@ -191,6 +191,24 @@ DONUT_RADIUS_ADD = ((0.0, 5.0, 10.0), (1.0, 2.0, 3.0))
 DONUT_SPEED = ((0.0, 1.0, 10.0), (0.0, 30.0, 30.0))
 """Over the orbit radius in m; the value is km/h."""
 
+# Water (1.5, 1.6, 4.9). The box, the gate and the splash are from published sources, drag and buoyancy from ghosts.
+WATER_BOX_CENTRE = (0.0, 0.505, 0.095)
+WATER_BOX_HALF = (1.07, 0.715, 2.055)
+WATER_CELL_M = 32.0
+NO_WATER_M = -1e9
+WATER_DEPTH_M = 0.5
+WATER_FALL = 1.0
+WATER_SPIN_DAMPING = 0.1
+WATER_SPIN_DAMPING_SQUARE = 0.2
+WATER_DRIVE = 0.5
+WATER_DRAG = ((0.0, 2.0, 50.0), (0.0, 0.2, 1.0))
+SPLASH_DEPTH_M = 0.9
+SPLASH_LEVEL_SPEED = 55.555557
+SPLASH_SPEED = 50.0
+SPLASH_UP = ((0.0, 0.4, 0.5, 1.0), (0.9, 0.9, 1.5, 1.5))
+SPLASH_FLAT = ((0.0, 0.4, 0.5, 1.0), (0.7, 0.7, 0.6, 0.6))
+"""Share of the velocity that a splash takes, over horizontal / falling speed; above 1 the car bounces."""
+
 # Materials (1.8).
 MATERIAL_METAL = 4
 MATERIAL_DIRT = 6

@@ -52,6 +52,7 @@ def ground_normal(wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def enter_donut(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
+    """Begin to circle where the car stands upright and its side looks at the centre (4.7)."""
     turn = sign_of(cars[0].wheel_angle)
     normal = ground_normal(wheels)
     inward = wp.cross(normal, cars[0].v)
@@ -72,11 +73,14 @@ def enter_donut(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def donut_goes_on(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
+    """Whether both pedals, the wheels' angle and the ground still ask for a donut."""
     if cars[0].in_gas < 0.1 or cars[0].in_brake < 0.1 or wp.abs(cars[0].wheel_angle) < C.EPS:
         return False
     if sign_of(cars[0].wheel_angle) != cars[0].donut_sign:
         return False
     if cars[0].side_hit != 0 or cars[0].body_hit != 0 or cars[0].grounded == 0 or cars[0].free_wheel != 0:
+        return False
+    if cars[0].depth > 0.0:
         return False
     normal = cars[0].rotation * ground_normal(wheels)
     return wp.dot(normal, cars[0].donut_axis) >= COS_TILT

@@ -52,7 +52,8 @@ def add_drag(cars: wp.array(dtype=Car)):
         pedal = cars[0].in_brake
     free = cars[0].free_wheel != 0
     f = cars[0].f
-    if pedal < C.EPS or free:
+    floats = cars[0].depth > 0.0 and cars[0].grounded == 0
+    if (pedal < C.EPS or free) and not floats:
         if speed > C.EPS:
             f = f - v * (C.COAST_CONSTANT / speed)
         if not free:
@@ -183,6 +184,8 @@ def drive_force(cars: wp.array(dtype=Car), drive_factor: float):
         wave = 1.0 - C.BURN_DRIVE_WAVE * sin_poly(wp.min(phase, PI - phase))
     pull = wave * (thrust * boost + (cars[0].in_gas * drive_factor - reverse_brake * drive_factor) * available)
     slow = direction * C.STEER_SLOWDOWN * wp.abs(cars[0].steer) * step_curve(k, SLOW_X, SLOW_Y, SLOW_N)
+    if cars[0].depth > 0.0:
+        return C.WATER_DRIVE * (pull - slow)
     return pull - slow
 
 
@@ -270,12 +273,14 @@ def run_handling(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def run_air_control(cars: wp.array(dtype=Car)):
-    """Damped spin in the air; steering and braking hold or stop it (4.10)."""
+    """Damped spin in the air; steering and braking hold or stop it (4.10). There is none in water."""
     w = cars[0].w
     if cars[0].grounded != 0:
         cars[0].air_spin_x = w[0]
         cars[0].air_spin_y = w[1]
         cars[0].air_tick = cars[0].time
+        return
+    if cars[0].depth > 0.0:
         return
     drag = -w
     if cars[0].any_contact != 0:
@@ -306,6 +311,7 @@ def run_air_control(cars: wp.array(dtype=Car)):
 
 @wp.func
 def start_turbo(cars: wp.array(dtype=Car), kind: int, factor: float, length_ms: int):
+    """Begin a boost, or prolong one of the same kind without a new start."""
     if cars[0].turbo_type != kind:
         cars[0].turbo_start = cars[0].time
     cars[0].turbo_type = kind

@@ -20,13 +20,14 @@ from trackmaster.sim.kernels_race import pass_gates, stand_still
 from trackmaster.sim.kernels_respond import respond, shake
 from trackmaster.sim.kernels_tables import COM, GRIP_N, GRIP_X, GRIP_Y
 from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Wheel, words
+from trackmaster.sim.kernels_water import add_water, find_water
 from trackmaster.sim.kernels_wheels import follow_suspension
 
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False, "max_unroll": 1})
 
 
 @wp.func
-def run_forces(scene: Scene, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), h: float):
+def run_forces(scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), h: float):
     """Steps 1 to 12 of a sub-step; returns the force in the world."""
     gravity = wp.vec3(0.0, -C.GRAVITY * cars[0].gravity, 0.0) - cars[0].velocity * cars[0].drag
     shake(scene, cars, wheels)
@@ -54,10 +55,12 @@ def run_forces(scene: Scene, cars: wp.array(dtype=Car), wheels: wp.array(dtype=W
     cars[0].base = unrotate(cars[0].rotation, gravity)
     cars[0].v = unrotate(cars[0].rotation, cars[0].velocity)
     cars[0].w = unrotate(cars[0].rotation, cars[0].spin)
+    find_water(scene, track, cars)
     add_drag(cars)
     cars[0].local_velocity = cars[0].v
     cars[0].speed_kmh = 3.6 * cars[0].v[2]
     cars[0].grip = linear_curve(cars[0].speed_kmh, GRIP_X, GRIP_Y, GRIP_N)
+    add_water(cars)
     run_handling(cars, wheels)
     run_air_control(cars)
     run_turbo(cars, wheels)
@@ -104,7 +107,7 @@ def run_tick(
         if k == n - 1:
             step = left
         left = left - h
-        force = run_forces(scene, cars, wheels, step)
+        force = run_forces(scene, track, cars, wheels, step)
         integrate(cars, force, step)
         pass_gates(scene, track, cars, near, state_i, slot)
         count = find_contacts(scene, track, cars, wheels, hits, near, items, order)

@@ -79,6 +79,8 @@ class Car:
     slip_seen: int
     slide_any: int
     traction: float
+    depth: float  # of the car's lowest point under water; 0 if it is not in it
+    box_top: float  # of the car's highest point over the water
 
 
 @wp.struct
@@ -166,11 +168,16 @@ class TrackHead:
     laps: int
     start_position: wp.vec3
     start_quaternion: wp.vec4
+    first_water: int
+    water_x: int  # number of the first column of cells with water
+    water_z: int
+    water_columns: int  # 0 on a track without water
+    water_rows: int
 
 
 @wp.struct
 class Scene:
-    """Everything static: tracks, triangles by grid cell, gates, the bump tile."""
+    """Everything static: tracks, triangles by grid cell, gates, the bump tile, heights of water by 32 m cell."""
 
     tracks: wp.array(dtype=TrackHead)
     track_of_car: wp.array(dtype=int)
@@ -179,3 +186,4 @@ class Scene:
     triangles: wp.array(dtype=Triangle)
     gates: wp.array(dtype=Gate)
     bumps: wp.array2d(dtype=wp.uint8)
+    water: wp.array(dtype=float)

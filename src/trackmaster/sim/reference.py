@@ -24,6 +24,7 @@ from trackmaster.sim.reference_state import (
     shortened,
     zero,
 )
+from trackmaster.sim.reference_water import add_water, find_water
 
 __all__ = ["Inputs", "Plane", "ReferenceCar", "run_tick"]
 
@@ -38,6 +39,8 @@ class Plane:
     material: int = 16
     forward: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """World z axis of the block, for boosters."""
+    water_m: float | None = None
+    """Height of the water over it, if there is any."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,10 @@ def _run_substep(car: ReferenceCar, inputs: Inputs, plane: Plane, h: float) -> N
     car.drag = 0.0 if car.grounded else C.AIR_DRAG
 
     s = Sums(v=rotation.T @ car.velocity, w=rotation.T @ car.spin, base=rotation.T @ base, f=zero(), t=zero())
+    find_water(car, s, plane.water_m)
     add_drag(car, s, inputs)
     car.local_velocity = s.v
+    add_water(car, s)
     run_handling(car, s, inputs)
     run_air_control(car, s, inputs)
     run_turbo(car)

@@ -1,4 +1,4 @@
-"""Forces of the slow reference car (``car_physics.md`` section 4), on a plane and without water."""
+"""Forces of the slow reference car (``car_physics.md`` section 4), on a plane."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class Sums:
     slip_seen: bool = False
     slide_any: bool = False
     traction: float = 1.0
+    depth: float = 0.0
+    """Of the lowest point under water, 0 if the car is not in it."""
+    box_top: float = 0.0
+    """Of the highest point over the water."""
 
     @property
     def kmh(self) -> float:
@@ -47,7 +51,7 @@ def add_drag(car: ReferenceCar, s: Sums, inputs: Inputs) -> None:
     """4.1: coasting, slowdown after a wall, speed cap."""
     speed = float(np.linalg.norm(s.v))
     pedal = inputs.brake if car.reverse else inputs.gas
-    if pedal < C.EPS or car.free_wheel:
+    if (pedal < C.EPS or car.free_wheel) and not (s.depth > 0 and not car.grounded):
         if speed > C.EPS:
             s.f -= s.v / speed * C.COAST_CONSTANT
         if not car.free_wheel:
@@ -210,7 +214,7 @@ def _drive(car: ReferenceCar, s: Sums, inputs: Inputs, factor: float) -> float:
         available = (1 - s.traction) * C.SLIP_ACCELERATION + s.traction * thrust
     pedals = inputs.gas * factor - (inputs.brake * factor if car.reverse else 0.0)
     slow = (-1 if car.reverse else 1) * C.STEER_SLOWDOWN * abs(car.steer) * step(C.STEER_SLOW, s.kmh)
-    return wave * (boost + pedals * available) - slow
+    return (C.WATER_DRIVE if s.depth > 0 else 1.0) * (wave * (boost + pedals * available) - slow)
 
 
 def _capped(car: ReferenceCar, s: Sums, force: float, factor: float, cap: float, slide_cap: float) -> float:
@@ -254,7 +258,7 @@ def _run_donut(car: ReferenceCar, s: Sums, inputs: Inputs) -> None:
     normal = _ground_normal(car)
     tilted = float(car.rotation @ normal @ car.donut_axis) < math.cos(C.DONUT_TILT)
     steered = abs(s.delta) >= C.EPS and sign(s.delta) == car.donut_sign
-    hit = car.side_hit or car.body_hit
+    hit = car.side_hit or car.body_hit or s.depth > 0
     if not (inputs.gas >= 0.1 and inputs.brake >= 0.1 and steered and car.grounded) or hit or car.free_wheel or tilted:
         car.burn_mode, car.burn_start = C.BURN_OUT, car.time
         return
@@ -294,6 +298,8 @@ def run_air_control(car: ReferenceCar, s: Sums, inputs: Inputs) -> None:
     """4.10."""
     if car.grounded:
         car.air_spin_x, car.air_spin_y, car.air_tick = float(s.w[0]), float(s.w[1]), car.time
+        return
+    if s.depth > 0:
         return
     drag = -s.w
     if car.any_contact:

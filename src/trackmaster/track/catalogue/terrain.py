@@ -9,7 +9,7 @@ from trackmaster.track.pose import TriggerKind
 from trackmaster.track.shapes import Finish, rectangle, wall
 from trackmaster.track.surface import Look, Material
 
-FLOOR = Finish(Material.CONCRETE, Look.UNDERSIDE)
+FLOOR = Finish(Material.SLIDING_RUBBER, Look.UNDERSIDE)
 BANK = Finish(Material.CONCRETE, Look.WALL)
 WATER = Finish(Material.WATER, Look.WATER)
 
