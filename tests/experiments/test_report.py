@@ -126,10 +126,26 @@ def test_whatever_comes_in_is_escaped(data: ReportData) -> None:
 def test_numbers_of_the_page_are_those_given(data: ReportData) -> None:
     page = render_report(data)
     # Mean progress over the episodes of the first and the last evaluation.
-    assert "<b>0 → 76 m</b><span>evaluated progress, seed 1</span>" in page
-    assert "<b>1 → 76 m</b><span>evaluated progress, seed 2</span>" in page
+    assert "<b>0 → 76 m</b><span>evaluated progress before → final weights, seed 1</span>" in page
+    assert "<b>1 → 76 m</b><span>evaluated progress before → final weights, seed 2</span>" in page
     assert "<b>24.54</b><span>best evaluated lap</span>" in page
     assert "1 of 2" in page
+
+
+def test_final_weights_that_are_worse_than_the_best_are_told_apart() -> None:
+    progress = ((20.0, 22.0), (30.0, 50.0), (80.0, 70.0), (15.0, 17.0))
+    times = ((None, None), (None, 24_000), (None, None), (None, None))
+    rows = tuple(Evaluation(60.0 * k, k, *found) for k, found in enumerate(zip(progress, times, strict=True)))
+    run = TrainingRun("IQN", rows)
+    assert [(name, found.result) for name, found in run.standing] == [
+        ("before training", "21 m, 0 of 2 finish"),
+        ("final weights", "16 m, 0 of 2 finish"),
+        ("best evaluated weights", "40 m, 1 of 2 finish"),
+    ], "a finish counts more than a longer way"
+    page = render_report(ReportData("Demo", runs=(run,)))
+    assert "<b>21 → 16 m</b>" in page
+    assert "<b>40 m</b><span>best evaluated weights, IQN</span>" in page
+    assert "<td>best evaluated weights</td><td>40 m, 1 of 2 finish</td><td class=n>1.0</td>" in page
 
 
 def test_page_is_written_whole_and_repeats(data: ReportData, tmp_path: Path) -> None:

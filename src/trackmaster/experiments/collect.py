@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +33,24 @@ class FoundReplay:
         return not self.reason
 
 
-def collect_replays(folder: Path, maps_dir: Path, *, use_tqdm: bool = True) -> list[FoundReplay]:
-    """Read every replay below ``folder`` and copy the usable ones to ``maps_dir``.
+@dataclass(frozen=True)
+class Collection:
+    """What a folder of replays holds."""
 
-    Writes ``maps_dir/replays/<uid>/pos<N>_<driver>_<ms>ms.replay.gbx`` and ``maps_dir/tracks/<uid>.Challenge.Gbx``; an
-    earlier result is replaced.
+    found: tuple[FoundReplay, ...]
+    """Every replay, used or not."""
+    maps: Mapping[str, bytes]
+    """Map files of the used replays by uid."""
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hex digits that change when other replays are used, wherever they lie and whatever they are called."""
+        used = sorted(row.sha256 for row in self.found if row.is_used)
+        return hashlib.sha256("\n".join(used).encode()).hexdigest()
+
+
+def read_replays(folder: Path, *, use_tqdm: bool = True) -> Collection:
+    """Read every replay below ``folder`` and judge whether it can be used.
 
     Raises:
         TrackmasterError: the folder does not exist, holds no replay, or none that can be used.
@@ -46,15 +60,17 @@ def collect_replays(folder: Path, maps_dir: Path, *, use_tqdm: bool = True) -> l
     files = gbx.find_gbx_files([folder])
     judged: dict[str, str] = {}
     found: list[FoundReplay] = []
+    seen: set[str] = set()
     maps: dict[str, bytes] = {}
     for path in progress(files, desc="replays", enabled=use_tqdm):
         row, content = _look_at(path, judged)
         if row is None:
             continue
-        if row.is_used and any(other.sha256 == row.sha256 for other in found):
+        if row.is_used and row.sha256 in seen:
             row = _refuse(row, "the same file again")
         if row.is_used and content is not None:
             maps.setdefault(row.track_id, content)
+        seen.add(row.sha256)
         found.append(row)
     if not found:
         raise TrackmasterError(f"{folder}: there is no .Replay.Gbx file in it or below it.")
@@ -63,8 +79,29 @@ def collect_replays(folder: Path, maps_dir: Path, *, use_tqdm: bool = True) -> l
             f"{folder}: none of the {len(found)} replays can be used. The first one: {found[0].reason}. Choose "
             "finished runs on Stadium maps whose blocks are known; 'trackmaster track coverage' lists them."
         )
-    _lay_out(found, maps, maps_dir)
-    return found
+    return Collection(tuple(found), maps)
+
+
+def lay_out(collection: Collection, maps_dir: Path) -> None:
+    """Copy the usable replays and their maps to where capture looks for them; an earlier result is replaced.
+
+    Writes ``maps_dir/replays/<uid>/pos<N>_<driver>_<ms>ms.replay.gbx`` and ``maps_dir/tracks/<uid>.Challenge.Gbx``; the
+    same replays get the same names, wherever they come from.
+    """
+    of_track: dict[str, list[FoundReplay]] = {}
+    for row in collection.found:
+        if row.is_used:
+            of_track.setdefault(row.track_id, []).append(row)
+    with atomic_dir(maps_dir / "replays") as target:
+        for track_id, rows in of_track.items():
+            folder = target / safe_name(track_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            rows.sort(key=lambda row: (row.race_time_ms or 0, row.sha256))
+            for position, row in enumerate(rows, 1):
+                driver = safe_name(gbx.plain_text(row.driver) or "driver", max_length=60)
+                shutil.copyfile(row.source, folder / f"pos{position}_{driver}_{row.race_time_ms}ms.replay.gbx")
+    for track_id, content in collection.maps.items():
+        atomic_write_bytes(maps_dir / "tracks" / f"{safe_name(track_id)}.Challenge.Gbx", content)
 
 
 def _look_at(path: Path, judged: dict[str, str]) -> tuple[FoundReplay | None, bytes | None]:
@@ -104,17 +141,3 @@ def _why_not(challenge: gbx.Challenge) -> str:
 
 def _refuse(row: FoundReplay, reason: str) -> FoundReplay:
     return FoundReplay(row.source, row.track_id, row.map_name, row.driver, row.race_time_ms, reason, row.sha256)
-
-
-def _lay_out(found: list[FoundReplay], maps: dict[str, bytes], maps_dir: Path) -> None:
-    with atomic_dir(maps_dir / "replays") as target:
-        for track_id in maps:
-            rows = [row for row in found if row.is_used and row.track_id == track_id]
-            rows.sort(key=lambda row: (row.race_time_ms or 0, row.source))
-            for position, row in enumerate(rows, 1):
-                driver = safe_name(gbx.plain_text(row.driver) or "driver", max_length=60)
-                name = f"pos{position}_{driver}_{row.race_time_ms}ms.replay.gbx"
-                (target / safe_name(track_id)).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(row.source, target / safe_name(track_id) / name)
-    for track_id, content in maps.items():
-        atomic_write_bytes(maps_dir / "tracks" / f"{safe_name(track_id)}.Challenge.Gbx", content)

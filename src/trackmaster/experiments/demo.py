@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,21 @@ from trackmaster.capture import CaptureConfig
 from trackmaster.distributed.racing import load_tracks
 from trackmaster.distributed.train import sample_spec, train
 from trackmaster.env import evaluation_starts
-from trackmaster.errors import ConfigError
+from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.experiments import stages
-from trackmaster.experiments.collect import FoundReplay, collect_replays
+from trackmaster.experiments.collect import FoundReplay, lay_out, read_replays
 from trackmaster.experiments.demo_config import DemoConfig
-from trackmaster.experiments.demo_report import DemoResult, demo_report
-from trackmaster.experiments.lap import Lap, drive_lap, lap_frames
+from trackmaster.experiments.demo_folder import MARK_NAME, claim, refuse_foreign_folder
+from trackmaster.experiments.demo_report import DemoResult, demo_report, training_run
+from trackmaster.experiments.lap import Lap, drive_lap, lap_frames, track_length_m
 from trackmaster.experiments.report import write_report
+from trackmaster.experiments.report_data import Evaluation, TrainingRun
 from trackmaster.files import atomic_write_text
 from trackmaster.nn.weights import load_strict
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.progress import progress
 from trackmaster.rl.checkpoint import BEST
 from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
 from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
 from trackmaster.rl.torch_files import load_torch
 from trackmaster.track import Track
@@ -47,13 +47,31 @@ N_STAGES = 6
 
 
 def run_demo(config: DemoConfig) -> int:
-    """Run all stages and write ``report.html`` and ``lap.mp4`` into the output folder."""
-    _prepare(config)
+    """Run all stages and write ``report.html`` and ``lap.mp4`` into the output folder.
+
+    Raises:
+        InterruptedRunError: Ctrl+C; the text says how to go on.
+    """
+    try:
+        _run(config, config.model_copy(update={"output": config.output.resolve()}))
+    except (InterruptedRunError, KeyboardInterrupt):
+        raise InterruptedRunError(
+            f"stopped; whatever was finished before is kept. Continue with: {command_line(config)}"
+        ) from None
+    return 0
+
+
+def _run(given: DemoConfig, config: DemoConfig) -> None:
+    """Run the stages in ``config``, whose folder is absolute: the one of ``given`` may be moved aside on the way."""
     out = config.output
-    clock = StageClock(out / "stages.json")
+    refuse_foreign_folder(out)
+    clock = StageClock()
     with clock.stage("replays"):
-        found = collect_replays(config.replays or BUNDLED_DIR, out / "maps", use_tqdm=config.use_tqdm)
-        _say_replays(found)
+        collection = read_replays(config.replays or BUNDLED_DIR, use_tqdm=config.use_tqdm)
+        _say_replays(collection.found)
+        claim(out, given.model_copy(update={"use_tqdm": True}).to_yaml(), collection.fingerprint)
+        clock.keep_in(out / "stages.json")
+        lay_out(collection, out / "maps")
     preset = TrainConfig.load(config=_preset_path())
     with clock.stage("frames"):
         summary = stages.capture_frames(_capture_config(config, preset))
@@ -73,29 +91,34 @@ def run_demo(config: DemoConfig) -> int:
         best = format_race_time(place.best_ms)
         print(f"Training on '{place.name}' for {config.train_minutes:g} minutes; best replay {best}.")
         train(train_config)
-        evaluations = read_evaluations(train_config.run_dir / EVALUATIONS_FILE)
+        training = training_run(stages.evaluations_of(train_config))
     with clock.stage("lap"):
         track = load_tracks(train_config)[0]
-        lap = best_lap(train_config, track, evaluations)
+        lap = best_lap(train_config, track, training.best)
         write_video(out / "lap.mp4", lap, track, caption=f"IQN, {place.name}", use_tqdm=config.use_tqdm)
     with clock.stage("report"):
         for write_page in progress([write_report], desc="report", enabled=config.use_tqdm):
-            facts, command = _facts(config), command_line(config)
+            facts, command = _facts(given), command_line(given)
             result = DemoResult(
-                found, runs, place, encoder, evaluations, lap, track, out, facts, clock.seconds, command
+                collection.found, runs, place, encoder, training, lap, track, out, facts, clock.seconds, command
             )
             write_page(out / "report.html", demo_report(result))
-    print(_verdict(evaluations, lap))
-    print(f"Report: {out / 'report.html'}\nVideo:  {out / 'lap.mp4'}")
-    return 0
+    print(_verdict(training, lap))
+    print(f"Report: {given.output / 'report.html'}\nVideo:  {given.output / 'lap.mp4'}")
 
 
 class StageClock:
     """Says which stage runs and adds up how long each took, over several calls that continue each other."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._number = path, 0
-        self.seconds: dict[str, float] = _read_seconds(path)
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._number = 0
+        self.seconds: dict[str, float] = {}
+
+    def keep_in(self, path: Path) -> None:
+        """Add to the times of earlier calls in a file, from now on."""
+        self._path = path
+        self.seconds = _read_seconds(path) | self.seconds
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -107,7 +130,8 @@ class StageClock:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 2)
-            atomic_write_text(self._path, json.dumps(self.seconds, indent=1))
+            if self._path is not None:
+                atomic_write_text(self._path, json.dumps(self.seconds, indent=1))
 
 
 def _read_seconds(path: Path) -> dict[str, float]:
@@ -120,13 +144,18 @@ def _read_seconds(path: Path) -> dict[str, float]:
     return {str(name): float(value) for name, value in times if isinstance(value, int | float)}
 
 
-def best_lap(config: TrainConfig, track: Track, evaluations: Sequence[LoggedEvaluation]) -> Lap:
-    """Drive again the best attempt that the best weights made: the fastest finish, else the longest way."""
+def best_lap(config: TrainConfig, track: Track, best: Evaluation) -> Lap:
+    """Drive again the best attempt of the best weights: the fastest finish, else the longest way.
+
+    Args:
+        config: of the training.
+        track: where to drive.
+        best: evaluation of the weights in ``best_eval/``.
+    """
     weights = config.run_dir / BEST / ONLINE_FILE
     actor = IQNActor(config.to_iqn_config(sample_spec(config)["floats"].shape[0]), seed=config.evaluation.seed)
     load_strict(actor.network, load_torch(weights), source=str(weights))
     starts = evaluation_starts(config.evaluation.seed, config.evaluation.attempts)
-    best = max(evaluations, key=_rank)
     attempts = range(len(best.progress_m))
     attempt = min(attempts, key=lambda i: (best.race_time_ms[i] or float("inf"), -best.progress_m[i]))
     return drive_lap(actor, track, config.to_env_config(evaluation=True), starts[attempt])
@@ -135,7 +164,8 @@ def best_lap(config: TrainConfig, track: Track, evaluations: Sequence[LoggedEval
 def write_video(path: Path, lap: Lap, track: Track, *, caption: str, use_tqdm: bool = True) -> None:
     """Draw a lap with time, speed and keys on it."""
     speed = np.linalg.norm(lap.states.velocity_mps, axis=1) * MPS_TO_KMPH
-    length_m = max(float(lap.progress_m[-1]), 1.0) if lap.race_time_ms is not None else track_length_m(track)
+    driven_m = max(float(lap.progress_m[-1]), 1.0)
+    length_m = driven_m if lap.race_time_ms is not None else track_length_m(track) or driven_m
     overlay = (
         OverlayFrame(
             time_ms=int(lap.states.time_ms[tick]), speed_kmph=float(speed[tick]), steer=float(lap.steer[tick]),
@@ -147,38 +177,6 @@ def write_video(path: Path, lap: Lap, track: Track, *, caption: str, use_tqdm: b
     frames = lap_frames(lap, track, size_px=VIDEO_SIZE_PX, every=VIDEO_EVERY_TICKS)
     shown = progress(frames, desc="video", total=-(-len(lap) // VIDEO_EVERY_TICKS), enabled=use_tqdm)
     write_lap_video(path, shown, overlay, fps=100 // VIDEO_EVERY_TICKS)
-
-
-def track_length_m(track: Track) -> float:
-    """Return the length of the reference line."""
-    line = track.reference_line
-    return float(np.linalg.norm(np.diff(line.points_m, axis=0), axis=1).sum()) if line is not None else 1.0
-
-
-def _rank(row: LoggedEvaluation) -> tuple[int, float, float]:
-    times = [t for t in row.race_time_ms if t is not None]
-    return len(times), -float(np.median(times)) if times else float("-inf"), float(np.mean(row.progress_m))
-
-
-def _prepare(config: DemoConfig) -> None:
-    """Move a demo with other settings aside, so that two sets of settings never mix in one folder.
-
-    Raises:
-        ConfigError: the folder holds something that is no demo.
-    """
-    out = config.output
-    settings = config.model_copy(update={"use_tqdm": True}).to_yaml()
-    mark = out / "demo_config.yaml"
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file. Choose another --output.")
-    if out.exists() and any(out.iterdir()):
-        if not mark.is_file():
-            raise ConfigError(f"{out} holds something that is no demo. Choose another --output.")
-        if mark.read_text(encoding="utf-8") != settings:
-            aside = next(path for n in count(1) if not (path := out.with_name(f"{out.name}-{n}")).exists())
-            out.rename(aside)
-            print(f"{out} held a demo with other settings; it was moved to {aside}.")
-    atomic_write_text(mark, settings)
 
 
 def _preset_path() -> Path:
@@ -231,7 +229,7 @@ def _facts(config: DemoConfig) -> dict[str, object]:
     return {
         "trackmaster": trackmaster.__version__,
         "seed": config.seed,
-        "settings": f"{config.output / 'demo_config.yaml'} ({digest})",
+        "settings": f"{config.output / MARK_NAME} ({digest})",
         "Python": platform.python_version(),
         "PyTorch": torch.__version__,
         "processor": platform.processor() or platform.machine(),
@@ -240,12 +238,9 @@ def _facts(config: DemoConfig) -> dict[str, object]:
     }
 
 
-def _verdict(evaluations: Sequence[LoggedEvaluation], lap: Lap) -> str:
-    first, last = evaluations[0], evaluations[-1]
-    finished = sum(t is not None for t in last.race_time_ms)
+def _verdict(training: TrainingRun, lap: Lap) -> str:
     shown = f"finishes in {format_race_time(lap.race_time_ms)}" if lap.race_time_ms else "does not finish yet"
-    before, after, n = np.mean(first.progress_m), np.mean(last.progress_m), len(last.progress_m)
-    return (
-        f"\nEvaluated progress over {n} deterministic episodes: {before:.0f} m before, {after:.0f} m after training; "
-        f"{finished} of {n} finish. The lap shown {shown}."
-    )
+    rows = [f"  {name + ':':<24}{found.result}" for name, found in training.standing]
+    rows[-1] += f", after {training.best.wall_s / 60:.1f} minutes; kept in save/{stages.RUN_NAME}/{BEST}"
+    head = f"\nMean progress over {len(training.best.progress_m)} deterministic episodes:"
+    return "\n".join((head, *rows, f"The lap shown is driven by the best evaluated weights and {shown}."))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from trackmaster.experiments.collect import FoundReplay
-from trackmaster.experiments.lap import Lap
+from trackmaster.experiments.lap import Lap, track_length_m
 from trackmaster.experiments.report_data import Evaluation, FramePicture, ReplayRow, ReportData, ShownLap, TrainingRun
 from trackmaster.experiments.stages import Place
 from trackmaster.gbx import plain_text
@@ -32,7 +32,7 @@ class DemoResult:
     runs: Sequence[Mapping[str, Any]]
     place: Place
     encoder: Artifact
-    evaluations: Sequence[LoggedEvaluation]
+    training: TrainingRun
     lap: Lap
     track: Track
     output: Path
@@ -46,8 +46,6 @@ def demo_report(result: DemoResult) -> ReportData:
     frames = sum(int(run["total_frames"]) for run in result.runs)
     losses = _losses(result.encoder.path / "metrics.csv")
     mesh, lap = result.track.mesh, result.lap
-    line = result.track.reference_line
-    length_m = None if line is None else float(np.linalg.norm(np.diff(line.points_m, axis=0), axis=1).sum())
     return ReportData(
         title=f"From replays to a driving agent: {result.place.name}",
         summary=_summary(result, frames),
@@ -56,8 +54,8 @@ def demo_report(result: DemoResult) -> ReportData:
         encoder_losses=losses,
         encoder_note=f"Autoencoder on {frames} frames of {len(result.runs)} replays; the encoder of epoch "
         f"{int(result.encoder.meta['best_epoch']) + 1} went into the agent.",
-        runs=(TrainingRun("IQN", tuple(_evaluation(row) for row in result.evaluations)),),
-        track_length_m=length_m,
+        runs=(result.training,),
+        track_length_m=track_length_m(result.track),
         lap=ShownLap(
             position_m=lap.states.position_m,
             speed_mps=np.linalg.norm(lap.states.velocity_mps, axis=1),
@@ -75,15 +73,19 @@ def demo_report(result: DemoResult) -> ReportData:
     )
 
 
+def training_run(evaluations: Sequence[LoggedEvaluation]) -> TrainingRun:
+    """Return the logged evaluations of the agent on its track as the report shows them."""
+    rows = (Evaluation(row.wall_s, row.env_steps, row.progress_m, row.race_time_ms) for row in evaluations)
+    return TrainingRun("IQN", tuple(rows))
+
+
 def _summary(result: DemoResult, frames: int) -> str:
-    first, last = result.evaluations[0], result.evaluations[-1]
-    before, after, n = np.mean(first.progress_m), np.mean(last.progress_m), len(last.progress_m)
-    finished = sum(t is not None for t in last.race_time_ms)
     best, shown = format_race_time(result.place.best_ms), format_race_time(result.lap.race_time_ms)
+    standing = "; ".join(f"{name} {found.result}" for name, found in result.training.standing)
     return (
-        f"{len(result.runs)} replays gave {frames} frames. The agent's evaluated progress went "
-        f"from {before:.0f} m to {after:.0f} m over {n} deterministic episodes, of which {finished} finish at the end. "
-        f"Fastest replay on this track: {best}; the lap shown: {shown}."
+        f"{len(result.runs)} replays gave {frames} frames. The agent's mean progress over "
+        f"{len(result.training.best.progress_m)} deterministic episodes: {standing}. "
+        f"Fastest replay on this track: {best}; the lap shown, by the best evaluated weights: {shown}."
     )
 
 
@@ -136,7 +138,3 @@ def _losses(path: Path) -> dict[str, list[float]]:
     names = {"train_loss": "train", "val_loss": "validation"}
     curves = {label: [float(row[key]) for row in rows if row.get(key)] for key, label in names.items()}
     return {label: values for label, values in curves.items() if values}
-
-
-def _evaluation(row: LoggedEvaluation) -> Evaluation:
-    return Evaluation(row.wall_s, row.env_steps, row.progress_m, row.race_time_ms)

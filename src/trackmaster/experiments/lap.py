@@ -57,6 +57,11 @@ def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start)
     return Lap(run[:n], steer[:n], gas[:n], brake[:n], metres, time_ms, start)
 
 
+def track_length_m(track: Track) -> float | None:
+    """Return the metres from start to finish along the reference line, None without one."""
+    return None if track.reference_line is None else track.reference_line.info.length_m
+
+
 def lap_frames(lap: Lap, track: Track, *, size_px: tuple[int, int], every: int) -> Iterator[NDArray[np.uint8]]:
     """Draw every ``every``-th tick of a lap by driving it once more, (H, W, 4) BGRA; the size is (width, height)."""
     game = SimulatorGame()

@@ -155,8 +155,14 @@ def _tiles(data: ReportData) -> str:
             tiles.append((f"{values[0]:.3g} → {values[-1]:.3g}", f"encoder loss, {name}"))
     for run in data.runs:
         if run.evaluations:
-            first, last = (_mean_progress(run.evaluations[k]) for k in (0, -1))
-            tiles.append((f"{first:.0f} → {last:.0f} m", f"evaluated progress, {run.name}"))
+            first, last = run.evaluations[0], run.evaluations[-1]
+            tiles.append(
+                (
+                    f"{first.mean_progress_m:.0f} → {last.mean_progress_m:.0f} m",
+                    f"evaluated progress before → final weights, {run.name}",
+                )
+            )
+            tiles.append((f"{run.best.mean_progress_m:.0f} m", f"best evaluated weights, {run.name}"))
     best = _best_time(data.runs)
     if best is not None:
         tiles.append((format_race_time(best), "best evaluated lap"))
@@ -175,10 +181,6 @@ def _finish(race_time_ms: int | None) -> str:
 
 def _by(driver: str) -> str:
     return f", {driver}" if driver else ""
-
-
-def _mean_progress(evaluation: Evaluation) -> float:
-    return float(np.mean(evaluation.progress_m)) if evaluation.progress_m else 0.0
 
 
 def _best_time(runs: Sequence[TrainingRun]) -> int | None:
@@ -226,6 +228,7 @@ def _training(data: ReportData, figures: _FigureWriter) -> str:
         lines = {run.name: [(x(e), e.progress_m, e.race_time_ms) for e in run.evaluations] for run in runs}
         return figures.div(progress_figure(lines, x_title=title, track_length_m=data.track_length_m))
 
+    standing = [(run.name, name, e.result, f"{e.wall_s / 60:.1f}") for run in runs for name, e in run.standing]
     rows = []
     for run in runs:
         for e in run.evaluations:
@@ -235,7 +238,7 @@ def _training(data: ReportData, figures: _FigureWriter) -> str:
                     run.name,
                     f"{e.wall_s / 60:.1f}",
                     f"{e.env_steps:,}",
-                    f"{_mean_progress(e):.1f}",
+                    f"{e.mean_progress_m:.1f}",
                     f"{len(done)} of {len(e.race_time_ms)}",
                     format_race_time(min(done) if done else None),
                 )
@@ -244,7 +247,8 @@ def _training(data: ReportData, figures: _FigureWriter) -> str:
         ("run", "minutes", "env steps", "mean progress in m", "finished", "best time"), rows, (1, 2, 3, 4, 5)
     )
     return (
-        _note("Deterministic episodes from a fixed set of perturbed starts; the band spans all episodes.")
+        _table(("run", "weights", "mean progress and finishes", "minutes"), standing, numbers=(3,))
+        + _note("Deterministic episodes from a fixed set of perturbed starts; the band spans all episodes.")
         + plot(lambda e: e.wall_s / 60, "wall time in minutes")
         + plot(lambda e: float(e.env_steps), "environment steps")
         + f"<details><summary>all evaluations</summary>{table}</details>"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.rl.evaluation import Evaluation as Judged
+
 
 @dataclass(frozen=True)
 class ReplayRow:
@@ -58,13 +60,38 @@ class Evaluation:
     progress_m: tuple[float, ...]
     race_time_ms: tuple[int | None, ...]
 
+    @property
+    def mean_progress_m(self) -> float:
+        """Mean over the episodes, 0 without any."""
+        return float(np.mean(self.progress_m)) if self.progress_m else 0.0
+
+    @property
+    def result(self) -> str:
+        """What the episodes came to: ``40 m, 1 of 10 finish``."""
+        finished = sum(time is not None for time in self.race_time_ms)
+        return f"{self.mean_progress_m:.0f} m, {finished} of {len(self.race_time_ms)} finish"
+
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Evaluations of one run in order; the first one is the untrained agent."""
+    """Evaluations of one run in order; the first one is the untrained agent, the last one has the final weights."""
 
     name: str
     evaluations: tuple[Evaluation, ...]
+
+    @property
+    def best(self) -> Evaluation:
+        """The evaluation whose weights the learner keeps: by finish rate, then median time, then progress."""
+        return max(self.evaluations, key=lambda e: Judged(e.race_time_ms, e.progress_m, ()).rank())
+
+    @property
+    def standing(self) -> tuple[tuple[str, Evaluation], ...]:
+        """The three evaluations that tell what the training came to, with their names."""
+        return (
+            ("before training", self.evaluations[0]),
+            ("final weights", self.evaluations[-1]),
+            ("best evaluated weights", self.best),
+        )
 
 
 @dataclass(frozen=True, eq=False)

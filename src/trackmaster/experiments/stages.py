@@ -16,6 +16,7 @@ from trackmaster.pretrain.inject import init_iqn_from_encoder
 from trackmaster.pretrain.runner import run as run_pretraining
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.config_sections import MapCycleSection, MapEntry
+from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
 
 RUN_NAME = "demo"
 
@@ -108,6 +109,19 @@ def training_config(
             "performance": base.performance.model_copy(update=folders),
         }
     )
+
+
+def evaluations_of(config: TrainConfig) -> list[LoggedEvaluation]:
+    """Return the evaluations of a finished training on the track it trained on, in order.
+
+    Raises:
+        TrackmasterError: there is none.
+    """
+    path, track = config.run_dir / EVALUATIONS_FILE, config.map_cycle.entries[0].short_name
+    found = [row for row in read_evaluations(path) if row.track == track]
+    if not found:
+        raise TrackmasterError(f"{path}: holds no evaluation on {track}. Choose another --output.")
+    return found
 
 
 def inject_encoder(encoder: Artifact, config: TrainConfig, config_path: Path) -> None:
