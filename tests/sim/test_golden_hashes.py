@@ -36,12 +36,16 @@ def full_gas(_tick: int) -> tuple[float, float, float]:
     return 0.0, 1.0, 0.0
 
 
+def weave(tick: int) -> tuple[float, float, float]:
+    return float(np.sin(tick / 20)), float(tick % 50 < 40), float(tick % 50 > 45)
+
+
 SCENES = {
     "landing": Scene("arena", (-40, 9, -40), (8, -4, 40), lambda k: (0.2, k > 60, 0), 200, "54f44e7bf0738108"),
     "wall": Scene("arena", (0, 0.1, 40), (25, 0, 25), full_gas, 200, "150be5fda6be53f3"),
     "slide": Scene("asphalt", (0, 0.02, 0), (0, 0, 70), lambda k: (0.8, k > 60, k < 60), 200, "6d3fa42c42407d7d"),
     "boost": Scene("turbo", (0, 0.02, 0), (0, 0, 30), lambda k: (0.1, 1, 0), 200, "67d159dfec53d813"),
-    "dirt": Scene("dirt", (0, 0.02, 0), (0, 0, 35), lambda k: (np.sin(k / 20), k % 50 < 40, k % 50 > 45), 300, "4c95d09ef76569a7"),
+    "dirt": Scene("dirt", (0, 0.02, 0), (0, 0, 35), weave, 300, "4c95d09ef76569a7"),
     "loop": Scene("loop", (336, 9.4, 330), (0, 0, 75), full_gas, 300, "436e0b5aedab32e6"),
     "water": Scene("pool", (0, 8, 0), (3, -9, 85), lambda k: (0.3, 1, k > 200), 300, "b026992cfb0cfd68"),
 }  # fmt: skip
