@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from trackmaster import gbx
-from trackmaster.gbx.recent import KEPT_MAPS, MAX_BLOCKS, RecentMaps
+from trackmaster.gbx.reading import RECENT_MAPS
+from trackmaster.gbx.recent import KEPT_MAPS, MAX_BYTES, RecentMaps
 
 
 def test_replays_of_one_map_share_its_record(map_bytes: bytes, ghost: gbx.Ghost) -> None:
@@ -18,9 +19,9 @@ def test_only_the_last_few_maps_are_kept() -> None:
     maps, read = RecentMaps(), []
 
     def get(key: int) -> gbx.Challenge:
-        def load() -> gbx.Challenge:
+        def load() -> tuple[gbx.Challenge, int]:
             read.append(key)
-            return gbx.Challenge(uid=str(key), name="n")
+            return gbx.Challenge(uid=str(key), name="n"), 100
 
         return maps.get(bytes([key]), load)
 
@@ -29,16 +30,26 @@ def test_only_the_last_few_maps_are_kept() -> None:
     assert read == [*range(KEPT_MAPS + 1), 1], "the map used longest ago makes room"
 
 
-def test_huge_and_damaged_maps_are_not_kept() -> None:
+def test_heavy_and_damaged_maps_are_not_kept() -> None:
     maps = RecentMaps()
-    huge = gbx.Challenge(uid="u", name="n", blocks=(gbx.Block("A", 0, 0, 0, 0),) * (MAX_BLOCKS + 1))
-    assert maps.get(b"x", lambda: huge) is huge
-    small = gbx.Challenge(uid="u", name="n")
-    assert maps.get(b"x", lambda: small) is small
+    heavy, light = (gbx.Challenge(uid="u", name=name) for name in ("heavy", "light"))
+    assert maps.get(b"x", lambda: (heavy, MAX_BYTES)) is heavy
+    assert maps.get(b"x", lambda: (light, MAX_BYTES - 1)) is light
+    assert maps.get(b"x", lambda: (heavy, 1)) is light, "the light one was kept"
 
-    def fail() -> gbx.Challenge:
+    def fail() -> tuple[gbx.Challenge, int]:
         raise gbx.GbxError("file", "damaged")
 
     with pytest.raises(gbx.GbxError):
         maps.get(b"y", fail)
-    assert maps.get(b"y", lambda: huge) is huge
+    assert maps.get(b"y", lambda: (heavy, 1)) is heavy
+
+
+@pytest.mark.parametrize(("text_bytes", "is_kept"), [(100_000, True), (2 << 20, False)])
+def test_a_map_counts_by_what_it_becomes_and_not_by_its_file(text_bytes: int, is_kept: bool, ghost: gbx.Ghost) -> None:
+    """Its comments are stored four bytes wide, so that a few kB in the file are megabytes in memory."""
+    heavy = gbx.Challenge(uid="u", name="n", comments="a" * text_bytes)
+    data = gbx.write_replay(gbx.write_challenge(heavy), ghost)
+    assert len(data) < 64 << 10
+    RECENT_MAPS.clear()
+    assert (gbx.read_replay(data).challenge is gbx.read_replay(data).challenge) == is_kept

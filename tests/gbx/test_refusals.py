@@ -1,18 +1,23 @@
 """Damaged, oversized and foreign files end in one sentence that names file, place, find and remedy."""
 
+import contextlib
+import os
 import pickle
+import random
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import pytest
-from lzallright import LZOCompressor
+from lzallright import LZOCompressor, LZOError
 
 from trackmaster import gbx
 from trackmaster.errors import TrackmasterError
 from trackmaster.gbx import limits
 from trackmaster.gbx.container import read_body, read_shell
-from trackmaster.gbx.lzo import unpacked_size, worst_case_size
+from trackmaster.gbx.lzo import BROKEN, TOO_MANY_STEPS, unpacked_size, worst_case_size
 from trackmaster.gbx.writer import pack_body
 
 
@@ -82,9 +87,18 @@ def test_files_of_later_games_are_named_as_such(map_bytes: bytes, replay_bytes: 
 
 
 def test_paths_that_lead_nowhere_are_a_sentence(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.Gbx"):
-        with pytest.raises(gbx.GbxError, match=r"cannot be opened .* Check the path\."):
+    for path in (tmp_path, f"{tmp_path}/", tmp_path / "missing.Gbx", "a\0b.Gbx"):
+        with pytest.raises(gbx.GbxError, match=r"^.*\w.*: the file cannot be opened .* Check the path\."):
             gbx.read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_nobody_writes_to_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.Gbx"
+    os.mkfifo(pipe)
+    program = f"from trackmaster import gbx\ntry:\n    gbx.read({str(pipe)!r})\nexcept gbx.GbxError as e:\n    print(e)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "this is no regular file" in done.stdout
 
 
 def test_read_header_of_a_ghost_says_what_to_do(ghost: gbx.Ghost) -> None:
@@ -102,10 +116,14 @@ def test_read_challenge_and_read_replay_want_their_kind(
         gbx.read_challenge(gbx.write_ghost(ghost))
 
 
-def test_bombs_are_refused_before_they_unpack(map_bytes: bytes, ghost: gbx.Ghost) -> None:
+def test_bombs_are_refused_before_they_unpack(
+    map_bytes: bytes, ghost: gbx.Ghost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LZO_UNCHECKED_BYTES", 2 << 20)
+    monkeypatch.setattr(limits, "BODY_BYTES", 1 << 20)
     head, _, _ = body_of(map_bytes)
-    packed = bytes(LZOCompressor().compress(bytes(66 << 20)))
-    for announced in (66 << 20, 1 << 10):
+    packed = bytes(LZOCompressor().compress(bytes(limits.LZO_UNCHECKED_BYTES + (4 << 20))))
+    for announced in (limits.BODY_BYTES + 1, 1 << 10):
         bomb = head[:7] + b"C" + head[8:] + struct.pack("<IIII", 2, 0, announced, len(packed)) + packed
         with pytest.raises(gbx.GbxError, match=r"too much|does not unpack"):
             gbx.read(bomb)
@@ -127,11 +145,37 @@ def test_lzo_size_is_found_without_unpacking() -> None:
         bytes(9_000) + bytes(range(251)),
     ):
         packed = bytes(LZOCompressor().compress(data))
-        assert unpacked_size(packed, 1 << 20) == len(data)
+        assert unpacked_size(packed, 1 << 20, 1 << 20) == len(data)
         assert len(data) <= worst_case_size(packed)
         if len(data) > 100:
-            assert unpacked_size(packed, 50) > 50, "counting stops early"
-        assert unpacked_size(packed[:-1], 1 << 20) == -1
+            assert unpacked_size(packed, 50, 1 << 20) > 50, "counting stops early"
+        assert unpacked_size(packed[:-1], 1 << 20, 1 << 20) == BROKEN
+        assert unpacked_size(packed, 1 << 20, 0) == TOO_MANY_STEPS
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lzo_never_unpacks_to_more_than_the_bound(seed: int) -> None:
+    rng = random.Random(seed)
+    packed = bytearray(LZOCompressor().compress(bytes(rng.choices(range(8), k=3_000)) + bytes(2_000)))
+    for _ in range(200):
+        changed = bytearray(packed)
+        for _ in range(rng.choice((1, 2, 5))):
+            changed[rng.randrange(len(packed))] = rng.choice((0, 0x20, 0x10, rng.randrange(256)))
+        found = unpacked_size(bytes(changed), 1 << 30, 1 << 20)
+        assert found <= worst_case_size(changed)
+        with contextlib.suppress(LZOError):  # of a match that reaches before the beginning the length is counted, too
+            assert len(LZOCompressor.decompress(changed, 5_000)) == found
+
+
+def test_bytes_behind_the_end_of_the_packed_body_are_refused_in_one_short_sentence(map_bytes: bytes) -> None:
+    shell = read_shell(map_bytes, "x")
+    start = shell.header_end + 12
+    size = struct.unpack_from("<I", map_bytes, start)[0]
+    longer = map_bytes[:start] + struct.pack("<I", size + 3) + map_bytes[start + 4 :] + b"xyz"
+    with pytest.raises(gbx.GbxError, match="bytes are left over behind its end mark") as caught:
+        gbx.read(longer)
+    assert len(str(caught.value)) < 300, "what was unpacked is no part of the message"
+    assert caught.value.__cause__ is None
 
 
 def test_numbers_that_do_not_fit_are_refused(map_bytes: bytes) -> None:
@@ -165,17 +209,31 @@ def test_unlimiter_maps_are_flagged_and_their_placeholder_block_is_kept(map_byte
     start = body.index(struct.pack("<6I", 32, 32, 32, 0, 1, 9)) + 24
     notice = struct.pack("<II", 0x40000000, 6) + b"notice" + b"\xff" * 8 + struct.pack("<Ii", 0xFFFFFFFF, -1)
     with_notice = body[: start - 4] + struct.pack("<I", 10) + notice + body[start:]
-    block = gbx.read_challenge(head + pack_body(count, with_notice.replace(b"\x06\0\0@", b"\x06\0\0@"), compress=False))
-    assert block.blocks[0].name == "notice"
-    assert block.blocks[0].flags == 0xFFFFFFFF
+    first = gbx.read_challenge(head + pack_body(count, with_notice, compress=False)).blocks[0]
+    assert (first.name, first.flags, first.skin) == ("notice", 0xFFFFFFFF, None)
 
 
 def test_nodes_may_not_nest_without_end(map_bytes: bytes) -> None:
-    head, body, _ = body_of(map_bytes)
-    deep = b"".join(
-        struct.pack("<IIIIIi", 0x03079004, n, 0x03079000, 0x03079004, n + 1, 0x03079000) for n in range(1, 80, 2)
-    )
+    """A clip's scene is a node of any class, so a clip can hold a clip that holds a clip."""
+    head, body, count = body_of(map_bytes)
     mark = struct.pack("<I3i", 0x03043021, -1, -1, -1)
-    nested = body.replace(mark, struct.pack("<III", 0x03043021, 70, 0x03079000) + deep + mark[4:])
-    with pytest.raises(gbx.GbxError):
-        gbx.read(head + pack_body(200, nested, compress=False))
+    for depth, found in ((limits.DEPTH, "expected a SkippedNode"), (limits.DEPTH + 1, "nested more than 32 deep")):
+        opened = b"".join(struct.pack("<III", count + n, 0x03079000, 0x03079004) for n in range(depth))
+        nested = struct.pack("<I", 0x03043021) + opened + struct.pack("<i", -1) + struct.pack("<I", 0xFACADE01) * depth
+        changed = body.replace(mark, nested + struct.pack("<2i", -1, -1))
+        with pytest.raises(gbx.GbxError, match=found):
+            gbx.read(head + pack_body(count + depth, changed, compress=False))
+
+
+def test_the_same_chunk_twice_in_a_node_is_refused(map_bytes: bytes) -> None:
+    head, body, count = body_of(map_bytes)
+    laps = struct.pack("<I4sIII", 0x03043018, b"PIKS", 8, 0, 3)
+    with pytest.raises(gbx.GbxError, match="chunk 0x03043018 comes twice in a map"):
+        gbx.read(head + pack_body(count, laps + body, compress=False))
+
+
+def test_a_replay_without_header_says_what_its_ghost_says(replay_bytes: bytes, ghost: gbx.Ghost) -> None:
+    bare = replay_bytes[:13] + struct.pack("<I", 0) + replay_bytes[read_shell(replay_bytes, "x").header_end :]
+    found = gbx.read_replay(bare)
+    assert (found.race_time_ms, found.nickname, found.respawns) == (ghost.race_time_ms, ghost.nickname, ghost.respawns)
+    assert found.map_uid == gbx.make_uid("straight")

@@ -3,12 +3,13 @@
 import struct
 from typing import NamedTuple
 
-from lzallright import LZOCompressor, LZOError
+from lzallright import InputNotConsumed, LZOCompressor, LZOError
 
 from trackmaster.gbx import limits
+from trackmaster.gbx.budget import Budget
 from trackmaster.gbx.classes import modern_id
 from trackmaster.gbx.errors import UNSUPPORTED, GbxError
-from trackmaster.gbx.lzo import MOST_PER_BYTE, unpacked_size, worst_case_size
+from trackmaster.gbx.lzo import MOST_PER_BYTE, TOO_MANY_STEPS, unpacked_size, worst_case_size
 from trackmaster.gbx.reader import ByteReader
 
 MAGIC = b"GBX"
@@ -105,13 +106,13 @@ class Body(NamedTuple):
     offset: int
 
 
-def read_body(data: bytes, shell: Shell, file: str) -> Body:
+def read_body(data: bytes, shell: Shell, file: str, budget: Budget | None = None) -> Body:
     """Read the reference table and unpack the body.
 
     Raises:
         GbxError: oversized, not unpackable, of another length than announced, or followed by more bytes.
     """
-    reader = ByteReader(data, file, pos=shell.header_end)
+    reader = ByteReader(data, file, pos=shell.header_end, budget=budget)
     node_count = reader.u32()
     if not 1 <= node_count <= limits.NODES:
         reader.fail(f"{node_count} nodes are announced, expected 1 to {limits.NODES}", at=reader.pos - 4)
@@ -133,18 +134,27 @@ def _unpack(packed: bytes, size: int, reader: ByteReader) -> bytes:
     # The library grows its output as far as the stream tells it to: look before a small file becomes a gigabyte.
     most = limits.LZO_UNCHECKED_BYTES
     if MOST_PER_BYTE * len(packed) > most and worst_case_size(packed) > most:
-        found = unpacked_size(packed, size)
+        found = unpacked_size(packed, size, limits.LZO_INSTRUCTIONS)
+        if found == TOO_MANY_STEPS:
+            reader.fail(
+                f"the packed body has {len(packed)} bytes in more than {limits.LZO_INSTRUCTIONS} pieces",
+                advice="No map or replay of the game is like this; store its body unpacked to have it read",
+            )
         if found != size:
             reader.fail(f"the packed body does not unpack to the announced {size} bytes")
     try:
         data = LZOCompressor.decompress(packed, size)
+    except InputNotConsumed:  # which carries all that was unpacked, so it must not be shown or kept
+        raise _not_unpacked(reader, "bytes are left over behind its end mark") from None
     except LZOError as error:
-        raise GbxError(
-            reader.file, f"the packed body cannot be unpacked ({error})", offset=reader.base + reader.pos
-        ) from error
+        raise _not_unpacked(reader, str(error)) from error
     if len(data) != size:
         reader.fail(f"the packed body unpacks to {len(data)} bytes, announced were {size}")
     return bytes(data)  # which it is already, so nothing is copied
+
+
+def _not_unpacked(reader: ByteReader, reason: str) -> GbxError:
+    return GbxError(reader.file, f"the packed body cannot be unpacked ({reason})", offset=reader.pos)
 
 
 def _read_references(reader: ByteReader, version: int, node_count: int) -> frozenset[int]:
@@ -153,7 +163,7 @@ def _read_references(reader: ByteReader, version: int, node_count: int) -> froze
     if count == 0:
         return frozenset()
     reader.u32()
-    _skip_folders(reader, 0)
+    _skip_folders(reader, 0, 0)
     nodes = set()
     for _ in range(count):
         flags = reader.u32()
@@ -173,9 +183,15 @@ def _read_references(reader: ByteReader, version: int, node_count: int) -> froze
     return frozenset(nodes)
 
 
-def _skip_folders(reader: ByteReader, depth: int) -> None:
+def _skip_folders(reader: ByteReader, depth: int, seen: int) -> int:
+    """Step over a tree of folders; return how many there are with the ``seen`` ones before."""
     if depth > limits.DEPTH:
         reader.fail(f"folders are nested more than {limits.DEPTH} deep")
-    for _ in range(reader.count("folders", 8, limits.EXTERNAL_REFERENCES)):
+    count = reader.count("folders", 8, limits.EXTERNAL_REFERENCES)
+    seen += count
+    if seen > limits.EXTERNAL_REFERENCES:
+        reader.fail(f"more than {limits.EXTERNAL_REFERENCES} folders are announced in all", at=reader.pos - 4)
+    for _ in range(count):
         reader.string()
-        _skip_folders(reader, depth + 1)
+        seen = _skip_folders(reader, depth + 1, seen)
+    return seen

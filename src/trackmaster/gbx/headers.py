@@ -1,22 +1,23 @@
 """Header chunks: name, times, map uid and respawns without unpacking the body."""
 
 import re
-from typing import Final
 
+from trackmaster.gbx import limits
+from trackmaster.gbx.budget import Budget
 from trackmaster.gbx.classes import CHALLENGE, REPLAY, class_name
 from trackmaster.gbx.container import HeaderChunk, Shell
 from trackmaster.gbx.errors import UNSUPPORTED
 from trackmaster.gbx.models import ChallengeHeader, Medals, ReplayHeader
 from trackmaster.gbx.reader import ByteReader
 
-OLD_BENCH_VERSION: Final = 0xFFFFFFFF
 NEWEST_REPLAY_HEADER = 7
 NEWEST_CHALLENGE_TIMES = 11
 NEWEST_CHALLENGE_IDENT = 5
 THUMBNAIL_START, THUMBNAIL_END = b"<Thumbnail.jpg>", b"</Thumbnail.jpg>"
 COMMENTS_START, COMMENTS_END = b"<Comments>", b"</Comments>"
 
-_ELEMENT = re.compile(r"<(header|times|desc)((?:\s+\w+=\"[^\"<>]*\")*)\s*/?>")
+# Possessive throughout: nothing is tried twice, and no stack of places to return to grows with the text.
+_ELEMENT = re.compile(r"<(header|times|desc)((?:\s++\w++=\"[^\"<>]*+\")*+)\s*+/?+>")
 _ATTRIBUTE = re.compile(r"(\w+)=\"([^\"<>]*)\"")
 _NUMBER = re.compile(r"-?\d{1,10}")
 
@@ -39,11 +40,19 @@ def optional_ms(value: int) -> int | None:
     return value if value >= 0 else None
 
 
-def _reader(data: bytes, file: str, chunk: HeaderChunk) -> ByteReader:
-    return ByteReader(data, file, pos=chunk.offset, end=chunk.offset + chunk.size)
+def _xml(reader: ByteReader) -> str:
+    xml = reader.string()
+    if len(xml) > limits.XML_BYTES:
+        reader.fail(f"the header's XML has {len(xml)} characters, the limit is {limits.XML_BYTES}")
+    reader.finish("the header's XML")
+    return xml
 
 
-def read_replay_header(data: bytes, shell: Shell, file: str) -> ReplayHeader:
+def _reader(data: bytes, file: str, chunk: HeaderChunk, budget: Budget) -> ByteReader:
+    return ByteReader(data, file, pos=chunk.offset, end=chunk.offset + chunk.size, budget=budget)
+
+
+def read_replay_header(data: bytes, shell: Shell, file: str, budget: Budget) -> ReplayHeader:
     """Read the header chunks of a replay.
 
     Raises:
@@ -51,12 +60,11 @@ def read_replay_header(data: bytes, shell: Shell, file: str) -> ReplayHeader:
     """
     fields: dict[str, object] = {}
     for chunk in shell.chunks:
-        reader = _reader(data, file, chunk)
+        reader = _reader(data, file, chunk, budget)
         if chunk.chunk_id == REPLAY:
             _replay_summary(reader, fields)
         elif chunk.chunk_id == REPLAY + 1:
-            xml = reader.string()
-            reader.finish("the header's XML")
+            xml = _xml(reader)
             elements = xml_attributes(xml)
             times, head = elements.get("times", {}), elements.get("header", {})
             validable = _number(times, "validable")
@@ -81,7 +89,7 @@ def _replay_summary(reader: ByteReader, fields: dict[str, object]) -> None:
     reader.finish("the replay header")
 
 
-def read_challenge_header(data: bytes, shell: Shell, file: str) -> ChallengeHeader:
+def read_challenge_header(data: bytes, shell: Shell, file: str, budget: Budget) -> ChallengeHeader:
     """Read the header chunks of a map.
 
     Raises:
@@ -91,7 +99,7 @@ def read_challenge_header(data: bytes, shell: Shell, file: str) -> ChallengeHead
     for chunk in shell.chunks:
         read = _CHALLENGE_CHUNKS.get(chunk.chunk_id)
         if read is not None:
-            read(_reader(data, file, chunk), fields)
+            read(_reader(data, file, chunk, budget), fields)
     return ChallengeHeader(**fields)  # type: ignore[arg-type]
 
 
@@ -133,8 +141,7 @@ def _challenge_ident(reader: ByteReader, fields: dict[str, object]) -> None:
 
 
 def _challenge_xml(reader: ByteReader, fields: dict[str, object]) -> None:
-    xml = reader.string()
-    reader.finish("the header's XML")
+    xml = _xml(reader)
     elements = xml_attributes(xml)
     laps = _number(elements.get("desc", {}), "nblaps")
     fields |= {"xml": xml, "game_version": elements.get("header", {}).get("exever", ""), "laps": laps}
@@ -169,16 +176,16 @@ _CHALLENGE_CHUNKS = {
 }
 
 
-def read_file_header(data: bytes, shell: Shell, file: str) -> ReplayHeader | ChallengeHeader:
+def read_file_header(data: bytes, shell: Shell, file: str, budget: Budget) -> ReplayHeader | ChallengeHeader:
     """Read the header of a map or replay.
 
     Raises:
         GbxError: another kind of file, damaged, or of a later game.
     """
     if shell.class_id == REPLAY:
-        return read_replay_header(data, shell, file)
+        return read_replay_header(data, shell, file, budget)
     if shell.class_id == CHALLENGE:
-        return read_challenge_header(data, shell, file)
+        return read_challenge_header(data, shell, file, budget)
     return ByteReader(data, file).fail(
         f"the file holds a {class_name(shell.class_id)}, whose header says nothing",
         advice="Read maps and replays this way, and ghosts with read()",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from trackmaster.gbx import limits
+from trackmaster.gbx.budget import Budget
 from trackmaster.gbx.classes import CLASS_MASK, class_name, modern_id
 from trackmaster.gbx.container import Body
 from trackmaster.gbx.errors import UNSUPPORTED
@@ -47,33 +48,29 @@ class BodyReader(ByteReader):
     may_batch = True
     """Whether chunk readers may read many ids at once, past ``id``."""
 
-    __slots__ = ("depth", "external", "listed", "node_count", "nodes", "record_budget", "registry", "unpack_budget")
+    __slots__ = ("depth", "external", "listed", "node_count", "nodes", "registry")
 
-    def __init__(
-        self, body: Body, file: str, registry: Mapping[int, NodeType], *, region: str = "unpacked body"
-    ) -> None:
-        super().__init__(body.data, file, region)
+    def __init__(self, body: Body, file: str, registry: Mapping[int, NodeType], budget: Budget | None = None) -> None:
+        super().__init__(body.data, file, "unpacked body", budget=budget)
         self.node_count = body.node_count
         self.external = body.external_nodes
         self.registry = registry
         self.nodes: dict[int, object] = {}
         self.depth = 0
-        self.unpack_budget = limits.GHOST_BYTES
-        self.record_budget = limits.RECORDS
         self.listed: set[int] = set()
 
     def mark(self, name: str, start: int) -> None:
         """Note where a field stood; only of interest to a reader that traces."""
 
     def records(self, what: str, least_bytes: int) -> int:
-        """Read how many of ``what`` follow, which cost far more memory than bytes; all lists of a body share a budget.
+        """Read how many of ``what`` follow, which cost far more memory than bytes; all lists of a file share a budget.
 
         Raises:
             GbxError: more than fit into the rest of the body, or than the budget still allows.
         """
         number = self.count(what, least_bytes, limits.RECORDS)
-        self.record_budget -= number
-        if self.record_budget < 0:
+        self.budget.records -= number
+        if self.budget.records < 0:
             self.fail(f"with {number} {what} more than {limits.RECORDS} entries are announced in all", at=self.pos - 4)
         return number
 
@@ -156,7 +153,9 @@ class BodyReader(ByteReader):
         return found
 
     def _chunks(self, readers: Mapping[int, ChunkReader], node: object, class_id: int) -> None:
-        data, end = self.data, self.end
+        """Read the chunks of a node; no chunk that is read comes twice in a real one."""
+        data, end, budget = self.data, self.end, self.budget
+        seen: set[int] = set()
         while True:
             start = self.pos
             if start + 8 > end:  # only the end mark may stand alone
@@ -171,6 +170,13 @@ class BodyReader(ByteReader):
             if read is None:
                 chunk_id = modern_id(chunk_id)
                 read = readers.get(chunk_id)
+            if read is not None:
+                if chunk_id in seen:
+                    self.fail(f"chunk {chunk_id:#010x} comes twice in a {class_name(class_id)}", at=start)
+                seen.add(chunk_id)
+            budget.chunks -= 1
+            if budget.chunks < 0:
+                self.fail(f"the nodes have more than {limits.CHUNKS} chunks in all", at=start)
             if mark == SKIPPABLE:
                 self._skippable(read, node, chunk_id)
             elif read is not None:

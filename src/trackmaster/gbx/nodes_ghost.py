@@ -9,10 +9,11 @@ from trackmaster.gbx import limits
 from trackmaster.gbx.classes import GHOST
 from trackmaster.gbx.events import EVENT_DTYPE, ControlEvents
 from trackmaster.gbx.nodes import BodyReader, NodeType
-from trackmaster.gbx.reader import ByteReader, FileReference, Ident
+from trackmaster.gbx.reader import NO_IDENT, ByteReader, FileReference, Ident
 from trackmaster.gbx.samples import GhostSamples, read_samples
 
-_NO_IDENT = Ident("", "", "")
+MAX_CONTROLS = 256
+"""An event names its control by one byte."""
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class GhostNode:
     login: str = ""
     map_uid: str = ""
     nickname: str = ""
-    vehicle: Ident = _NO_IDENT
+    vehicle: Ident = NO_IDENT
     skin_files: tuple[FileReference, ...] = ()
     avatar: str = ""
     version: int = 0
@@ -48,9 +49,10 @@ class GhostNode:
 def _samples(r: BodyReader, node: GhostNode) -> None:
     start = r.pos
     size, packed = r.u32(), r.blob()
-    if size > r.unpack_budget or size > limits.ZLIB_RATIO * len(packed):
+    if size > r.budget.ghost_bytes or size > limits.ZLIB_RATIO * len(packed):
         r.fail(f"ghost data of {len(packed)} bytes announce to unpack to {size}, which is too much", at=start)
-    r.unpack_budget -= size
+    r.budget.ghost_bytes -= size
+    _count_recording(r, start)
     unpacker = zlib.decompressobj()
     try:
         data = unpacker.decompress(packed, size + 1)
@@ -59,6 +61,12 @@ def _samples(r: BodyReader, node: GhostNode) -> None:
     if len(data) != size or not unpacker.eof or unpacker.unused_data:
         r.fail(f"the ghost data do not unpack to the announced {size} bytes", at=start)
     node.samples = read_samples(ByteReader(data, r.file, "ghost data"))
+
+
+def _count_recording(r: BodyReader, start: int) -> None:
+    r.budget.recordings -= 1
+    if r.budget.recordings < 0:
+        r.fail(f"the ghosts have more than {limits.RECORDINGS} blobs of samples and lists of inputs in all", at=start)
 
 
 def _race_time(r: BodyReader, node: GhostNode) -> None:
@@ -123,7 +131,7 @@ def _nickname_id(r: BodyReader, _node: GhostNode) -> None:
 
 
 def _driver(r: BodyReader, node: GhostNode) -> None:
-    node.skin_files = tuple(r.file_reference() for _ in range(r.count("skin files", 5, limits.EXTERNAL_REFERENCES)))
+    node.skin_files = tuple(r.file_reference() for _ in range(r.records("skin files", 5)))
     node.nickname = r.string()
     node.avatar = r.string()
 
@@ -136,13 +144,15 @@ def _inputs(r: BodyReader, node: GhostNode) -> None:
     node.inputs_duration_ms = r.u32()
     if node.inputs_duration_ms == 0:
         return
+    _count_recording(r, r.pos)
     r.u32()
-    names = tuple(r.id() for _ in range(r.count("control names", 4, 256)))
+    names = tuple(r.id() for _ in range(r.count("control names", 4, MAX_CONTROLS)))
     count = r.u32()
     r.u32()
-    if count > limits.EVENTS:
-        r.fail(f"{count} input events are announced, the limit is {limits.EVENTS}", at=r.pos - 8)
     start = r.pos
+    r.budget.events -= count
+    if r.budget.events < 0:
+        r.fail(f"with {count} input events more than {limits.EVENTS} are announced in all", at=start - 8)
     rows = np.frombuffer(r.take(count * EVENT_DTYPE.itemsize), EVENT_DTYPE)
     if count and int(rows["control"].max()) >= len(names):
         r.fail(f"an input event uses control {int(rows['control'].max())} of {len(names)}", at=start)

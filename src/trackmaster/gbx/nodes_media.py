@@ -93,7 +93,7 @@ def _keys(payload: int) -> ChunkReader:
 
 def _read_keys(r: BodyReader, block: BlockNode | EffectNode, payload: int) -> None:
     step = 4 + payload
-    count = r.count("keys", step, limits.EVENTS)  # refuses more than fit, so all of them are there
+    count = r.count("keys", step, limits.RECORDS)  # refuses more than fit, so all of them are there
     if count:
         start = r.pos
         r.pos += count * step
@@ -174,15 +174,15 @@ def _ghost_block(r: BodyReader, block: BlockNode) -> None:
 
 
 def _triangles(r: BodyReader, block: BlockNode) -> None:
-    count = r.count("keys", 4, limits.EVENTS)
+    count = r.count("keys", 4, limits.RECORDS)
     start = r.pos
     r.skip(4 * count)
     if count:
         block.span(_FLOAT(r.data, start)[0], _FLOAT(r.data, r.pos - 4)[0])
     keys, vertices = r.u32(), r.u32()
     r.skip(12 * keys * vertices)
-    r.skip(16 * r.count("colours", 16, limits.EVENTS))
-    r.skip(12 * r.count("triangles", 12, limits.EVENTS))
+    r.skip(16 * r.count("colours", 16, limits.RECORDS))
+    r.skip(12 * r.count("triangles", 12, limits.RECORDS))
     r.skip(12 + 4 + 4 + 8)
 
 

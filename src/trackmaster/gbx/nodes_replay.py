@@ -16,7 +16,6 @@ class ReplayNode:
     class_id: int
     map_bytes: bytes = b""
     ghosts: list[GhostNode] = field(default_factory=list)
-    extras: tuple[int, ...] = ()
     clip: ClipNode | None = None
 
 
@@ -27,7 +26,7 @@ def _map(r: BodyReader, node: ReplayNode) -> None:
 def _ghosts(r: BodyReader, node: ReplayNode) -> None:
     node.ghosts = r.nodes_of(GhostNode, "ghosts")
     r.u32()
-    node.extras = tuple(r.u64() for _ in range(r.records("extras", 8)))
+    r.skip(8 * r.count("extras", 8, limits.RECORDS))
 
 
 def _ghosts_tmu(r: BodyReader, node: ReplayNode) -> None:
@@ -54,7 +53,7 @@ def _nothing(_r: BodyReader, _node: ReplayNode) -> None:
 def _event_list(r: BodyReader, _node: SkippedNode) -> None:
     r.floats(2)
     r.boolean()
-    for _ in range(r.count("race events", 13, limits.EVENTS)):
+    for _ in range(r.records("race events", 13)):
         _event(r)
 
 

@@ -4,6 +4,7 @@ import struct
 from typing import NamedTuple, NoReturn
 
 from trackmaster.gbx import limits
+from trackmaster.gbx.budget import Budget
 from trackmaster.gbx.errors import DAMAGED, GbxError
 
 _U16 = struct.Struct("<H").unpack_from
@@ -27,6 +28,9 @@ class Ident(NamedTuple):
     author: str
 
 
+NO_IDENT = Ident("", "", "")
+
+
 class FileReference(NamedTuple):
     """A file the game looks up by path or downloads, such as a skin, a mod or a song."""
 
@@ -39,25 +43,32 @@ class FileReference(NamedTuple):
 class ByteReader:
     """Reads little-endian values from ``data[pos:end]`` and refuses to step over the end.
 
-    ``file`` and ``region`` name the place in error messages; ``base`` is the offset of ``data[0]`` in that region.
+    ``file`` and ``region`` name the place in error messages; ``budget`` is shared by all readers of a file.
     """
 
-    __slots__ = ("base", "data", "end", "file", "ids", "pos", "region")
+    __slots__ = ("budget", "data", "end", "file", "ids", "pos", "region")
 
     def __init__(
-        self, data: bytes, file: str, region: str = "file", *, pos: int = 0, end: int | None = None, base: int = 0
+        self,
+        data: bytes,
+        file: str,
+        region: str = "file",
+        *,
+        pos: int = 0,
+        end: int | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.data = data
         self.pos = pos
         self.end = len(data) if end is None else end
         self.file = file
         self.region = region
-        self.base = base
+        self.budget = Budget() if budget is None else budget
         self.ids: list[str] | None = None
 
     def fail(self, found: str, *, advice: str = DAMAGED, at: int | None = None) -> NoReturn:
         """Raise a ``GbxError`` for the byte ``at`` (the current one if not given)."""
-        offset = self.base + (self.pos if at is None else at)
+        offset = self.pos if at is None else at
         raise GbxError(self.file, found, advice=advice, offset=offset, region=self.region)
 
     def _cut(self, wanted: int) -> NoReturn:
@@ -154,8 +165,12 @@ class ByteReader:
         data = self.data
         size = _U32(data, pos - 4)[0]
         end = pos + size
-        if size > limits.STRING_BYTES or end > self.end:
+        if end > self.end:
             self.fail(f"a text announces {size} bytes, but {self.end - pos} are left", at=pos - 4)
+        budget = self.budget
+        budget.text_bytes -= size
+        if budget.text_bytes < 0:
+            self.fail(f"with {size} bytes more, the texts have over {limits.TEXT_BYTES} bytes in all", at=pos - 4)
         self.pos = end
         try:
             return data[pos:end].decode()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from trackmaster.gbx import limits
 from trackmaster.gbx.container import Body
 from trackmaster.gbx.nodes import BodyReader, ChunkReader, NodeType
 
@@ -42,6 +43,7 @@ class TracingReader(BodyReader):
         """Read an id and note its place, behind the version number that precedes the first one."""
         start = self.pos + (4 if self.ids is None else 0)
         text = super().id()
+        self._count()
         self.trace.ids.append((start, self.pos, text, int.from_bytes(self.data[start : start + 4], "little")))
         return text
 
@@ -50,8 +52,13 @@ class TracingReader(BodyReader):
         start = self.pos
         number = self.i32()
         self.pos = start
+        self._count()
         self.trace.nodes.append((start, number, number != -1 and number not in self.nodes))
         return super().node(expected)
+
+    def _count(self) -> None:
+        if len(self.trace.ids) + len(self.trace.nodes) >= limits.TRACED:
+            self.fail(f"the map has more than {limits.TRACED} ids and node references", advice="Use the map as it is")
 
     def mark(self, name: str, start: int) -> None:
         """Note where a field stood."""
