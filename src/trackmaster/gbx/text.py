@@ -2,7 +2,10 @@
 
 import re
 
-_CODE = re.compile(r"\$(?:\$|[0-9a-fA-F][0-9a-zA-Z]{0,2}|[lhpLHP]\[[^\]]*\]|.|$)", re.DOTALL)
+_COLOUR_OR_STYLE = r"[0-9a-fA-F][0-9a-zA-Z]{0,2}|.|$"
+_LINK = r"[lhpLHP]\[[^\]]*\]"
+_CODE = re.compile(rf"\$(?:\$|{_LINK}|{_COLOUR_OR_STYLE})", re.DOTALL)
+_CODE_BUT_LINKS = re.compile(rf"\$(?:\$|{_COLOUR_OR_STYLE})", re.DOTALL)
 
 
 def plain_text(text: str) -> str:
@@ -11,8 +14,14 @@ def plain_text(text: str) -> str:
     ``$`` begins a code: three letters of a colour (``$f80``), a link with its address (``$l[...]``), or one letter of a
     style (``$o``); ``$$`` stands for the dollar sign itself. Characters that do not print go too.
     """
-    plain = _CODE.sub(lambda code: "$" if code.group() == "$$" else "", text)
+    # Behind the last bracket no link can end: looking for its end again and again would take quadratic time.
+    closed = text.rfind("]") + 1
+    plain = _CODE.sub(_dollar, text[:closed]) + _CODE_BUT_LINKS.sub(_dollar, text[closed:])
     return printable(plain).strip()
+
+
+def _dollar(code: re.Match[str]) -> str:
+    return "$" if code.group() == "$$" else ""
 
 
 def printable(text: str) -> str:
