@@ -1,5 +1,6 @@
 """Ghost samples: every stored field against the formula of the format, written out once more by hand."""
 
+import dataclasses
 import math
 import struct
 
@@ -26,7 +27,7 @@ def one_sample() -> bytes:
         struct.pack("<3H", 1, 40_000, 65_535),
         bytes([200, 255, 51, 16, 7, 127, 126, 102, 140]),
         bytes([134, 16, 127, 0, 120, 2, 255, 9]),
-        bytes([0x28, 0b1100_0000, 0b0010_1001, 51]),
+        bytes([0x28, 0b1100_0000, 0b1010_1001, 51]),
     ]
     return b"".join(parts)
 
@@ -54,6 +55,8 @@ def test_decode_follows_the_formula_of_every_field() -> None:
     assert s.steer[0] == pytest.approx(200 / 255 * 2 - 1)
     assert (s.gas[0], s.brake[0]) == (pytest.approx(1.0), pytest.approx(0.2))
     assert s.body_material[0].tolist() == [16, 7]
+    assert s.axes_45_46[0] == pytest.approx([127 / 255 * 2 - 1, 126 / 255 * 2 - 1])
+    assert (s.byte_57[0], s.bits_59[0]) == (0x28, 2)
     assert s.turbo[0] == pytest.approx(0.4)
     assert s.front_wheel_angle_rad[0] == pytest.approx(140 / 255 * 2 * math.pi - math.pi)
     assert s.damper_m[0] == pytest.approx([d / 255 * 4 - 2 for d in (134, 127, 120, 255)], abs=1e-6)
@@ -132,14 +135,26 @@ def test_make_samples_refuses_what_is_no_state() -> None:
         ("velocity_mps", np.full((2, 3), np.inf), "velocity_mps holds"),
         ("rotation", np.zeros((2, 4)), "no rotation"),
         ("rotation", np.zeros((2, 2)), "rotation has shape"),
+        ("rotation", "north", "rotation is no table of numbers"),
+        ("position_m", [[1, 2, 3], [4, 5]], "position_m is no table of numbers"),
+        ("position_m", np.full((2, 3), 1e39), "position_m holds"),
+        ("velocity_mps", np.full((2, 3), 600.0), "speeds beyond 1000 m/s"),
+        ("wheel_contact", np.zeros(3), "wheel_contact has shape"),
+        ("wheel_sliding", np.zeros((3, 4)), "wheel_sliding has shape"),
+        ("wheel_material", np.zeros(3), "wheel_material has shape"),
+        ("wheel_material", 300, "wheel_material holds values from 300 to 300, expected 0 to 255"),
+        ("body_material", [[0, -1]], "body_material holds values from -1 to 0"),
+        ("period_ms", 0, "period_ms is 0, expected 1 to 60000"),
     ):
         with pytest.raises(gbx.WriteError, match=message):
             gbx.make_samples(**{**good, name: value})
 
 
-def blob(count: int, *, fixed: int = 1, version: int = 9, first: int = 0, size: int = SAMPLE_BYTES) -> bytes:
+def blob(
+    count: int, *, fixed: int = 1, version: int = 9, first: int = 0, size: int = SAMPLE_BYTES, period: int = 100
+) -> bytes:
     data = one_sample() * count
-    head = struct.pack("<IIiiiI", 0x0A02B000, fixed, 0, 100, version, len(data))
+    head = struct.pack("<IIiiiI", 0x0A02B000, fixed, 0, period, version, len(data))
     return head + data + struct.pack("<I", count) + (struct.pack("<ii", first, size) if count > 1 else b"")
 
 
@@ -148,8 +163,20 @@ def test_read_samples_takes_both_forms_of_the_index() -> None:
     sizes = blob(3)[:-4] + struct.pack("<3i", -1, SAMPLE_BYTES, SAMPLE_BYTES)
     assert read_samples(ByteReader(sizes, "x")) == whole
     assert read_samples(ByteReader(struct.pack("<I", 0xFFFFFFFF), "x")) is None
-    with_times = blob(2, fixed=0) + struct.pack("<3i", 2, 0, 100)
-    assert len(read_samples(ByteReader(with_times, "x")) or ()) == 2
+
+
+def test_samples_at_times_of_their_own_keep_them(ghost: gbx.Ghost) -> None:
+    samples = read_samples(ByteReader(blob(3, fixed=0) + struct.pack("<4i", 3, 0, 250, 730), "x"))
+    assert samples is not None
+    assert samples.time_ms.tolist() == [0, 250, 730]
+    assert not samples.is_fixed
+    again = gbx.read(gbx.write_ghost(dataclasses.replace(ghost, samples=samples)))
+    assert isinstance(again, gbx.Ghost)
+    assert again.samples == samples
+    even = read_samples(ByteReader(blob(3, fixed=0) + struct.pack("<4i", 3, 0, 100, 200), "x"))
+    assert even is not None
+    assert even.is_fixed
+    assert even == read_samples(ByteReader(blob(3), "x"))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +190,10 @@ def test_read_samples_takes_both_forms_of_the_index() -> None:
         (blob(3, fixed=2), "a yes/no value is 2"),
         (blob(2).replace(struct.pack("<f", 600.5), struct.pack("<f", math.nan)), "no finite position"),
         (blob(3)[:-4] + struct.pack("<3i", -1, SAMPLE_BYTES, 60), "samples differ in size"),
+        (blob(3, fixed=0) + struct.pack("<3i", 2, 0, 100), "2 sample times are announced for 3 samples"),
+        (blob(3, fixed=0) + struct.pack("<4i", 3, 0, 100, 100), "not in ascending order"),
+        (blob(3, fixed=0) + struct.pack("<4i", 3, -100, 0, 100), "not in ascending order"),
+        (blob(3, period=0), "samples are 0 ms apart, expected 1 to 60000"),
     ],
 )
 def test_read_samples_refuses_another_layout_with_its_place(data: bytes, found: str) -> None:

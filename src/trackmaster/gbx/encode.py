@@ -7,6 +7,7 @@ from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.samples import (
     FORWARD_LOWEST_MPS,
     FORWARD_RANGE_MPS,
+    LONGEST_PERIOD_MS,
     PERIOD_MS,
     ROW_DTYPE,
     RPM_RANGE,
@@ -23,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 UNKNOWN_AXIS_AT_REST = 127
 NO_SPEED = -32768
+FASTEST_MPS = 1_000.0
 
 
 def make_samples(
@@ -72,17 +74,23 @@ def make_samples(
         period_ms: time between two samples; the game uses 100.
 
     Raises:
-        WriteError: shapes that do not fit, a value that is no number, or a speed beyond 1 000 m/s.
+        WriteError: shapes that do not fit, a value that is no number, a speed beyond 1 000 m/s, a material beyond
+            255, or a period that no file can hold.
     """
-    position = np.asarray(position_m, np.float32)
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        position = _table("position_m", position_m).astype(np.float32)
     if position.ndim != 2 or position.shape[1] != 3:
         raise WriteError(f"position_m has shape {position.shape}, expected (n, 3)")
     count = len(position)
-    quaternion = _quaternions(np.asarray(rotation, np.float64), count)
+    quaternion = _quaternions(_table("rotation", rotation), count)
     velocity = _column("velocity_mps", velocity_mps, (count, 3))
     spin = _column("angular_velocity_radps", angular_velocity_radps, (count, 3))
     if not np.isfinite(position).all():
         raise WriteError("position_m holds values that are no numbers; the run diverged")
+    if count and np.linalg.norm(velocity, axis=1).max() > FASTEST_MPS:
+        raise WriteError(f"velocity_mps holds speeds beyond {FASTEST_MPS:.0f} m/s, which no file can hold")
+    if not 1 <= period_ms <= LONGEST_PERIOD_MS:
+        raise WriteError(f"period_ms is {period_ms}, expected 1 to {LONGEST_PERIOD_MS}")
     rows = np.zeros(count, ROW_DTYPE)
     rows["position"] = position
     _encode_rotation(rows, quaternion)
@@ -97,26 +105,41 @@ def make_samples(
     rows["inputs"][:, 0] = _stored(_column("steer", steer, (count,)), 2 / 255, -1.0, 255)
     rows["inputs"][:, 1] = _stored(_column("gas", gas, (count,)), 1 / 255, 0.0, 255)
     rows["inputs"][:, 2] = _stored(_column("brake", brake, (count,)), 1 / 255, 0.0, 255)
-    rows["body_material"] = np.asarray(body_material, np.uint8)
-    rows["unknown_axes"] = UNKNOWN_AXIS_AT_REST
+    rows["body_material"] = _octets("body_material", body_material, (count, 2))
+    rows["axes_45_46"] = UNKNOWN_AXIS_AT_REST
     rows["turbo"] = _stored(_column("turbo", turbo, (count,)), 1 / 255, 0.0, 255)
     angle = _column("front_wheel_angle_rad", front_wheel_angle_rad, (count,))
     rows["front_wheel_angle"] = _stored(angle, 2 * np.pi / 255, -np.pi, 255)
     rows["wheels"][:, :, 0] = _stored(_column("damper_m", damper_m, (count, 4)), 4 / 255, -2.0, 255)
-    rows["wheels"][:, :, 1] = np.asarray(wheel_material, np.uint8)
-    rows["wheel_bits"] = _wheel_bits(wheel_sliding, wheel_contact, count)
+    rows["wheels"][:, :, 1] = _octets("wheel_material", wheel_material, (count, 4))
+    sliding = _column("wheel_sliding", wheel_sliding, (count, 4)) != 0
+    rows["wheel_bits"] = _wheel_bits(sliding, _column("wheel_contact", wheel_contact, (count, 4)) != 0)
     rows["dirt"] = _stored(_column("dirt", dirt, (count,)), 1 / 255, 0.0, 255)
     return decode_samples(rows.view(np.uint8).reshape(count, SAMPLE_BYTES), period_ms)
 
 
+def _table(name: str, values: npt.ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise WriteError(f"{name} is no table of numbers; give an array or nested lists of equal lengths") from None
+
+
 def _column(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
-    array = np.asarray(values, np.float64)
+    array = _table(name, values)
     try:
         array = np.broadcast_to(array, shape)
     except ValueError:
         raise WriteError(f"{name} has shape {array.shape}, expected {shape}") from None
     if not np.isfinite(array).all():
         raise WriteError(f"{name} holds values that are no numbers; the run diverged")
+    return array
+
+
+def _octets(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Floats:
+    array = _column(name, values, shape)
+    if array.size and not 0 <= array.min() <= array.max() <= 255:
+        raise WriteError(f"{name} holds values from {array.min():g} to {array.max():g}, expected 0 to 255")
     return array
 
 
@@ -185,10 +208,9 @@ def _stored(values: Floats, factor: float, lowest: float, highest: int) -> Float
     return stored
 
 
-def _wheel_bits(sliding: npt.ArrayLike, contact: npt.ArrayLike, count: int) -> npt.NDArray[np.uint16]:
-    slides = np.broadcast_to(np.asarray(sliding, bool), (count, 4)).astype(np.uint16)
-    touches = np.broadcast_to(np.asarray(contact, bool), (count, 4)).astype(np.uint16)
-    bits = np.zeros(count, np.uint16)
+def _wheel_bits(sliding: npt.NDArray[np.bool_], contact: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
+    slides, touches = sliding.astype(np.uint16), contact.astype(np.uint16)
+    bits = np.zeros(len(sliding), np.uint16)
     for wheel in range(4):
         bits |= slides[:, wheel] << np.uint16(6 + 2 * wheel)
         bits |= touches[:, wheel] << np.uint16(7 + 2 * wheel)

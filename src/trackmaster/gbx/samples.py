@@ -15,6 +15,7 @@ from trackmaster.gbx.reader import ByteReader
 
 SAMPLE_BYTES = 61
 PERIOD_MS = 100
+LONGEST_PERIOD_MS = 60_000
 STATE_VERSION = 9
 CAR_ENTITY = 0x0A02B000
 NO_ENTITY = 0xFFFFFFFF
@@ -28,11 +29,11 @@ ROW_DTYPE = np.dtype(
         ("words", "<u2", 7),
         ("inputs", "u1", 3),
         ("body_material", "u1", 2),
-        ("unknown_axes", "u1", 2),
+        ("axes_45_46", "u1", 2),
         ("turbo", "u1"),
         ("front_wheel_angle", "u1"),
         ("wheels", "u1", (4, 2)),
-        ("flags", "u1"),
+        ("byte_57", "u1"),
         ("wheel_bits", "<u2"),
         ("dirt", "u1"),
     ]
@@ -61,7 +62,7 @@ class GhostSamples:
     A respawn pressed at race time t shows in the first sample at or after t, with released inputs.
 
     Attributes:
-        time_ms: (n,) int32, 100 ms apart, from 0.
+        time_ms: (n,) int32, ascending; 100 ms apart from 0 in all files of the era that were seen.
         position_m: (n, 3) world position of the car's origin, exactly as simulated.
         quaternion_wxyz: (n, 4) unit rotation car to world (0.01 degrees).
         rotation: (n, 3, 3) the same as a matrix; its columns are the car's X (left), Y (up), Z (forward) in the world.
@@ -81,7 +82,10 @@ class GhostSamples:
         wheel_contact: (n, 4) bool, wheel touches the ground.
         wheel_sliding: (n, 4) bool.
         dirt: (n,) 0 to 1, drawn only.
-        body_material: (n, 2) uint8, undocumented, looks like materials the body touched.
+        body_material: (n, 2) uint8, bytes 43 and 44, undocumented, look like materials the body touched.
+        axes_45_46: (n, 2) -1 to 1, bytes 45 and 46, undocumented, 0 at rest.
+        byte_57: (n,) uint8, undocumented, differs between machines.
+        bits_59: (n,) uint8, 0 to 3: bits 6 and 7 of byte 59, undocumented.
         raw: (n, 61) uint8, the samples as stored.
     """
 
@@ -106,13 +110,16 @@ class GhostSamples:
     wheel_sliding: npt.NDArray[np.bool_]
     dirt: F32
     body_material: U8
+    axes_45_46: F32
+    byte_57: U8
+    bits_59: U8
     raw: U8
 
     def __len__(self) -> int:
         return len(self.time_ms)
 
     def __eq__(self, other: object) -> bool:
-        """Equal if stored equally: every field follows from ``raw`` and the period."""
+        """Equal if stored equally: every field follows from ``raw`` and the times."""
         if not isinstance(other, GhostSamples):
             return NotImplemented
         return np.array_equal(self.raw, other.raw) and np.array_equal(self.time_ms, other.time_ms)
@@ -123,6 +130,11 @@ class GhostSamples:
     def period_ms(self) -> int:
         """Time between two samples."""
         return int(self.time_ms[1] - self.time_ms[0]) if len(self) > 1 else PERIOD_MS
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the samples are ``period_ms`` apart, from 0 on."""
+        return np.array_equal(self.time_ms, np.arange(len(self)) * self.period_ms)
 
 
 def read_samples(reader: ByteReader) -> GhostSamples | None:
@@ -141,25 +153,30 @@ def read_samples(reader: ByteReader) -> GhostSamples | None:
     is_fixed = reader.boolean()
     reader.i32()
     period_ms, version = reader.i32(), reader.i32()
-    if version != STATE_VERSION or not 1 <= period_ms <= 60_000:
+    if version != STATE_VERSION:
         reader.fail(
-            f"samples have state version {version} every {period_ms} ms, expected version {STATE_VERSION}",
+            f"samples have state version {version}, expected version {STATE_VERSION}",
             advice="Only ghosts of TrackMania United, United Forever and Nations Forever can be read",
             at=reader.pos - 4,
         )
+    if not 1 <= period_ms <= LONGEST_PERIOD_MS:
+        found = f"samples are {period_ms} ms apart, expected 1 to {LONGEST_PERIOD_MS}"
+        reader.fail(found, at=reader.pos - 8)
     start = reader.pos
     data = reader.blob()
     count = len(data) // SAMPLE_BYTES
-    _check_index(reader, count, len(data), start, is_fixed=is_fixed)
+    _check_index(reader, count, len(data), start)
+    time_ms = None if is_fixed else _times(reader, count)
+    reader.finish("the samples")
     if count * period_ms >= 1 << 31:
         reader.fail(f"{count} samples every {period_ms} ms are announced, which would last for weeks", at=start)
     raw = np.frombuffer(data, np.uint8).reshape(count, SAMPLE_BYTES)
     if not np.isfinite(raw.view(ROW_DTYPE)["position"]).all():
         reader.fail("a sample has no finite position", at=start)
-    return decode_samples(raw, period_ms)
+    return decode_samples(raw, period_ms, time_ms)
 
 
-def _check_index(reader: ByteReader, count: int, size: int, start: int, *, is_fixed: bool) -> None:
+def _check_index(reader: ByteReader, count: int, size: int, start: int) -> None:
     """Read the index behind the samples: it must describe equal samples back to back."""
     announced = reader.u32()
     if announced != count or size != count * SAMPLE_BYTES:
@@ -173,27 +190,39 @@ def _check_index(reader: ByteReader, count: int, size: int, start: int, *, is_fi
                 reader.fail(f"samples differ in size, expected {SAMPLE_BYTES} bytes each")
         elif step != SAMPLE_BYTES:
             reader.fail(f"a sample has {step} bytes, expected {SAMPLE_BYTES}", at=reader.pos - 4)
-    if not is_fixed:
-        reader.ints(reader.count("sample times", 4, count))
-    reader.finish("the samples")
 
 
-def decode_samples(raw: U8, period_ms: int = PERIOD_MS) -> GhostSamples:
+def _times(reader: ByteReader, count: int) -> npt.NDArray[np.int32]:
+    """Read the times of samples that are not equally far apart."""
+    start = reader.pos
+    announced = reader.u32()
+    if announced != count:
+        reader.fail(f"{announced} sample times are announced for {count} samples", at=start)
+    time_ms = np.frombuffer(reader.take(4 * count), "<i4")
+    if count and (time_ms[0] < 0 or (time_ms[1:] <= time_ms[:-1]).any()):
+        reader.fail("the times of the samples are not in ascending order", at=start + 4)
+    return time_ms.astype(np.int32)
+
+
+def decode_samples(raw: U8, period_ms: int = PERIOD_MS, time_ms: npt.NDArray[np.int32] | None = None) -> GhostSamples:
     """Turn stored samples into arrays.
 
     Args:
         raw: (n, 61) uint8.
         period_ms: time between two samples.
+        time_ms: (n,) of each sample where they are not equally far apart.
     """
     raw = np.ascontiguousarray(raw).reshape(-1, SAMPLE_BYTES)
     rows = raw.view(ROW_DTYPE)[:, 0] if len(raw) else np.zeros(0, ROW_DTYPE)
     quaternion = _decode_quaternion(rows)
     velocity, spin = _decode_vectors(rows["motion"])
     words = (rows["words"] * _WORD_STEP + _WORD_LOWEST).astype(np.float32)  # (n, 7)
-    octets = _OCTET_VALUES.take(raw.T[_OCTET_COLUMNS] + _OCTET_TABLES)  # (10, n)
+    octets = _OCTET_VALUES.take(raw.T[_OCTET_COLUMNS] + _OCTET_TABLES)  # (12, n)
     flags = (rows["wheel_bits"][:, None] & _WHEEL_BITS) != 0  # (n, 8): sliding FL FR RR RL, contact FL FR RR RL
+    if time_ms is None:
+        time_ms = np.arange(len(rows), dtype=np.int32) * np.int32(period_ms)
     fields: dict[str, npt.NDArray[Any]] = {
-        "time_ms": np.arange(len(rows), dtype=np.int32) * np.int32(period_ms),
+        "time_ms": time_ms,
         "position_m": rows["position"].astype(np.float32),
         "quaternion_wxyz": quaternion.T.astype(np.float32, order="C"),
         "rotation": quaternion_to_matrix(quaternion, np.float32),
@@ -208,17 +237,20 @@ def decode_samples(raw: U8, period_ms: int = PERIOD_MS) -> GhostSamples:
         "brake": octets[2],
         "turbo": octets[3],
         "front_wheel_angle_rad": octets[4],
-        "damper_m": octets[6:].T.copy(),
+        "damper_m": octets[6:10].T.copy(),
         "wheel_material": rows["wheels"][:, :, 1].copy(),
         "wheel_contact": flags[:, 4:],
         "wheel_sliding": flags[:, :4],
         "dirt": octets[5],
         "body_material": rows["body_material"].copy(),
+        "axes_45_46": octets[10:].T.copy(),
+        "byte_57": rows["byte_57"].copy(),
+        "bits_59": (rows["wheel_bits"] >> 14).astype(np.uint8),
         "raw": raw,
     }
     for array in fields.values():
         array.setflags(write=False)
-    samples = object.__new__(GhostSamples)  # setting 22 fields of a frozen record one by one takes far longer
+    samples = object.__new__(GhostSamples)  # setting 25 fields of a frozen record one by one takes far longer
     vars(samples).update(fields)
     return samples
 
@@ -231,9 +263,10 @@ _WORD_LOWEST = np.array([FORWARD_LOWEST_MPS, SIDEWAYS_LOWEST_MPS, 0.0, 0.0, 0.0,
 _OCTET = np.arange(256) / 255
 _SHARE, _STEER = _OCTET, _OCTET * 2 - 1
 _WHEEL_ANGLE, _DAMPER = _OCTET * 2 * np.pi - np.pi, _OCTET * 4 - 2
-_OCTET_COLUMNS = np.array([40, 41, 42, 47, 48, 60, 49, 51, 53, 55])
-_OCTET_VALUES = np.array([_STEER, _SHARE, _SHARE, _SHARE, _WHEEL_ANGLE, _SHARE, *[_DAMPER] * 4], np.float32).ravel()
-_OCTET_TABLES = np.arange(10)[:, None] * 256
+_OCTET_COLUMNS = np.array([40, 41, 42, 47, 48, 60, 49, 51, 53, 55, 45, 46])
+_OCTET_MEANINGS = [_STEER, _SHARE, _SHARE, _SHARE, _WHEEL_ANGLE, _SHARE, *[_DAMPER] * 4, *[_STEER] * 2]
+_OCTET_VALUES = np.array(_OCTET_MEANINGS, np.float32).ravel()
+_OCTET_TABLES = np.arange(12)[:, None] * 256
 _SIGNED = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64)
 _HEADING_COS, _HEADING_SIN = np.cos(_SIGNED * np.pi / 127), np.sin(_SIGNED * np.pi / 127)
 _PITCH_COS, _PITCH_SIN = np.cos(_SIGNED * np.pi / 254), np.sin(_SIGNED * np.pi / 254)
