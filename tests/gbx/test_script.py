@@ -61,6 +61,7 @@ def test_script_syntax(text: str, commands: list[tuple[int, Control, int]]) -> N
         ("10 hold up", "is no input"),
         ("10 press up down", "is no input"),
         ("10-20 rel up", "a release cannot last"),
+        ('10 press up\n"" press up', "line 2: empty quotes stand where a time is expected"),
     ],
 )
 def test_script_refuses_with_the_line(text: str, message: str) -> None:

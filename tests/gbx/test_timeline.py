@@ -63,6 +63,8 @@ def test_what_is_held_at_the_start_counts_and_the_rest_before_it_does_not() -> N
         ("Steer", 0xFFCC14, "STEER", 13_292),
         ("Steer", 0x010000, "STEER", -65_536),
         ("Steer", 0xFF0000, "STEER", 65_536),
+        ("Steer", 0x200000, "STEER", -65_536),
+        ("Gas", 0x800000, "GAS", -65_536),
         ("Gas", 0x010000, "GAS", 65_536),
         ("Gas", 0xFF0000, "GAS", -65_536),
         ("SteerLeft", 128, "LEFT", 1),
@@ -189,6 +191,25 @@ def test_two_respawns_within_a_tick_both_count() -> None:
     timeline = gbx.InputTimeline.from_events(events(*rows), 200)
     assert timeline.respawn_presses[10] == 2
     assert np.flatnonzero(timeline.keys_u8 & 16).tolist() == [10, 11]
+
+
+def test_hundreds_of_respawns_within_a_tick_count_as_255() -> None:
+    timeline = gbx.InputTimeline.from_events(events(*[(101, "Respawn", 1)] * 300), 200)
+    assert timeline.respawn_presses[10] == 255
+    assert gbx.InputTimeline.from_commands(timeline.to_commands(), 200) == timeline
+
+
+def test_steering_beyond_the_full_way_is_written_as_the_full_way() -> None:
+    found = events((10, "Steer", 0x200000), (20, "Steer", -0x200000))
+    assert gbx.to_script(found).splitlines() == ["0 steer -65536", "10 steer 65536"]
+    assert gbx.from_script(gbx.to_script(found), 40) == gbx.InputTimeline.from_events(found, 40)
+
+
+def test_from_keys_does_not_change_with_its_argument() -> None:
+    keys = np.zeros(3, np.uint8)
+    timeline = gbx.InputTimeline.from_keys(keys)
+    keys[1] = 1
+    assert timeline.keys_u8.tolist() == [0, 0, 0]
 
 
 def test_from_actions_holds_each_action_for_its_ticks() -> None:

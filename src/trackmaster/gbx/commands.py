@@ -96,7 +96,7 @@ def commands_from_events(events: ControlEvents, *, offset_ms: int = 0) -> list[C
     sign = -1 if NO_INVERSION.lower() in names else 1
     respawn_indices = [index for index, control in enumerate(controls) if control is Control.RESPAWN]
     times = script_times_ms(events.time_ms, np.isin(events.control, respawn_indices)) + offset_ms
-    analog = sign_extend_24(events.value)
+    analog = np.clip(sign_extend_24(events.value), -FULL_AXIS, FULL_AXIS)
     commands: list[Command] = []
     for time, index, value, axis in zip(
         times.tolist(), events.control.tolist(), events.value.tolist(), analog.tolist(), strict=True

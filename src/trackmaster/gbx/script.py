@@ -121,6 +121,8 @@ def _statements(line: str) -> list[list[str]]:
 
 
 def _statement(words: list[str], number: int) -> list[Command]:
+    if not words[0]:
+        raise ScriptError(f"line {number}: empty quotes stand where a time is expected; take them out")
     if not words[0][0].isdigit():
         if words[0] in _INPUT_WORDS:
             raise ScriptError(f"line {number}: {' '.join(words)!r} has no time, expected for example '120 press up'")

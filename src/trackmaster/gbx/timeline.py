@@ -58,7 +58,7 @@ class InputTimeline:
         gas_i32: (n,) gas axis, + = forward.
         steer_is_axis: (n,) bool, whether the axis (not the arrow keys) steers: the latest change wins.
         gas_is_axis: (n,) bool, the same for gas and brake.
-        respawn_presses: (n,) uint8, how many times Respawn goes down in this callback.
+        respawn_presses: (n,) uint8, how many times Respawn goes down in this callback; 255 stands for more, too.
     """
 
     keys_u8: npt.NDArray[np.uint8]
@@ -112,7 +112,7 @@ class InputTimeline:
         count = duration_ms // TICK_MS + 1
         state = _State()
         ticks, states = [0], [state.row()]
-        presses = np.zeros(count, np.uint8)
+        presses = np.zeros(count, np.int32)
         group: list[Command] = []
         for command in commands:
             if command.time_ms > duration_ms:
@@ -127,7 +127,8 @@ class InputTimeline:
         if group:
             ticks.append(group[0].time_ms // TICK_MS)
             states.append(state.apply(group))
-        return cls(*_spread(np.array(ticks), np.array(states, np.int64), count), presses)
+        most_presses = np.minimum(presses, 255).astype(np.uint8)
+        return cls(*_spread(np.array(ticks), np.array(states, np.int64), count), most_presses)
 
     @classmethod
     def from_keys(cls, keys: npt.ArrayLike) -> "InputTimeline":
@@ -136,7 +137,7 @@ class InputTimeline:
         Args:
             keys: (n,) bits as in ``keys_u8``; a Respawn bit counts as a press where it appears.
         """
-        held = np.asarray(keys, np.uint8)
+        held = np.array(keys, np.uint8)
         before = np.concatenate([[np.uint8(0)], held[:-1]])
         nothing, off = np.zeros(len(held), np.int32), np.zeros(len(held), bool)
         presses = ((held & ~before) & RESPAWN != 0).astype(np.uint8)
