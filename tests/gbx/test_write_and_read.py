@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackmaster import gbx
+from trackmaster.gbx import limits
+from trackmaster.gbx.budget import Budget
 
 LEAST_EXAMPLES = settings(max_examples=60, deadline=None)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -37,6 +39,9 @@ MAPS = st.builds(
     mode=st.integers(0, 5),
     comments=TEXT,
     tips=st.tuples(TEXT, TEXT, TEXT, TEXT),
+    inventory=st.lists(st.tuples(st.builds(gbx.Ident, TEXT, TEXT, TEXT), st.integers(-1, 99)), max_size=4).map(tuple),
+    kind=st.integers(0, 255),
+    is_simple_editor=st.booleans(),
 )
 
 
@@ -112,11 +117,60 @@ def test_tminterface_runs_keep_their_shift(ghost: gbx.Ghost, map_bytes: bytes) -
     assert np.array_equal(found.time_ms, ghost.events.time_ms)
 
 
+def test_write_replay_keeps_the_inputs_of_a_run_that_was_broken_off(ghost: gbx.Ghost, map_bytes: bytes) -> None:
+    assert ghost.events is not None
+    broken_off = dataclasses.replace(ghost, race_time_ms=None, inputs_duration_ms=0)
+    found = gbx.read_replay(gbx.write_replay(map_bytes, broken_off)).ghosts[0]
+    assert found.race_time_ms is None
+    assert found.events == ghost.events
+    assert found.inputs_duration_ms == ghost.events.time_ms.max()
+    waited = dataclasses.replace(ghost.events, time_ms=ghost.events.time_ms * 0)
+    assert gbx.read(gbx.write_ghost(dataclasses.replace(broken_off, events=waited))).events == waited  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("ghost_says", "given", "header"),
+    [
+        ("TmForever.2.11.25(1.5).da57ee70", "", "2.11.25"),
+        ("TmUnited.0.2.1.0", "", "0.2.1.0"),
+        ("trackmaster", "", "2.11.26"),
+        ("TmForever.2.11.25", "9.9", "9.9"),
+        ("", '2 "quoted" <b>', "2 &quot;quoted&quot; &lt;b&gt;"),
+    ],
+)
+def test_write_replay_names_the_program_of_the_run(
+    ghost: gbx.Ghost, map_bytes: bytes, ghost_says: str, given: str, header: str
+) -> None:
+    run = dataclasses.replace(ghost, game_version=ghost_says)
+    found = gbx.read_header(gbx.write_replay(map_bytes, run, game_version=given))
+    assert isinstance(found, gbx.ReplayHeader)
+    assert (found.game_version, found.respawns) == (header, ghost.respawns)
+
+
+def test_write_challenge_lists_the_files_a_map_asks_for(challenge: gbx.Challenge) -> None:
+    mod, music = (
+        gbx.FileReference("Skins\\Stadium\\Mod\\Own & Mine.zip", "http://localhost/m.zip"),
+        gbx.FileReference("a.ogg"),
+    )
+    sign = challenge.blocks[-1]
+    asking = dataclasses.replace(challenge, mod=mod, music=music, blocks=(*challenge.blocks, sign))
+    header = gbx.read_header(gbx.write_challenge(asking))
+    assert ' mod="Own &amp; Mine" ' in header.xml
+    assert header.xml.endswith(
+        '<deps><dep file="Skins\\Stadium\\Own\\Sign.dds" url="http://localhost/sign.dds"/>'
+        '<dep file="Skins\\Stadium\\Mod\\Own &amp; Mine.zip" url="http://localhost/m.zip"/>'
+        '<dep file="a.ogg"/></deps></header>'
+    )
+
+
 def test_write_challenge_refuses_what_it_would_lose(intro_map_bytes: bytes) -> None:
     with_clips = gbx.read_challenge(intro_map_bytes)
     with pytest.raises(gbx.WriteError, match="MediaTracker clips"):
         gbx.write_challenge(with_clips)
     plain = gbx.Challenge(uid="u", name="n")
+    for place in ("ingame_clips", "endrace_clips"):
+        with pytest.raises(gbx.WriteError, match="MediaTracker clips"):
+            gbx.write_challenge(dataclasses.replace(plain, **{place: gbx.MediaClipGroup((), ())}))
     with pytest.raises(gbx.WriteError, match="TMUnlimiter"):
         gbx.write_challenge(dataclasses.replace(plain, is_unlimiter=True))
     with pytest.raises(gbx.WriteError, match="uid and a name"):
@@ -127,6 +181,7 @@ def test_write_challenge_refuses_what_it_would_lose(intro_map_bytes: bytes) -> N
 
 
 TOO_MUCH = 2**31
+NO_SKIN = gbx.BlockSkin("", gbx.FileReference(""), gbx.FileReference(""))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +205,8 @@ TOO_MUCH = 2**31
         ({"header": gbx.ChallengeHeader(cost=TOO_MUCH)}, "cost is 2147483648"),
         ({"header": gbx.ChallengeHeader(kind=256)}, "kind is 256"),
         ({"header": gbx.ChallengeHeader(thumbnail_jpeg=bytes(17 << 20))}, "take a smaller picture"),
+        ({"kind": -1}, "kind is -1"),
+        ({"comments": "a" * (9 << 20)}, "could not be read again: with 9437184 bytes more, the texts have over"),
         ({"mod": gbx.FileReference("a", version=256)}, "does not fit a byte"),
         ({"mod": gbx.FileReference("a", version=3)}, "has a checksum of 0 bytes"),
     ],
@@ -173,6 +230,38 @@ def test_write_challenge_names_what_does_not_fit(changes: dict[str, object], fou
 def test_write_ghost_names_what_does_not_fit(ghost: gbx.Ghost, changes: dict[str, object], found: str) -> None:
     with pytest.raises(gbx.WriteError, match=found):
         gbx.write_ghost(dataclasses.replace(ghost, **changes))
+
+
+@pytest.mark.parametrize(
+    ("limit", "block", "found"),
+    [
+        ("RECORDS", gbx.Block("A", 0, 1, 1, 1), "11 blocks are announced, the limit is 10"),
+        ("NODES", gbx.Block("A", 0, 1, 1, 1, 0x8000, "me", NO_SKIN), "14 nodes are announced, expected 1 to 10"),
+        ("CHUNKS", gbx.Block("A", 0, 1, 1, 1), "more than 10 chunks in all"),
+    ],
+)
+def test_write_challenge_refuses_more_than_is_read(
+    monkeypatch: pytest.MonkeyPatch, limit: str, block: gbx.Block, found: str
+) -> None:
+    monkeypatch.setattr(limits, limit, 10)
+    monkeypatch.setattr(Budget, limit.lower(), 10, raising=False)
+    with pytest.raises(gbx.WriteError, match=f"could not be read again: .*{found}"):
+        gbx.write_challenge(gbx.Challenge("u", "n", blocks=(block,) * 11))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (tuple(f"control {number}" for number in range(300)), "300 control names are announced, the limit is 256"),
+        (("Accelerate",), "an input event uses control 6 of 1"),
+    ],
+)
+def test_write_ghost_refuses_inputs_that_could_not_be_read(
+    ghost: gbx.Ghost, names: tuple[str, ...], found: str
+) -> None:
+    assert ghost.events is not None
+    with pytest.raises(gbx.WriteError, match=f"could not be read again: {found}"):
+        gbx.write_ghost(dataclasses.replace(ghost, events=dataclasses.replace(ghost.events, names=names)))
 
 
 def test_write_replay_refuses_a_missing_ghost_and_a_file_that_is_no_map(ghost: gbx.Ghost, map_bytes: bytes) -> None:

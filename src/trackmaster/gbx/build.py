@@ -97,6 +97,9 @@ class Builder:
             comments=node.comments,
             header=header,
             tips=parameters.tips or NO_TIPS,
+            inventory=node.collectors.blocks if node.collectors is not None else (),
+            kind=node.kind,
+            is_simple_editor=node.is_simple_editor,
         )
 
     def replay(self, node: ReplayNode, header: ReplayHeader, challenge: Challenge | None, path: Path | None) -> Replay:
@@ -105,8 +108,9 @@ class Builder:
         main = [self.ghost(ghost) for ghost in node.ghosts]
         ghosts = tuple({id(g): g for g in (*main, *(clip.ghosts if clip else ()))}.values())
         first = main[0] if main else Ghost(respawns=-1)
+        has_summary = bool(header.map_uid)  # a file without header chunks leaves it to the ghost
         return Replay(
-            race_time_ms=header.race_time_ms,
+            race_time_ms=header.race_time_ms if has_summary else first.race_time_ms,
             map_uid=header.map_uid or (challenge.uid if challenge else ""),
             nickname=header.nickname or first.nickname,
             login=header.login or first.login,

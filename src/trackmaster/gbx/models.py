@@ -5,14 +5,13 @@ from pathlib import Path
 
 from trackmaster.gbx.block import Block
 from trackmaster.gbx.events import ControlEvents
-from trackmaster.gbx.reader import FileReference, Ident
+from trackmaster.gbx.reader import NO_IDENT, FileReference, Ident
 from trackmaster.gbx.samples import GhostSamples
 
 MODES = ("race", "platform", "puzzle", "crazy", "shortcut", "stunts")
 """Names of ``Challenge.mode``."""
 
 STADIUM_CAR = Ident("StadiumCar", "Vehicles", "Nadeo")
-NO_IDENT = Ident("", "", "")
 NO_TIPS = ("", "", "", "")
 NO_SKIN_FILES = (FileReference(""), FileReference(""))
 
@@ -234,6 +233,9 @@ class Challenge:
         comments: by the author.
         header: the header's own statements (thumbnail, cost, game version ...); None if the file has none.
         tips: four texts for the driver; empty on most maps.
+        inventory: blocks that a puzzle map offers the driver to build with, and how many of each.
+        kind: how the map came to be, as the body says (8 = made by a player).
+        is_simple_editor: whether it was made in the editor for beginners.
     """
 
     uid: str
@@ -262,6 +264,9 @@ class Challenge:
     comments: str = ""
     header: ChallengeHeader | None = None
     tips: tuple[str, ...] = NO_TIPS
+    inventory: tuple[tuple[Ident, int], ...] = ()
+    kind: int = 8
+    is_simple_editor: bool = False
 
     @property
     def intro_duration_s(self) -> float:

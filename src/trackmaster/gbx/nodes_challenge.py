@@ -9,9 +9,8 @@ from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAM
 from trackmaster.gbx.nodes import BodyReader, NodeType
 from trackmaster.gbx.nodes_block import SKIN_TYPE, read_blocks
 from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
-from trackmaster.gbx.reader import FileReference, Ident
+from trackmaster.gbx.reader import NO_IDENT, FileReference, Ident
 
-_NO_IDENT = Ident("", "", "")
 _CELL = struct.Struct("<3i")
 
 
@@ -39,10 +38,10 @@ class ChallengeNode:
     """A map while it is being read."""
 
     class_id: int
-    vehicle: Ident = _NO_IDENT
+    vehicle: Ident = NO_IDENT
     collectors: CollectorsNode | None = None
     parameters: ParametersNode | None = None
-    kind: int = 0
+    kind: int = 8
     cp_cells: tuple[tuple[int, int, int], ...] = ()
     is_multilap: bool = False
     laps: int = 1
@@ -50,7 +49,7 @@ class ChallengeNode:
     mode: int = 0
     ident: Ident | None = None
     name: str = ""
-    decoration: Ident = _NO_IDENT
+    decoration: Ident = NO_IDENT
     size: tuple[int, int, int] = (32, 32, 32)
     is_locked: bool = False
     blocks: tuple[Block, ...] = ()

@@ -3,17 +3,17 @@
 import base64
 import hashlib
 import zlib
-from xml.sax.saxutils import quoteattr
+from pathlib import PureWindowsPath
 
 from trackmaster.gbx.block import SKIN_FLAG, Block, BlockSkin
 from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAMETERS
 from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.headers import COMMENTS_END, COMMENTS_START, THUMBNAIL_END, THUMBNAIL_START
 from trackmaster.gbx.models import MODES, NO_TIPS, Challenge, ChallengeHeader, Medals
+from trackmaster.gbx.read_back import read_back
 from trackmaster.gbx.reader import UID_ID, FileReference, Ident
-from trackmaster.gbx.writer import ByteWriter, HeaderPart, pack_file
+from trackmaster.gbx.writer import DEFAULT_GAME_VERSION, ByteWriter, HeaderPart, attribute, pack_file
 
-DEFAULT_GAME_VERSION = "2.11.26"
 DECORATION_AUTHOR = "Nadeo"
 NO_FILE = FileReference("")
 UID_LENGTH = 27
@@ -47,11 +47,12 @@ def write_challenge(challenge: Challenge, *, compress: bool = True) -> bytes:
         HeaderPart(CHALLENGE + 5, _xml(challenge, header, version), is_heavy=True),
         HeaderPart(CHALLENGE + 7, _picture(challenge, header), is_heavy=True),
     )
-    return pack_file(CHALLENGE, parts, _body(challenge), compress=compress)
+    return read_back(pack_file(CHALLENGE, parts, _body(challenge), compress=compress))
 
 
 def _check(challenge: Challenge) -> None:
-    if challenge.clips:
+    clips = (challenge.intro_clip, challenge.ingame_clips, challenge.endrace_clips, challenge.ambient_clip)
+    if any(clip is not None for clip in clips):
         raise WriteError(f"map {challenge.name!r} has MediaTracker clips, which are not written; take them out first, "
                          "or keep the original file")  # fmt: skip
     if challenge.is_unlimiter:
@@ -93,7 +94,8 @@ def _check_numbers(challenge: Challenge) -> None:
     for what, number in {"cost": header.cost, "time limit": challenge.time_limit_ms,
                          "author score": challenge.author_score}.items():  # fmt: skip
         _check_range(challenge, what, number, -I32_MAX - 1, I32_MAX)
-    _check_range(challenge, "kind", header.kind, 0, 255)
+    for number in (header.kind, challenge.kind):
+        _check_range(challenge, "kind", number, 0, 255)
     if len(challenge.size) != 3 or any(len(cell) != 3 for cell in challenge.cp_cells):
         raise WriteError(f"map {challenge.name!r}: the size and the checkpoints' cells need three numbers each")
     for number in challenge.size:
@@ -137,7 +139,7 @@ def _names(challenge: Challenge, header: ChallengeHeader) -> bytes:
     out.u8(5)
     out.ident(_ident(challenge), is_own=True)
     out.string(challenge.name)
-    out.u8(header.kind)
+    out.u8(challenge.kind if challenge.header is None else header.kind)
     out.u32(0)
     out.string("")
     out.ident(_decoration(challenge))
@@ -153,15 +155,29 @@ def _xml(challenge: Challenge, header: ChallengeHeader, version: str) -> bytes:
     bronze, silver, gold, author = _ms(challenge.medals)
     laps = challenge.laps if challenge.is_multilap else 0
     kind = MODES[challenge.mode].capitalize() if 0 <= challenge.mode < len(MODES) else MODES[0].capitalize()
+    mod = f" mod={attribute(PureWindowsPath(challenge.mod.path).stem)}" if challenge.mod else ""
     out = ByteWriter()
     out.string(
-        f'<header type="challenge" version="TMc.6" exever={quoteattr(version)}>'
-        f"<ident uid={quoteattr(challenge.uid)} name={quoteattr(challenge.name)} author={quoteattr(challenge.author)}/>"
-        f"<desc envir={quoteattr(challenge.environment)} mood={quoteattr(challenge.mood)} type={quoteattr(kind)} "
-        f'nblaps="{laps}" price="{header.cost}" /><times bronze="{bronze}" silver="{silver}" gold="{gold}" '
-        f'authortime="{author}" authorscore="{challenge.author_score}"/><deps></deps></header>'
+        f'<header type="challenge" version="TMc.6" exever={attribute(version)}>'
+        f"<ident uid={attribute(challenge.uid)} name={attribute(challenge.name)} author={attribute(challenge.author)}/>"
+        f"<desc envir={attribute(challenge.environment)} mood={attribute(challenge.mood)} type={attribute(kind)} "
+        f'nblaps="{laps}" price="{header.cost}"{mod} /><times bronze="{bronze}" silver="{silver}" gold="{gold}" '
+        f'authortime="{author}" authorscore="{challenge.author_score}"/>'
+        f"<deps>{_dependencies(challenge)}</deps></header>"
     )
     return bytes(out.out)
+
+
+def _dependencies(challenge: Challenge) -> str:
+    """Return the XML elements of the files that the map asks for, each once: those of its blocks in their order first.
+
+    This is what a server or the game fetches before the map is loaded.
+    """
+    skins = (skin for skin in (block.skin for block in challenge.blocks) if skin is not None)
+    wanted = [reference for skin in skins for reference in (skin.main, skin.extra)]
+    wanted += [reference for reference in (challenge.mod, challenge.music) if reference is not None]
+    files = dict.fromkeys((reference.path, reference.url) for reference in wanted if reference.path)
+    return "".join(f"<dep file={attribute(path)}{f' url={attribute(url)}' if url else ''}/>" for path, url in files)
 
 
 def _picture(challenge: Challenge, header: ChallengeHeader) -> bytes:
@@ -207,7 +223,7 @@ def _body(challenge: Challenge) -> ByteWriter:
     password.u32(password_checksum(bytes(16), challenge.uid))
     out.skippable(CHALLENGE + 0x29, password)
     out.chunk(CHALLENGE + 0x2A)
-    out.u32(0)
+    out.u32(int(challenge.is_simple_editor))
     out.end_node()
     return out
 
@@ -220,7 +236,10 @@ def password_checksum(password_hash: bytes, uid: str) -> int:
 def _contents(out: ByteWriter, challenge: Challenge) -> None:
     out.begin_node(COLLECTOR_LIST)
     out.chunk(COLLECTOR_LIST)
-    out.u32(0)
+    out.u32(len(challenge.inventory))
+    for ident, count in challenge.inventory:
+        out.ident(ident)
+        out.i32(count)
     out.end_node()
     out.begin_node(PARAMETERS)
     out.chunk(PARAMETERS + 1)
@@ -232,7 +251,7 @@ def _contents(out: ByteWriter, challenge: Challenge) -> None:
     out.chunk(PARAMETERS + 8)
     out.i32(challenge.time_limit_ms, challenge.author_score)
     out.end_node()
-    out.u32(8)
+    out.u32(challenge.kind)
 
 
 def _blocks(out: ByteWriter, challenge: Challenge) -> None:

@@ -1,22 +1,23 @@
 """Writing ghosts and replays: runs of ours become files that the game's tools and other readers open."""
 
+import re
 import struct
 import zlib
 from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
 
 from trackmaster.gbx.classes import GHOST, MOTION_GHOST, REPLAY
 from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.models import Ghost
+from trackmaster.gbx.read_back import read_back
 from trackmaster.gbx.reader import UID_ID, Ident
 from trackmaster.gbx.reading import read_challenge
-from trackmaster.gbx.samples import CAR_ENTITY, NO_ENTITY, SAMPLE_BYTES, STATE_VERSION, GhostSamples
-from trackmaster.gbx.writer import ByteWriter, HeaderPart, pack_file
+from trackmaster.gbx.samples import CAR_ENTITY, NO_ENTITY, PERIOD_MS, SAMPLE_BYTES, STATE_VERSION, GhostSamples
+from trackmaster.gbx.writer import DEFAULT_GAME_VERSION, ByteWriter, HeaderPart, attribute, pack_file
 
 GHOST_VERSION = 7
 REPLAY_HEADER_VERSION = 7
-DEFAULT_GAME_VERSION = "2.11.26"
 ZLIB_LEVEL = 9
+_VERSION_NUMBER = re.compile(r"\d+\.\d+\.\d+(?:\.\d+)?")
 
 
 def write_ghost(ghost: Ghost, *, compress: bool = True) -> bytes:
@@ -31,7 +32,7 @@ def write_ghost(ghost: Ghost, *, compress: bool = True) -> bytes:
     """
     body = ByteWriter()
     _ghost_chunks(body, ghost)
-    return pack_file(GHOST, (), body, compress=compress)
+    return read_back(pack_file(GHOST, (), body, compress=compress))
 
 
 def write_replay(
@@ -45,7 +46,8 @@ def write_replay(
     Args:
         challenge_bytes: the complete .Challenge.Gbx file that was driven.
         ghosts: the run, or several with the main one first.
-        game_version: of the program named in the header; the ghost's, or that of TMNF, if not given.
+        game_version: of the program named in the header; if not given, the number in the first ghost's own
+            ``game_version``, or that of TMNF.
         compress: pack the body by LZO as the game does, or store it.
 
     Raises:
@@ -70,7 +72,7 @@ def write_replay(
     body.no_node()
     body.end_node()
     ident = Ident(challenge.uid, challenge.environment, challenge.author)
-    return pack_file(REPLAY, _replay_header(ident, runs[0], game_version), body, compress=compress)
+    return read_back(pack_file(REPLAY, _replay_header(ident, runs[0], game_version), body, compress=compress))
 
 
 def _replay_header(ident: Ident, ghost: Ghost, game_version: str) -> tuple[HeaderPart, HeaderPart]:
@@ -81,9 +83,10 @@ def _replay_header(ident: Ident, ghost: Ghost, game_version: str) -> tuple[Heade
     summary.i32(_ms(ghost.race_time_ms))
     summary.string(ghost.nickname if is_finished else "")
     summary.string(ghost.login if is_finished else "")
-    version = game_version or DEFAULT_GAME_VERSION
+    number = _VERSION_NUMBER.search(ghost.game_version)
+    version = game_version or (number.group() if number else DEFAULT_GAME_VERSION)
     xml = (
-        f'<header type="replay" version="TMr.7" exever={quoteattr(version)}><challenge uid={quoteattr(ident.id)}/>'
+        f'<header type="replay" version="TMr.7" exever={attribute(version)}><challenge uid={attribute(ident.id)}/>'
         f'<times best="{_ms(ghost.race_time_ms)}" respawns="{ghost.respawns}" stuntscore="{ghost.stunt_score}" '
         f'validable="{int(is_finished and ghost.events is not None)}"/></header>'
     )
@@ -150,16 +153,17 @@ def _driver(body: ByteWriter, ghost: Ghost) -> None:
 
 def _inputs(body: ByteWriter, ghost: Ghost) -> None:
     events = ghost.events
-    duration_ms = ghost.inputs_duration_ms or ghost.race_time_ms or 0
     body.chunk(GHOST + 0x19)
-    if events is None or duration_ms <= 0:
+    if events is None:
         body.u32(0)
         return
     try:
         rows = events.to_rows()
     except ValueError as error:
         raise WriteError(f"the inputs cannot be written: {error}") from error
-    body.u32(duration_ms, 0, len(events.names))
+    # Nothing may follow a duration of 0, so the inputs of a run that was broken off last until the last of them.
+    last_ms = max(1, int(events.time_ms.max(initial=0)))
+    body.u32(ghost.inputs_duration_ms or ghost.race_time_ms or last_ms, 0, len(events.names))
     for name in events.names:
         body.id(name)
     body.u32(len(rows), 0)
@@ -175,9 +179,12 @@ def _ghost_data(samples: GhostSamples | None) -> bytes:
     """Return the inner blob with the samples as stored."""
     if samples is None:
         return struct.pack("<I", NO_ENTITY)
-    count = len(samples)
-    head = struct.pack("<IIiii", CAR_ENTITY, 1, 0, samples.period_ms, STATE_VERSION)
+    count, is_fixed = len(samples), samples.is_fixed
+    period_ms = samples.period_ms if is_fixed else PERIOD_MS
+    head = struct.pack("<IIiii", CAR_ENTITY, is_fixed, 0, period_ms, STATE_VERSION)
     tail = struct.pack("<I", count)
     tail += struct.pack("<i", 0) if count > 0 else b""
     tail += struct.pack("<i", SAMPLE_BYTES) if count > 1 else b""
+    if not is_fixed:
+        tail += struct.pack(f"<I{count}i", count, *samples.time_ms.tolist())
     return head + struct.pack("<I", count * SAMPLE_BYTES) + samples.raw.tobytes() + tail

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple
+from xml.sax.saxutils import escape
 
 from lzallright import LZOCompressor
 
@@ -13,8 +14,18 @@ from trackmaster.gbx.nodes import END_OF_NODE, LIST_VERSION, SKIPPABLE
 from trackmaster.gbx.reader import EMPTY_ID, ID_VERSION, NEW_ID, UID_ID, FileReference, Ident
 
 CONTAINER_VERSION = 6
+DEFAULT_GAME_VERSION = "2.11.26"
+"""That of TMNF, for files of ours that name no program."""
 
 _KINDS = {"B": "a byte", "I": "an unsigned number of 32 bits", "i": "a signed number of 32 bits", "f": "a float"}
+
+
+def attribute(text: str) -> str:
+    """Return the value of an XML attribute in double quotes, the only ones the game's headers have."""
+    return f'"{escape(text, _ESCAPES)}"'
+
+
+_ESCAPES = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
 
 class ByteWriter:
@@ -63,7 +74,7 @@ class ByteWriter:
             data = text.encode("utf-8")
         except UnicodeEncodeError:
             raise WriteError(f"the text {text[:80]!r} has characters that no file can hold; take them out") from None
-        if len(data) > limits.STRING_BYTES:
+        if len(data) > limits.TEXT_BYTES:
             raise WriteError(f"a text of {len(data)} bytes does not fit into a file; shorten it") from None
         self.blob(data)
 
