@@ -108,6 +108,8 @@ def test_whole_configuration_survives_its_own_file(tmp_path: Path) -> None:
     ("performance: {autocast: fp16}", "autocast.*'bf16'"),
     ("environment: {temporal_mini_race_duration_ms: 1000}", "20 decisions long, but its clock is drawn up to 30"),
     ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: y}]}", "two different tracks"),
+    ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: x, "
+     "cutoff_rollout_if_no_vcp_passed_within_duration_ms: 9000}]}", "entries of 'a' say different"),
 ])  # fmt: skip
 def test_impossible_settings_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.yaml"

@@ -1,6 +1,6 @@
 """Tracks and environments of a training run, made from the map cycle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,15 +90,28 @@ def plan_fleet(config: TrainConfig, n_cars: int) -> Fleet:
 
 
 def make_racing_env(
-    config: TrainConfig, tracks: "Sequence[Track]", track_of_car: Sequence[int], *, seed: int, evaluation: bool = False
+    config: TrainConfig,
+    tracks: "Mapping[str, Track]",
+    track_of_car: Sequence[int],
+    *,
+    seed: int,
+    evaluation: bool = False,
 ) -> VectorEnvironment:
-    """Return the simulator's environment with one car per entry of ``track_of_car``."""
+    """Return the simulator's environment.
+
+    Args:
+        config: the whole run.
+        tracks: those to drive, by their name in the cycle.
+        track_of_car: one car per entry, with the number of its track.
+        seed: of drawn starts.
+        evaluation: begin at the start line only.
+    """
     from trackmaster.env import RacingVectorEnv
 
     env: VectorEnvironment = RacingVectorEnv(
-        tuple(tracks),
+        tuple(tracks.values()),
         len(track_of_car),
-        config.to_env_config(evaluation=evaluation),
+        config.to_env_config(evaluation=evaluation, uids={name: track.uid for name, track in tracks.items()}),
         seed=seed,
         track_of_env=track_of_car,
     )

@@ -114,8 +114,13 @@ class TrainConfig(Settings):
         """Folder with weights, statistics and metrics."""
         return self.resume if self.resume is not None else self.performance.save_dir / self.run_name
 
-    def to_env_config(self, *, evaluation: bool = False) -> EnvConfig:
-        """Return the environment's part; evaluation always begins at the start line."""
+    def to_env_config(self, *, evaluation: bool = False, uids: Mapping[str, str] | None = None) -> EnvConfig:
+        """Return the environment's part; evaluation always begins at the start line.
+
+        Args:
+            evaluation: whether to judge instead of to train.
+            uids: map uid by ``short_name``, so that limits of a single track find it.
+        """
         e, n, r = self.environment, self.neural_network, self.rewards
         return EnvConfig(
             image_width=n.w_downsized,
@@ -124,6 +129,7 @@ class TrainConfig(Settings):
             extra_floats=self.inputs.extra_floats,
             ticks_per_action=e.tm_engine_step_per_action,
             stall_limit_ms=e.cutoff_rollout_if_no_vcp_passed_within_duration_ms,
+            stall_limit_ms_by_track=self._stall_limits_ms(uids or {}),
             time_limit_ms=e.cutoff_rollout_if_race_not_finished_within_duration_ms,
             deck_height_m=float("-inf") if e.deck_height is None else e.deck_height,
             snapshot_start_fraction=0.0 if evaluation else e.snapshot_start_fraction,
@@ -194,6 +200,15 @@ class TrainConfig(Settings):
         size = Schedule([(f, s) for f, s, _ in points], "staircase", speed=speed, name="memory_size_schedule")
         start = Schedule([(f, s) for f, _, s in points], "staircase", speed=speed, name="memory_size_schedule")
         return size, start
+
+    def _stall_limits_ms(self, uids: Mapping[str, str]) -> dict[str, int]:
+        """Return the limits of single tracks by map uid."""
+        limits: dict[str, int] = {}
+        for entry in self.map_cycle.entries:
+            limit = entry.cutoff_rollout_if_no_vcp_passed_within_duration_ms
+            if limit is not None and entry.short_name in uids:
+                limits[uids[entry.short_name]] = limit
+        return limits
 
     def _schedule(self, name: str, points: Points, kind: Literal["exponential", "linear"] = "exponential") -> Schedule:
         return Schedule(points, kind, speed=self.training.global_schedule_speed, name=name)

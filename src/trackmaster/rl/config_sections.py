@@ -222,6 +222,8 @@ class MapEntry(FiniteSection):
     """Whether the learner may learn from these episodes."""
     repeat: int = Field(default=1, ge=1)
     """Episodes in a row."""
+    cutoff_rollout_if_no_vcp_passed_within_duration_ms: int | None = Field(default=None, ge=10)
+    """Longer or shorter limit for this track, as long flights need; that of the environment when left out."""
 
 
 class MapCycleSection(FiniteSection):
@@ -233,10 +235,17 @@ class MapCycleSection(FiniteSection):
     @model_validator(mode="after")
     def _one_file_per_name(self) -> Self:
         places: dict[str, tuple[str, str | None]] = {}
+        limits: dict[str, int | None] = {}
         for entry in self.entries:
             place = (entry.map_path, entry.reference_line_path)
             if places.setdefault(entry.short_name, place) != place:
                 raise ValueError(f"the name {entry.short_name!r} stands for two different tracks")
+            limit = entry.cutoff_rollout_if_no_vcp_passed_within_duration_ms
+            if limits.setdefault(entry.short_name, limit) != limit:
+                raise ValueError(
+                    f"the entries of {entry.short_name!r} say different cutoff_rollout_if_no_vcp_passed_within_"
+                    "duration_ms: give all of them the same"
+                )
         return self
 
 
