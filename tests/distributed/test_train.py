@@ -14,7 +14,7 @@ import torch
 from trackmaster import gbx
 from trackmaster.distributed.command import EvaluateConfig, _load_weights, run_evaluate, run_train
 from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.racing import load_track, plan_fleet
+from trackmaster.distributed.racing import load_track, load_tracks, make_racing_env, plan_fleet, track_names
 from trackmaster.distributed.train import _resolve, make_worker, train
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
@@ -98,8 +98,35 @@ def test_fresh_run_begins_with_a_prepared_pair_and_moves_an_old_one_aside(here: 
     assert any("moved to" in line for line in said)
     assert any("begins with the weights found in save" in line for line in said)
     assert (pair / "small.before_1" / "weights1.torch").is_file()
+    assert list((here / "tensorboard" / "small.before_1").glob("events.out.tfevents.*"))
+    assert len(list((here / "tensorboard" / "small").glob("events.out.tfevents.*"))) == 1
     with pytest.raises(WeightsError, match="do not fit the network"):
         train(small("--fresh", "--neural-network.dense-hidden-dimension", "64"), say=said.append)
+
+
+@pytest.mark.parametrize(("flags", "error"), [
+    (["--map-cycle.entries", '[{"short_name": "a", "map_path": "missing.Challenge.Gbx"}]'], ConfigError),
+    (["--environment.n-envs", "1", "--map-cycle.entries", '[{"short_name": "a", "map_path": "bundled:first_steps"}, '
+      '{"short_name": "b", "map_path": "bundled:table_top"}]'], ConfigError),
+    (["--state-normalization.float-inputs-mean", "[1]"], ConfigError), ([], WeightsError),
+])  # fmt: skip
+def test_a_fresh_run_that_cannot_begin_leaves_the_earlier_one(
+    started: Path, here: Path, flags: list[str], error: type[Exception]
+) -> None:
+    curves = here / "tensorboard" / "small"
+    curves.mkdir(parents=True)
+    for name in ("weights1.torch", "weights2.torch"):
+        (here / "save" / name).write_bytes(b"damaged")
+    with pytest.raises(error):
+        train(small("--fresh", *flags), say=lambda line: None)
+    assert (started / "config_snapshot.yaml").is_file()
+    assert curves.is_dir()
+
+
+def test_many_cars_with_the_shortest_chunks_fit_the_queue_of_one_process(here: Path) -> None:
+    flags = ["--performance.chunk-rows", "2", "--environment.n-envs", "140", "--training.max-frames", "1100"]
+    result = train(small(*flags, "--evaluation.attempts", "1"), say=lambda line: None)
+    assert result.stats.cumul_number_frames_played == 8 * 140
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(here: Path) -> None:
@@ -272,6 +299,22 @@ def test_every_life_of_a_run_draws_anew(here: Path) -> None:
 
     assert first_draw(0) == first_draw(0)
     assert first_draw(0) != first_draw(900)
+
+
+def test_a_track_of_the_cycle_may_have_a_stall_limit_of_its_own(here: Path) -> None:
+    limit = '"cutoff_rollout_if_no_vcp_passed_within_duration_ms": 100'
+    config = small(
+        "--map-cycle.entries", '[{"short_name": "a", "map_path": "bundled:first_steps"}, '
+        f'{{"short_name": "b", "map_path": "bundled:table_top", {limit}}}]',
+    )  # fmt: skip
+    tracks = dict(zip(track_names(config), load_tracks(config), strict=True))
+    for evaluation in (False, True):
+        env = make_racing_env(config, tracks, (0, 1), seed=0, evaluation=evaluation)
+        env.reset()
+        coast = np.array([3, 3])
+        assert env.step(coast)[3].tolist() == [False, False]
+        assert env.step(coast)[3].tolist() == [False, True]
+        env.close()
 
 
 def test_cars_are_dealt_out_by_how_often_the_cycle_names_a_track() -> None:

@@ -100,9 +100,18 @@ def test_earlier_run_is_moved_aside_and_never_overwritten(tmp_path: Path) -> Non
     for number in (1, 2):
         store, _ = saved(tmp_path / "run", "a")
         assert store.exists
-        assert store.set_aside() == tmp_path / f"run.before_{number}"
+        assert store.set_aside() == (tmp_path / f"run.before_{number}",)
         assert not store.exists
-    assert store.set_aside() is None
+    assert store.set_aside() == ()
+
+
+def test_other_folders_of_a_run_move_with_it_under_the_same_number(tmp_path: Path) -> None:
+    curves = tmp_path / "curves" / "run"
+    curves.mkdir(parents=True)
+    (tmp_path / "curves" / "run.before_1").mkdir()
+    store, _ = saved(tmp_path / "run", "a")
+    assert store.set_aside(curves) == (tmp_path / "run.before_2", tmp_path / "curves" / "run.before_2")
+    assert not curves.exists()
 
 
 def test_prepared_pair_is_found_beside_or_above(tmp_path: Path) -> None:
@@ -114,3 +123,8 @@ def test_prepared_pair_is_found_beside_or_above(tmp_path: Path) -> None:
         store.prepared_pair()
     (tmp_path / "save" / TARGET_FILE).touch()
     assert store.prepared_pair() == tmp_path / "save"
+    store.folder.mkdir()
+    for name in (ONLINE_FILE, TARGET_FILE):
+        (store.folder / name).touch()
+    assert store.prepared_pair() == store.folder
+    assert store.prepared_pair(own=False) == tmp_path / "save"

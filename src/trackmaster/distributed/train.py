@@ -39,6 +39,8 @@ CONFIG_SNAPSHOT = "config_snapshot.yaml"
 METRICS_FILE = "metrics.csv"
 SEED_STRIDE = 10_000
 """Distance between the seeds of two workers."""
+TURN_STEPS = 8
+"""Decisions of a worker's turn where worker and learner take turns in one process."""
 LIFE_STRIDE = 10_000_000
 """Distance between the seeds of two lives of a run, times the decisions played before."""
 
@@ -79,8 +81,6 @@ def train(config: TrainConfig, *, say: Say | None = None) -> TrainResult:
 
 def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> TrainResult:
     store = CheckpointStore(config.run_dir, say=say)
-    if config.fresh and (aside := store.set_aside()) is not None:
-        say(f"The earlier run was moved to {aside}.")
     keep_freed_memory()
     torch.set_num_threads(config.performance.learner_threads)
     tracks = load_tracks(config)
@@ -88,15 +88,19 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     device = resolve_device(config.device)
     agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device)
     memory = _memory(config, spec)
+    plan_fleet(config, config.environment.n_envs)  # refuses too few cars here instead of in every worker
     stats = _restore(config, store, agent, memory, say)
+    tensorboard_dir = config.performance.tensorboard_dir / config.run_name
+    # Last of all, so that a run that cannot begin leaves the earlier one where it is.
+    if config.fresh and (aside := store.set_aside(tensorboard_dir)):
+        say(f"The earlier run was moved to {' and '.join(map(str, aside))}.")
     resumed_at = stats.cumul_number_frames_played if stats.n_evaluations else -1
     forget_evaluations_after(config.run_dir / EVALUATIONS_FILE, resumed_at)
     atomic_write_text(config.run_dir / CONFIG_SNAPSHOT, config.to_yaml())
     size, start = config.memory_schedules()
     logger = MetricsLogger(
-        config.performance.tensorboard_dir / config.run_name, config.run_dir / METRICS_FILE,
-        wall_offset_s=stats.cumul_training_hours * 3600,
-    )  # fmt: skip
+        tensorboard_dir, config.run_dir / METRICS_FILE, wall_offset_s=stats.cumul_training_hours * 3600
+    )
     with logger, RacingEvaluator(config, tracks) as evaluator:
         end = _link(config, tracks, spec, agent, played=stats.cumul_number_frames_played)
         trainer = Trainer(
@@ -129,19 +133,17 @@ class RacingEvaluator:
     """Drives the deterministic attempts of an actor on every track of the run; environments are made once."""
 
     def __init__(self, config: TrainConfig, tracks: "Sequence[Track]", *, attempts: int | None = None) -> None:
-        self._config, self._tracks = config, tuple(tracks)
+        self._config = config
+        self._tracks = dict(zip(track_names(config), tracks, strict=True))
         self._attempts = attempts or config.evaluation.attempts
-        self._envs: dict[int, VectorEnvironment] = {}
+        self._envs: dict[str, VectorEnvironment] = {}
 
     def __call__(self, actor: ActorModule) -> Mapping[str, Evaluation]:
         """Return the outcome by track."""
         from trackmaster.env import evaluation_starts
 
         starts = evaluation_starts(self._config.evaluation.seed, self._attempts)
-        names = track_names(self._config)
-        return {
-            name: evaluate(actor, self._env(index), self._attempts, starts=starts) for index, name in enumerate(names)
-        }
+        return {name: evaluate(actor, self._env(name), self._attempts, starts=starts) for name in self._tracks}
 
     def __enter__(self) -> "RacingEvaluator":
         return self
@@ -150,16 +152,16 @@ class RacingEvaluator:
         for env in self._envs.values():
             env.close()
 
-    def _env(self, index: int) -> VectorEnvironment:
-        if index not in self._envs:
-            self._envs[index] = make_racing_env(
+    def _env(self, name: str) -> VectorEnvironment:
+        if name not in self._envs:
+            self._envs[name] = make_racing_env(
                 self._config,
-                (self._tracks[index],),
+                {name: self._tracks[name]},
                 [0] * self._attempts,
                 seed=self._config.evaluation.seed,
                 evaluation=True,
             )
-        return self._envs[index]
+        return self._envs[name]
 
 
 def make_worker(
@@ -179,7 +181,8 @@ def make_worker(
     fleet = plan_fleet(config, config.environment.n_envs)
     first_seed = config.training.seed + SEED_STRIDE * (number + 1) + LIFE_STRIDE * played
     seeds = iter(range(first_seed, 2**62))
-    env = make_racing_env(config, tracks, fleet.track_of_car, seed=next(seeds))
+    named = dict(zip(track_names(config), tracks, strict=True))
+    env = make_racing_env(config, named, fleet.track_of_car, seed=next(seeds))
     iqn = config.to_iqn_config(spec["floats"].shape[0])
     return RolloutWorker(
         env, lambda: IQNActor(iqn, seed=next(seeds)), end, spec=spec, cycles=fleet.cycles,
@@ -235,7 +238,7 @@ def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:
 
 def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memory: IQNMemory, say: Say) -> RunStats:
     """Continue the run, or start from a prepared pair of weights, or start from nothing; say which."""
-    if store.exists:
+    if store.exists and not config.fresh:
         folder, state, counters = store.load()
         agent.load(folder, state["agent"])
         stats = RunStats.from_json(counters)
@@ -250,7 +253,7 @@ def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memor
         raise ConfigError(
             f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume."
         )
-    pair = store.prepared_pair()
+    pair = store.prepared_pair(own=not config.fresh)
     if pair is not None:
         agent.load_weights(pair)
         say(f"A fresh run begins with the weights found in {pair}.")
@@ -278,9 +281,9 @@ def _link(
 ) -> TrainerEnd:
     performance = config.performance
     if performance.transport == "in_process":
-        link = InProcessTransport()
+        link = InProcessTransport(TURN_STEPS * config.environment.n_envs)  # a car sends a chunk per decision at most
         worker = make_worker(config, link, 0, tracks=tracks, played=played)
-        link.pump = functools.partial(worker.collect, 8)
+        link.pump = functools.partial(worker.collect, TURN_STEPS)
         return link
     return LocalTransport(
         functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count, spec=spec,

@@ -93,19 +93,25 @@ class CheckpointStore:
             "Start over with --fresh, or give another folder to --resume."
         )
 
-    def set_aside(self) -> Path | None:
-        """Move an earlier run out of the way of a fresh one and return where it went."""
-        if not self.folder.exists():
-            return None
-        number = 1
-        while (aside := self.folder.with_name(f"{self.folder.name}.before_{number}")).exists():
-            number += 1
-        self.folder.rename(aside)
-        return aside
+    def set_aside(self, *companions: Path) -> tuple[Path, ...]:
+        """Move an earlier run out of the way of a fresh one and return where it went.
 
-    def prepared_pair(self) -> Path | None:
-        """Return the folder of a weights pair that a fresh run should start from, the run's own or its parent."""
-        for folder in (self.folder, self.folder.parent):
+        Args:
+            companions: other folders of the run, which get the same number.
+        """
+        folders = [folder for folder in dict.fromkeys((self.folder, *companions)) if folder.exists()]
+        number = 1
+        while any(_aside(folder, number).exists() for folder in folders):
+            number += 1
+        return tuple(folder.rename(_aside(folder, number)) for folder in folders)
+
+    def prepared_pair(self, *, own: bool = True) -> Path | None:
+        """Return the folder of a weights pair that a fresh run should start from.
+
+        Args:
+            own: look in the run's own folder first; the folder above it comes second, or alone.
+        """
+        for folder in (self.folder, self.folder.parent) if own else (self.folder.parent,):
             found = [(folder / name).exists() for name in (ONLINE_FILE, TARGET_FILE)]
             if all(found):
                 return folder
@@ -143,6 +149,10 @@ def _read_verified(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return state, json.loads((folder / STATS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: the snapshot is incomplete ({type(error).__name__}: {error}).") from None
+
+
+def _aside(folder: Path, number: int) -> Path:
+    return folder.with_name(f"{folder.name}.before_{number}")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
