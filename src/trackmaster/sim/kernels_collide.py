@@ -33,6 +33,7 @@ def centre_of(i: int, wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def radii_of(i: int):
+    """The half axes of an ellipsoid: the body's first, then the four wheels."""
     if i < C.FIRST_WHEEL:
         return BODY_RADII[i]
     return WHEEL_RADII
@@ -181,6 +182,7 @@ def touch_edges(foot: wp.vec3, face: wp.vec3, reach: float, a: wp.vec3, b: wp.ve
 
 @wp.func
 def overlaps(low: wp.vec3, high: wp.vec3, other_low: wp.vec3, other_high: wp.vec3):
+    """Whether two boxes share a point; height first, it tells most pairs apart."""
     return (
         high[1] >= other_low[1]
         and low[1] <= other_high[1]
@@ -254,6 +256,7 @@ def collide_triangle(
 
 @wp.func
 def same_within(a: wp.vec3, b: wp.vec3):
+    """Whether two normals agree to a fraction of their components."""
     for k in range(3):
         if wp.abs(a[k] - b[k]) > SAME_NORMAL * wp.max(wp.abs(a[k]), wp.abs(b[k])):
             return False

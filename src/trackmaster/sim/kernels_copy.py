@@ -10,12 +10,14 @@ wp.set_module_options({"enable_backward": False})
 
 @wp.kernel
 def gather_columns(table: wp.array2d(dtype=Any), slots: wp.array(dtype=int), out: wp.array2d(dtype=Any)):
+    """Column ``slots[k]`` of the table becomes column k."""
     row, k = wp.tid()
     out[row, k] = table[row, slots[k]]
 
 
 @wp.kernel
 def scatter_columns(source: wp.array2d(dtype=Any), slots: wp.array(dtype=int), table: wp.array2d(dtype=Any)):
+    """Column k becomes column ``slots[k]`` of the table."""
     row, k = wp.tid()
     table[row, slots[k]] = source[row, k]
 

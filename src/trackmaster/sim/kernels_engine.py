@@ -14,6 +14,7 @@ SHIFT_DOWN = wp.constant(vec6(*C.SHIFT_DOWN_RPM))
 
 @wp.func
 def start_shift(cars: wp.array(dtype=Car), gear: int):
+    """Change to a gear; thrust is cut until the timer ends."""
     cars[0].gear = gear
     cars[0].shift_timer = C.SHIFT_S
 
@@ -75,6 +76,7 @@ def run_coupled(cars: wp.array(dtype=Car), u: float, on: bool, h: float):
 
 @wp.func
 def choose_gear(cars: wp.array(dtype=Car)):
+    """Shift by rpm, and through to reverse and back when the car's direction asks for it."""
     target = cars[0].rpm_target
     if cars[0].reverse == 0:
         if cars[0].gear == 0:
@@ -133,6 +135,7 @@ def run_engaged(cars: wp.array(dtype=Car), u: float, on: bool, h: float):
 
 @wp.func
 def run_engine(cars: wp.array(dtype=Car), touching: bool, h: float):
+    """One sub-step of engine and gearbox; off the ground and while shifting the rpm follow the pedal only."""
     pedal = cars[0].in_gas
     if cars[0].reverse != 0:
         pedal = cars[0].in_brake

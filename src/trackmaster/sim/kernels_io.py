@@ -66,11 +66,13 @@ FINISHED = BYTES["finished"].start
 
 @wp.func
 def vec3_at(table: wp.array2d(dtype=float), row: int, slot: int):
+    """Three rows of a state table as a vector."""
     return wp.vec3(table[row, slot], table[row + 1, slot], table[row + 2, slot])
 
 
 @wp.func
 def put_vec3(table: wp.array2d(dtype=float), row: int, slot: int, v: wp.vec3):
+    """A vector into three rows of a state table."""
     table[row, slot] = v[0]
     table[row + 1, slot] = v[1]
     table[row + 2, slot] = v[2]
@@ -81,6 +83,7 @@ def load_car(
     f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8), slot: int,
     cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
 ):  # fmt: skip
+    """One car's columns of the state tables into its structs."""
     cars[0].position = vec3_at(f, POSITION, slot)
     cars[0].quaternion = wp.vec4(
         f[QUATERNION, slot], f[QUATERNION + 1, slot], f[QUATERNION + 2, slot], f[QUATERNION + 3, slot]
@@ -148,6 +151,7 @@ def store_car(
     f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8), slot: int,
     cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
 ):  # fmt: skip
+    """The structs back into the car's columns."""
     put_vec3(f, POSITION, slot, cars[0].position)
     for k in range(4):
         f[QUATERNION + k, slot] = cars[0].quaternion[k]

@@ -18,6 +18,7 @@ PI = 3.141592653589793
 
 @wp.func
 def linear_curve(x: float, xs: vec9, ys: vec9, n: int):
+    """The curve through n points, straight between them and level outside."""
     if x <= xs[0]:
         return ys[0]
     for k in range(n - 1):
@@ -28,6 +29,7 @@ def linear_curve(x: float, xs: vec9, ys: vec9, n: int):
 
 @wp.func
 def step_curve(x: float, xs: vec9, ys: vec9, n: int):
+    """The value of the last point that x has passed; the first one's before it."""
     for k in range(n - 1):
         if x <= xs[k + 1] + C.EPS:
             return ys[k]
@@ -166,6 +168,7 @@ def unrotate(m: wp.mat33, v: wp.vec3):
 
 @wp.func
 def clamp_length(v: wp.vec3, limit: float):
+    """The vector, shortened to the limit if it is longer."""
     n = wp.dot(v, v)
     if n > limit * limit:
         return v * (limit / wp.sqrt(n))
@@ -174,6 +177,7 @@ def clamp_length(v: wp.vec3, limit: float):
 
 @wp.func
 def sign_of(x: float):
+    """-1 below 0, else 1."""
     if x < 0.0:
         return -1.0
     return 1.0

@@ -13,6 +13,7 @@ CP_TIMES = layout.INT_ROWS["cp_times"].start
 
 @wp.func
 def is_inside(gate: Gate, position: wp.vec3):
+    """Whether the car's origin is inside of a gate's box."""
     offset = position - gate.centre
     if wp.dot(offset, offset) > gate.reach_squared:
         return False
@@ -22,6 +23,7 @@ def is_inside(gate: Gate, position: wp.vec3):
 
 @wp.func
 def taken_count(taken: words, n_gates: int):
+    """How many of the lap's gates are marked as taken."""
     count = wp.int32(0)
     for g in range(n_gates):
         count += (taken[g >> 5] >> (g & 31)) & 1
@@ -82,6 +84,7 @@ def pass_gates(
 
 @wp.func
 def finish_lap(scene: Scene, track: int, cars: wp.array(dtype=Car)):
+    """Begin the next lap, or end the race with this tick's time."""
     cars[0].free_wheel = 0
     cars[0].taken = words(0)
     cars[0].lap += 1

@@ -380,6 +380,7 @@ def draw_car(
     rotation: wp.mat33,
     steer: wp.vec2,
 ):
+    """The car's triangles, front wheels turned by the steering."""
     for k in range(scene.n_car_triangles):
         part = scene.car_part[k]
         normal = scene.car_normal[k]
@@ -398,6 +399,7 @@ def draw_car(
 
 @wp.func
 def car_light(scene: Scene, k: int, rotation: wp.mat33, steer: wp.vec2):
+    """Brightness of a triangle of the car as it stands."""
     normal = scene.car_normal[k]
     if scene.car_part[k] != 0:
         normal = wp.vec3(
@@ -421,6 +423,7 @@ def render_views(
     gray: wp.array(dtype=wp.uint8),
     bgra: wp.array(dtype=wp.uint32),
 ):
+    """One tile of one view: map, car, shadow and sky into grey or colour pixels."""
     view, tile_number = wp.tid()
     tile = Tile()
     tile.x0 = (tile_number % tiles_x) * tile_size

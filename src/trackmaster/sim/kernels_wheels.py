@@ -35,6 +35,7 @@ def follow_suspension(wheels: wp.array(dtype=Wheel), h: float):
 
 @wp.func
 def add_spring(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int):
+    """Lift of a suspension spring and the torque of it."""
     lift = C.SPRING * (C.SPRING_REST - wheels[i].absorb) - C.DAMPING * wheels[i].absorb_rate
     hub = HUB[i]
     cars[0].f = cars[0].f + wp.vec3(0.0, lift, 0.0)
@@ -43,6 +44,7 @@ def add_spring(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int)
 
 @wp.func
 def add_weight_torque(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int):
+    """Torque of the last sub-step's force about the point a wheel stands on."""
     force = cars[0].force
     if wp.dot(force, force) >= C.WEIGHT_FORCE_MIN * C.WEIGHT_FORCE_MIN:
         arm = wheels[i].point - COM
@@ -55,6 +57,7 @@ def add_weight_torque(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), 
 
 @wp.func
 def lateral_axis(cars: wp.array(dtype=Car), normal: wp.vec3, front: bool):
+    """The direction across a wheel, in the plane of its ground."""
     e = wp.vec3(1.0, 0.0, 0.0)
     n2 = normal[0] * normal[0] + normal[1] * normal[1]
     if n2 > C.EPS_SQUARED:
@@ -68,6 +71,7 @@ def lateral_axis(cars: wp.array(dtype=Car), normal: wp.vec3, front: bool):
 
 @wp.func
 def lateral_limit(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int, adherence: float):
+    """The most side force a wheel can hold, by material, load and whether it slides."""
     limit = MATERIAL[wheels[i].material, 3] * adherence * cars[0].grip
     if wheels[i].sliding != 0:
         limit = limit * C.SLIDE_LIMIT
@@ -119,6 +123,7 @@ def add_dirt(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def all_on_dirt(wheels: wp.array(dtype=Wheel)):
+    """Whether all four wheels touch dirt."""
     count = wp.int32(0)
     for i in range(4):
         if wheels[i].contact != 0 and wheels[i].material == C.MATERIAL_DIRT:
@@ -128,6 +133,7 @@ def all_on_dirt(wheels: wp.array(dtype=Wheel)):
 
 @wp.func
 def add_wheel_forces(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), adherence: float):
+    """All forces of the wheels that touch something."""
     dirt = cars[0].v[2] > C.DIRT_MIN_SPEED and all_on_dirt(wheels)
     for i in range(4):
         if wheels[i].contact != 0:
