@@ -14,7 +14,7 @@ from trackmaster.capture.discover import ReplayFile
 from trackmaster.data import DataError, find_replays
 from trackmaster.game import SimulatorGame, record_ghost
 from trackmaster.gbx import Challenge, Ghost, InputTimeline, Replay
-from trackmaster.track import Track
+from trackmaster.track import ReferenceLine, Track
 
 from .conftest import KEYS
 
@@ -177,6 +177,54 @@ def test_two_replays_never_share_a_folder(world: Path, replay_bytes: bytes, ghos
     (world / "replays" / "straight" / "a.replay.gbx").rename(world / "replays" / "straight" / "b.replay.gbx")
     run(world)
     assert captured_in(world) == ["straight/a.replay", "straight/b.replay"]
+
+
+def test_a_damaged_file_takes_no_frames_of_another_along(world: Path, replay_bytes: bytes) -> None:
+    flat = put(world, "a", replay_bytes)
+    (world / "replays" / "1").rename(world / "replays" / "straight")
+    assert len(run(world).captured) == 1
+    flat.write_bytes(b"GBX")  # it was the first of the name; now it does not even tell its track
+    for _ in range(2):
+        run(world)
+        assert captured_in(world) == ["straight/a.replay"]
+    assert run(world).skipped == 1
+
+
+def put_back(ghost: Ghost, from_s: float, to_s: float) -> Ghost:
+    """The same run, put back by a press of Respawn and never returning: its end repeats what came earlier."""
+    samples, events = ghost.samples, ghost.events
+    first = int(from_s * 10) + 1
+    index = np.arange(len(samples))
+    index[first:] -= round((from_s - to_s) * 10) + 1
+    press_ms = int(from_s * 1000) + 40
+    at = int(np.searchsorted(events.time_ms, press_ms))
+    changed = gbx.ControlEvents(
+        np.insert(events.time_ms, at, press_ms),
+        np.insert(events.control, at, len(events.names)),
+        np.insert(events.value, at, 1),
+        (*events.names, "Respawn"),
+    )
+    moved = gbx.make_samples(
+        samples.position_m[index], samples.quaternion_wxyz[index], samples.velocity_mps[index], rpm=samples.rpm[index],
+        wheel_contact=samples.wheel_contact[index],
+    )  # fmt: skip
+    return dataclasses.replace(ghost, samples=moved, events=changed, respawns=1)
+
+
+def test_lines_run_forward_and_come_from_a_replay_that_has_one(
+    world: Path, ghost: Ghost, challenge: Challenge, replay_bytes: bytes
+) -> None:
+    content = gbx.write_challenge(challenge)
+    put(world, "1/a", gbx.write_replay(content, put_back(ghost, 3.0, 0.5)))
+    run(world)
+    line = ReferenceLine.load(world / "vcp" / "1_0.5m_cl.npy")
+    assert line.info.replay_id == "a.replay.gbx"
+    along = np.diff(line.points_m @ (line.points_m[-1] - line.points_m[0]))
+    assert (along > 0).all(), "what the respawn gave up is no part of it"
+    put(world, "2/a", gbx.write_replay(content, put_back(ghost, 5.0, 4.0)))  # to a place far from start and gates
+    put(world, "2/b", replay_bytes)
+    assert run(world).rejected == []
+    assert ReferenceLine.load(world / "vcp" / "2_0.5m_cl.npy").info.replay_id == "b.replay.gbx"
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Reference lines beside the captured tracks: found, or built from a replay when missing."""
 
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from trackmaster import gbx
@@ -28,7 +29,7 @@ class LineShelf:
 
         Args:
             config: folder, spacing, suffix and whether lines may be built.
-            replays_of_track: all replay files of a track, for ``--vcp-source best``.
+            replays_of_track: all replay files of a track: one of them may serve better, or where the first cannot.
         """
         self._config = config
         self._replays_of_track = replays_of_track
@@ -63,14 +64,28 @@ class LineShelf:
                     source.track_id,
                 )
                 return None
-            ghost, file = self._teacher(source)
-            line = self._build(source, ghost, file)
+            line = self._new_line(source)
             line.save(path)
         except TrackError as error:
             log.warning("no reference line for %s: %s", source.track_id, error)
             return None
-        log.info("reference line %s built from %s", path, file.path.name)
+        log.info("reference line %s built from %s", path, line.info.replay_id)
         return line
+
+    def _new_line(self, source: ReplaySource) -> ReferenceLine:
+        """Return the line of the first run that one can be built from.
+
+        Raises:
+            TrackError: there is none; the text is about the first choice.
+        """
+        first_error: TrackError | None = None
+        for ghost, file in self._teachers(source):
+            try:
+                return self._build(source, ghost, file)
+            except TrackError as error:
+                first_error = first_error or error
+        assert first_error is not None, "the replay at hand is always asked"
+        raise first_error
 
     def _build(self, source: ReplaySource, ghost: Ghost, file: ReplayFile) -> ReferenceLine:
         if ghost.samples is None or ghost.race_time_ms is None:
@@ -85,16 +100,15 @@ class LineShelf:
             cp_times_ms=ghost.cp_times_ms,
         )
 
-    def _teacher(self, source: ReplaySource) -> tuple[Ghost, ReplayFile]:
-        """Return the run that a new line follows: this one, or the fastest of the track."""
+    def _teachers(self, source: ReplaySource) -> Iterable[tuple[Ghost, ReplayFile]]:
+        """Return the runs that a new line may follow, the wanted one first: this one, or the fastest of the track."""
+        here = [(source.ghost, source.file)]
+        files = (file for file in self._replays_of_track.get(source.track_id, ()) if file != source.file)
+        read = ((_ghost_of(file, source.map.challenge.uid), file) for file in files)
+        others = ((ghost, file) for ghost, file in read if ghost is not None)
         if self._config.vcp_source == "first":
-            return source.ghost, source.file
-        best = (source.ghost, source.file)
-        for file in self._replays_of_track.get(source.track_id, ()):
-            ghost = _ghost_of(file, source.map.challenge.uid)
-            if ghost is not None and (ghost.race_time_ms or 0) < (best[0].race_time_ms or 0):
-                best = (ghost, file)
-        return best
+            return itertools.chain(here, others)  # the others are read only where this one gives no line
+        return sorted((*here, *others), key=lambda teacher: teacher[0].race_time_ms or 0)
 
 
 def _ghost_of(file: ReplayFile, uid: str) -> Ghost | None:

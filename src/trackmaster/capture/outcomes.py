@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,12 @@ class OutcomeBook:
     def known(self, file_key: str) -> Outcome | None:
         """Return the outcome recorded for a file (its path below the replays folder)."""
         return self._outcomes.get(file_key)
+
+    def others_with(self, file_key: str, track_id: str, replay: str) -> Iterator[str]:
+        """Yield the keys of other files whose frames lie in a folder."""
+        for key, outcome in self._outcomes.items():
+            if key != file_key and outcome.status == "ok" and (outcome.track_id, outcome.replay) == (track_id, replay):
+                yield key
 
     def record(self, file_key: str, outcome: Outcome, *, wall_s: float) -> None:
         """Note an outcome; a rejection also gets its line in ``rejects.jsonl``."""

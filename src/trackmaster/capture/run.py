@@ -226,12 +226,12 @@ class _Run:
 
     def _forget_earlier(self, key: str, before: Outcome | None, outcome: Outcome) -> None:
         """Remove frames that no longer count: those of a rejected replay, and those it left under another name."""
-        if outcome.reason == SAME_NAME:
-            return  # the folder is the other replay's
         named = {(found.track_id, found.replay) for found in (before, outcome) if found is not None}
         kept = {(outcome.track_id, outcome.replay)} if outcome.status == "ok" else set()
         for track_id, replay in named - kept:
-            if remove_capture(self.config.output_dir, track_id, replay):
+            others = self.book.others_with(key, track_id, replay)
+            is_anothers = any((self.config.replays_dir / other).is_file() for other in others)
+            if not is_anothers and remove_capture(self.config.output_dir, track_id, replay):
                 log.warning("%s: the frames of its earlier capture were removed (%s/%s).", key, track_id, replay)
 
     def _rejection(self, file: ReplayFile, before: Outcome | None, sha256: str, reject: ReplayRejectedError) -> Outcome:
