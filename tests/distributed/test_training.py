@@ -1,6 +1,8 @@
 """Worker and trainer together learn to drive the toy lane."""
 
 import csv
+import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -111,10 +113,61 @@ def test_learner_keeps_to_the_reuse_limit(build: Build) -> None:
     trainer, _ = build(max_frames=1_500, uses_per_transition=3)
     stats = trainer.run()
     used, generated = stats.cumul_number_single_memories_used, stats.cumul_number_memories_generated
-    assert 2.2 < used / generated <= 3.0
+    due = 3 * (generated - 600)  # what had to come before learning started owes nothing
+    assert due - 8 * 64 * 3 < used <= due
     assert stats.cumul_number_frames_played >= generated > 1_000
-    due = stats.cumul_number_single_memories_used_next_target_network_update
-    assert due == used + 64, "this target network moves after every batch of 64"
+    next_move = stats.cumul_number_single_memories_used_next_target_network_update
+    assert next_move == used + 64, "this target network moves after every batch of 64"
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+def test_learning_waits_for_its_start_in_every_life_and_again_where_the_start_is_raised(
+    build: Build, lives: int
+) -> None:
+    old = RunStats(cumul_number_memories_generated=900, cumul_number_single_memories_used=2_000)
+    old.cumul_number_single_memories_should_have_been_used = old.cumul_number_single_memories_used
+    trainer, _ = build(stats=old if lives == 2 else None, learning_start=600, uses_per_transition=8)
+    stats, agent = trainer.stats, trainer._agent
+    before = stats.cumul_number_memories_generated
+
+    def come() -> int:
+        return stats.cumul_number_memories_generated - before
+
+    trainer._publish()
+    while not agent.batches_done:
+        trainer.turn()
+    assert 600 <= come() < 600 + 8 * 8 + 8, "the turn of eight cars that made it due, and one batch"
+    trainer._learning_start = constant(1_000)
+    done = agent.batches_done
+    while come() < 1_000:
+        assert agent.batches_done == done
+        trainer.turn()
+
+
+def test_the_end_tells_which_snapshot_is_the_best(build: Build, tmp_path: Path) -> None:
+    trainer, _ = build(save=True, max_frames=1_200, learning_start=10_000)
+    said: list[str] = []
+    trainer._say = said.append
+    times = itertools.chain([(None, 300), (400, 500)], itertools.repeat((None, 900)))
+
+    def judge(actor: ActorModule) -> dict[str, Evaluation]:
+        return {"lane": Evaluation(next(times), (5.0, 7.0), (0.0, 0.0))}
+
+    trainer._evaluator = judge
+    stats = trainer.run()
+    folder = tmp_path / "save" / BEST
+    best = json.loads((folder / "accumulated_stats.json").read_text())
+    assert 0 < stats.best_frames == best["cumul_number_frames_played"] < stats.cumul_number_frames_played
+    assert said[-1] == (
+        f"The best evaluation was that after {stats.best_frames} frames: 100 % finished, median 0.45. Its weights lie "
+        f"in {folder}."
+    )
+
+
+def test_the_best_of_drives_that_never_finish_is_told_by_its_progress() -> None:
+    stats = RunStats(cumul_number_frames_played=40)
+    stats.note_evaluation({"lane": Evaluation((None, None), (5.0, 7.0), (0.0, 0.0))}, wall_s=1.0)
+    assert stats.describe_best() == ("The best evaluation was that after 40 frames: 0 % finished, mean progress 6 m.")
 
 
 def test_interrupted_run_is_saved_and_continues(build: Build, tmp_path: Path) -> None:

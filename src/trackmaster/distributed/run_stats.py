@@ -6,8 +6,11 @@ from typing import Any, Self
 
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.samples import Chunk
+from trackmaster.units import format_race_time
 
 ROLLING_SHARE = 0.1
+NEVER_MS = -1e12
+"""Stands in a rank for the median of a track on which nothing finished."""
 ROBUST_FACTOR = 1.02
 """An evaluated time counts as robust below the rolling mean times this."""
 
@@ -39,6 +42,9 @@ class RunStats:
     n_evaluations: int = 0
     weights_version: int = 0
     best_rank: list[float] = field(default_factory=list)
+    """Of the best evaluation: smallest and mean finish rate of the tracks, mean of minus the median times, progress."""
+    best_frames: int = 0
+    """Decisions played before the best evaluation."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -94,11 +100,20 @@ class RunStats:
                     metrics[f"Race/eval_race_time_robust_trained_{track}"] = official / 1000
         ranks = [result.rank() for result in evaluations.values()]
         rank = [min(r[0] for r in ranks), *(sum(column) / len(ranks) for column in zip(*ranks, strict=True))]
-        rank = [max(value, -1e12) for value in rank]  # JSON knows no infinity
+        rank = [max(value, NEVER_MS) for value in rank]  # JSON knows no infinity
         is_best = not self.best_rank or rank > self.best_rank
         if is_best:
-            self.best_rank = rank
+            self.best_rank, self.best_frames = rank, self.cumul_number_frames_played
         return metrics, is_best
+
+    def describe_best(self) -> str:
+        """Return which evaluation was the best one; there must have been one."""
+        _, finish_rate, minus_median_ms, progress_m = self.best_rank
+        if minus_median_ms > NEVER_MS:
+            outcome = f"{100 * finish_rate:.0f} % finished, median {format_race_time(round(-minus_median_ms))}"
+        else:
+            outcome = f"{100 * finish_rate:.0f} % finished, mean progress {progress_m:.0f} m"
+        return f"The best evaluation was that after {self.best_frames} frames: {outcome}."
 
 
 def began_on_the_way(chunk: Chunk) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from trackmaster.distributed.run_stats import RunStats, began_on_the_way
 from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
+from trackmaster.rl.checkpoint import BEST, MEMORY, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, append_evaluations
 from trackmaster.rl.iqn import IQNAgent
@@ -60,7 +60,7 @@ class Trainer:
         end: link to the workers.
         evaluator: the gate that decides which weights are the best.
         memory_size: rows in use, by frames.
-        learning_start: rows before the first update, by frames.
+        learning_start: transitions before the first update, by frames; they owe no updates.
         options: intervals and limits.
         store: where the run is saved; None saves nothing.
         logger: where numbers go.
@@ -96,8 +96,6 @@ class Trainer:
         """Whether the last attempt to save the run came to its end."""
         self._last_saved = self._last_logged = clock()
         self._last_checked = self._last_saved
-        self._has_started = False
-        self._received = 0  # transitions that came in this life
         self._stop_requested = False
         self._busy_s: dict[str, float] = defaultdict(float)
         self._numbers: dict[str, list[float]] = defaultdict(list)
@@ -122,6 +120,7 @@ class Trainer:
                 self._evaluate()
             self._save()
             self._log()
+            self._tell_best()
         except BaseException:
             self._save()
             raise
@@ -165,18 +164,11 @@ class Trainer:
         return max(frames, self._logger.wall_s / options.max_s if options.max_s else 0.0)
 
     def _may_train(self) -> bool:
-        stats, start = self.stats, self._learning_start(self.stats.cumul_number_frames_played)
-        if not self._has_started and not self._is_filled(start):
-            return False
-        self._has_started = True
-        planned = stats.cumul_number_single_memories_should_have_been_used
-        return stats.cumul_number_single_memories_used + self._options.batch_size <= planned
-
-    def _is_filled(self, start: float) -> bool:
-        """Whether enough has come to begin; a memory that has been written once around never gets fuller."""
-        memory = self._memory
-        drawable = len(memory) + memory.n_test  # rows kept for the test loss fill the memory as well
-        return len(memory) > 0 and (drawable >= min(start, 0.9 * memory.limit) or self._received >= memory.limit)
+        """Whether a batch is due; the transitions that had to come before learning starts owe no updates."""
+        stats, options = self.stats, self._options
+        start = self._learning_start(stats.cumul_number_frames_played)
+        planned = stats.cumul_number_single_memories_should_have_been_used - options.uses_per_transition * start
+        return len(self._memory) > 0 and stats.cumul_number_single_memories_used + options.batch_size <= planned
 
     def _is_behind(self) -> bool:
         stats = self.stats
@@ -193,7 +185,6 @@ class Trainer:
                     self._finished_since_log.append(chunk.stats["finished"])
             if chunk.fill_buffer and chunk.n_transitions:
                 added = self._memory.append(chunk)
-                self._received += added
                 self.stats.cumul_number_memories_generated += added
                 self.stats.cumul_number_single_memories_should_have_been_used += (
                     added * self._options.uses_per_transition
@@ -268,7 +259,7 @@ class Trainer:
         for what, busy_s in self._busy_s.items():
             name = "waiting_for_workers" if what == "waiting" else what
             values[f"Performance/learner_percentage_{name}"] = busy_s / seconds
-        if self._has_started and self._memory.n_test:
+        if trained and self._memory.n_test:
             values["Training/loss_test"] = self._agent.test_loss(self._memory.sample(test=True))
         self._log_values(values)
         self._tell(values)
@@ -301,6 +292,10 @@ class Trainer:
             f"{100 * share:.0f} % of {len(self._finished_since_log)} episodes from the start finished, "
             f"{values['Performance/transitions_learned_per_second']:.0f} transitions/s learned"
         )
+
+    def _tell_best(self) -> None:
+        if self._store is not None:
+            self._say(f"{self.stats.describe_best()} Its weights lie in {self._store.folder / BEST}.")
 
     def _log_values(self, values: Mapping[str, float]) -> None:
         stats = self.stats
