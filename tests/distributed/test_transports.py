@@ -2,9 +2,12 @@
 
 import importlib
 import multiprocessing
+import os
+import signal
 import time
 from multiprocessing.context import SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ import torch
 
 from trackmaster.distributed import local
 from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.local import LocalTransport, _Worker
+from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd, _Worker
 from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.distributed.transport import TransportError, Weights
 from trackmaster.rl.samples import Chunk, SampleError, iqn_sample_spec
@@ -57,16 +60,105 @@ def test_worker_processes_send_ordered_chunks_and_take_new_weights(importable_he
     assert 2 in {c.weights_version for c in later}
 
 
-def test_a_full_queue_blocks_the_worker_instead_of_losing_rows(importable_helpers: None) -> None:
+def numbered(number: int) -> Chunk:
+    """A chunk whose every row says which one it is."""
+    columns = {name: np.zeros((3, *c.shape), c.dtype) for name, c in SPEC.items()}
+    columns["floats"][:] = number
+    return Chunk("s", number, 0, 0, 2 * number, 0, 1, columns, end_of_episode=False)
+
+
+class PausingReader:
+    """The slots' semaphore of a trainer that reads only when the worker has found no free slot for the second time."""
+
+    def __init__(self, link: LocalTransport, n_slots: int) -> None:
+        self._link, self._free, self._refused = link, n_slots, 0
+        self.received: list[Chunk] = []
+
+    def acquire(self, *args: object, **kwargs: object) -> bool:
+        if not self._free:
+            self._refused += 1
+            if self._refused % 2:
+                return False
+            self.received += self._link.recv_chunks(0.0)
+        self._free -= 1
+        return True
+
+    def release(self) -> None:
+        self._free += 1
+
+
+def test_a_full_queue_blocks_the_worker_instead_of_losing_rows() -> None:
+    context = multiprocessing.get_context("spawn")
+    link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=2, weights_bytes=4096)
+    slots, (receiving, sending) = ChunkSlots(SPEC, 3, 2), context.Pipe(duplex=False)
+    reader = PausingReader(link, 2)
+    link._workers.append(_Worker(FakeProcess(is_alive=True), receiving, slots, reader))  # type: ignore[arg-type]
+    address = local._Address(SPEC, 3, 2, slots.name, link._board.name, 4096)
+    end = LocalWorkerEnd(address, reader, sending, context.Event())  # type: ignore[arg-type]
+    try:
+        for number in range(7):
+            end.send_chunk(numbered(number))
+        chunks = reader.received + link.recv_chunks(0.0)
+        assert [c.seq for c in chunks] == list(range(7))
+        for chunk in chunks:
+            assert (chunk.columns["floats"] == chunk.first_step / 2).all(), "a row that nobody had read was overwritten"
+    finally:
+        end.close()
+        link.close()
+
+
+def test_a_worker_that_waits_for_a_slot_ends_when_it_is_asked_to() -> None:
+    context = multiprocessing.get_context("spawn")
+    link = LocalTransport(print, 0, spec=SPEC, max_rows=3, n_slots=1, weights_bytes=4096)
+    slots, (receiving, sending), stop = ChunkSlots(SPEC, 3, 1), context.Pipe(duplex=False), context.Event()
+    address = local._Address(SPEC, 3, 1, slots.name, link._board.name, 4096)
+    end = LocalWorkerEnd(address, context.Semaphore(0), sending, stop)
+    try:
+        stop.set()
+        end.send_chunk(numbered(0))
+        assert not receiving.poll()
+    finally:
+        end.close()
+        receiving.close()
+        slots.close()
+        link.close()
+
+
+needs_masks = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked here")
+
+
+@needs_masks
+def test_ctrl_c_does_not_end_a_worker_that_is_still_starting(importable_helpers: None) -> None:
     link = start("drive")
     try:
+        pid = link._workers[0].process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGINT)
         link.publish(Weights.pack(1, {"action": torch.tensor([0.0])}))
-        chunks = receive(link, 1)
-        chunks += receive(link, 20)
-        assert [c.seq for c in chunks] == list(range(len(chunks)))
-        assert len(link.recv_chunks(0.0)) <= 2, "never more than the slots hold"
+        assert receive(link, 1)
     finally:
         link.close()
+
+
+@needs_masks
+def test_ctrl_c_waits_until_the_workers_are_started_and_then_ends_them(
+    importable_helpers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[_Worker] = []
+    original = LocalTransport._start
+
+    def interrupted(link: LocalTransport, *args: Any) -> _Worker:
+        os.kill(os.getpid(), signal.SIGINT)
+        started.append(original(link, *args))
+        return started[-1]
+
+    monkeypatch.setattr(LocalTransport, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start("drive", n_workers=2)
+    assert len(started) == 2
+    assert all(worker.process.exitcode is not None for worker in started)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 @pytest.mark.parametrize(("task", "message"), [

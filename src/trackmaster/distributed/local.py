@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event, Semaphore
 from typing import Any
 
+from trackmaster.distributed.interrupts import interrupts_held_back
 from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.distributed.transport import TransportError, Weights
 from trackmaster.errors import TrackmasterError
@@ -115,8 +116,9 @@ class LocalTransport:
         self._board = WeightsBoard(weights_bytes)
         self._workers: list[_Worker] = []
         try:
-            for number in range(n_workers):
-                self._workers.append(self._start(task, number, spec, max_rows, n_slots, weights_bytes))
+            with interrupts_held_back():
+                for number in range(n_workers):
+                    self._workers.append(self._start(task, number, spec, max_rows, n_slots, weights_bytes))
         except BaseException:
             self.close()
             raise
@@ -236,7 +238,8 @@ def _next_message(worker: _Worker) -> dict[str, Any] | None:
 def _worker_main(
     task: WorkerTask, number: int, address: _Address, free: Semaphore, pipe: "Connection[Any, Any]", stop: Event
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the trainer, which then asks us to end
+    # Ctrl+C reaches the trainer, which then asks us to end. Where signals can be blocked it never came here anyway.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     end = LocalWorkerEnd(address, free, pipe, stop)
     try:
         task(end, number)
