@@ -80,12 +80,13 @@ def training_run(evaluations: Sequence[LoggedEvaluation]) -> TrainingRun:
 
 
 def _summary(result: DemoResult, frames: int) -> str:
-    best, shown = format_race_time(result.place.best_ms), format_race_time(result.lap.race_time_ms)
+    best, lap_ms = format_race_time(result.place.best_ms), result.lap.race_time_ms
+    shown = "does not finish yet" if lap_ms is None else f"finishes in {format_race_time(lap_ms)}"
     standing = "; ".join(f"{name} {found.result}" for name, found in result.training.standing)
     return (
         f"{len(result.runs)} replays gave {frames} frames. The agent's mean progress over "
         f"{len(result.training.best.progress_m)} deterministic episodes: {standing}. "
-        f"Fastest replay on this track: {best}; the lap shown, by the best evaluated weights: {shown}."
+        f"Fastest replay on this track: {best}; the lap shown, by the best evaluated weights, {shown}."
     )
 
 
