@@ -41,6 +41,7 @@ MAPS = st.builds(
     tips=st.tuples(TEXT, TEXT, TEXT, TEXT),
     inventory=st.lists(st.tuples(st.builds(gbx.Ident, TEXT, TEXT, TEXT), st.integers(-1, 99)), max_size=4).map(tuple),
     kind=st.integers(0, 255),
+    picture_camera=st.none() | st.binary(min_size=61, max_size=61),
     is_simple_editor=st.booleans(),
 )
 
@@ -206,6 +207,7 @@ NO_SKIN = gbx.BlockSkin("", gbx.FileReference(""), gbx.FileReference(""))
         ({"header": gbx.ChallengeHeader(kind=256)}, "kind is 256"),
         ({"header": gbx.ChallengeHeader(thumbnail_jpeg=bytes(17 << 20))}, "take a smaller picture"),
         ({"kind": -1}, "kind is -1"),
+        ({"picture_camera": b"short"}, "camera has 5 bytes, expected 61"),
         ({"comments": "a" * (9 << 20)}, "could not be read again: with 9437184 bytes more, the texts have over"),
         ({"mod": gbx.FileReference("a", version=256)}, "does not fit a byte"),
         ({"mod": gbx.FileReference("a", version=3)}, "has a checksum of 0 bytes"),

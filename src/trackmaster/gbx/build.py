@@ -99,6 +99,7 @@ class Builder:
             tips=parameters.tips or NO_TIPS,
             inventory=node.collectors.blocks if node.collectors is not None else (),
             kind=node.kind,
+            picture_camera=node.picture_camera,
             is_simple_editor=node.is_simple_editor,
         )
 

@@ -235,6 +235,7 @@ class Challenge:
         tips: four texts for the driver; empty on most maps.
         inventory: blocks that a puzzle map offers the driver to build with, and how many of each.
         kind: how the map came to be, as the body says (8 = made by a player).
+        picture_camera: 61 bytes, as stored: where the map's picture was taken from; None for the standard view.
         is_simple_editor: whether it was made in the editor for beginners.
     """
 
@@ -266,6 +267,7 @@ class Challenge:
     tips: tuple[str, ...] = NO_TIPS
     inventory: tuple[tuple[Ident, int], ...] = ()
     kind: int = 8
+    picture_camera: bytes | None = None
     is_simple_editor: bool = False
 
     @property

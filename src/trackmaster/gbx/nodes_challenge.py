@@ -11,6 +11,8 @@ from trackmaster.gbx.nodes_block import SKIN_TYPE, read_blocks
 from trackmaster.gbx.nodes_media import ClipGroupNode, ClipNode
 from trackmaster.gbx.reader import NO_IDENT, FileReference, Ident
 
+CAMERA_BYTES = 61
+"""A byte, a rotation matrix, a position, field of view, near and far plane."""
 _CELL = struct.Struct("<3i")
 
 
@@ -61,6 +63,7 @@ class ChallengeNode:
     music: FileReference | None = None
     origin: tuple[float, ...] = (0.0, 0.0)
     target: tuple[float, ...] = (0.0, 0.0)
+    picture_camera: bytes | None = None
     comments: str = ""
     password_hash: bytes = b""
     is_simple_editor: bool = False
@@ -138,8 +141,7 @@ def _ambient(r: BodyReader, node: ChallengeNode) -> None:
 
 
 def _camera(r: BodyReader, node: ChallengeNode) -> None:
-    if r.boolean():
-        r.skip(1 + 36 + 12 + 12)
+    node.picture_camera = r.take(CAMERA_BYTES) if r.boolean() else None
     node.comments = r.string()
 
 

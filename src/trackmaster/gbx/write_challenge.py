@@ -10,6 +10,7 @@ from trackmaster.gbx.classes import BLOCK_SKIN, CHALLENGE, COLLECTOR_LIST, PARAM
 from trackmaster.gbx.errors import WriteError
 from trackmaster.gbx.headers import COMMENTS_END, COMMENTS_START, THUMBNAIL_END, THUMBNAIL_START
 from trackmaster.gbx.models import MODES, NO_TIPS, Challenge, ChallengeHeader, Medals
+from trackmaster.gbx.nodes_challenge import CAMERA_BYTES
 from trackmaster.gbx.read_back import read_back
 from trackmaster.gbx.reader import UID_ID, FileReference, Ident
 from trackmaster.gbx.writer import DEFAULT_GAME_VERSION, ByteWriter, HeaderPart, attribute, pack_file
@@ -102,6 +103,9 @@ def _check_numbers(challenge: Challenge) -> None:
         _check_range(challenge, "size", number, 1, I32_MAX)
     for number in (c for cell in challenge.cp_cells for c in cell):
         _check_range(challenge, "cell of a checkpoint", number, -I32_MAX - 1, I32_MAX)
+    if challenge.picture_camera is not None and len(challenge.picture_camera) != CAMERA_BYTES:
+        raise WriteError(f"map {challenge.name!r}: the picture's camera has {len(challenge.picture_camera)} bytes, "
+                         f"expected {CAMERA_BYTES}")  # fmt: skip
     if len(challenge.tips) != len(NO_TIPS):
         raise WriteError(f"map {challenge.name!r} has {len(challenge.tips)} tips, a file holds four; empty ones count")
 
@@ -216,7 +220,8 @@ def _body(challenge: Challenge) -> ByteWriter:
     out.chunk(CHALLENGE + 0x26)
     out.no_node()
     out.chunk(CHALLENGE + 0x28)
-    out.u32(0)
+    out.u32(int(challenge.picture_camera is not None))
+    out.raw(challenge.picture_camera or b"")
     out.string(challenge.comments)
     password = ByteWriter()
     password.raw(bytes(16))
