@@ -6,6 +6,7 @@ starts at T + 10. An event in a file carries the race time of that tick, so its 
 
 from collections.abc import Iterable
 from enum import IntEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +126,7 @@ def _start_at_zero(commands: list[Command]) -> list[Command]:
         if command.value and command.control is not Control.RESPAWN:
             held[command.control] = command.value
     rest = [command for command in commands[first:] if command.time_ms >= 0]
-    return [Command(0, control, value) for control, value in held.items()] + sorted(rest, key=lambda c: c.time_ms)
+    return [Command(0, control, value) for control, value in held.items()] + sorted(rest, key=itemgetter(0))
 
 
 def _stretch_respawns(commands: list[Command]) -> list[Command]:
@@ -145,7 +146,7 @@ def _stretch_respawns(commands: list[Command]) -> list[Command]:
             release, pressed_at = command._replace(time_ms=max(command.time_ms, pressed_at + TICK_MS)), None
     if release is not None:
         result.append(release)
-    return sorted(result, key=lambda c: c.time_ms)
+    return sorted(result, key=itemgetter(0))
 
 
 def events_from_commands(
