@@ -10,7 +10,8 @@ time of a replay whose map has just been read, as it is in most of a leaderboard
 
 pygbx leaves most of a sample packed (all but the position is raw integers and bytes), so two of its times are
 printed: as it comes, and with the samples decoded to the same fields by plain Python, which is what the bar compares
-with. pygbx is optional (GPL, a yardstick only; it needs liblzo): without it only our own times are printed.
+with: 10x by median of ``complete``, which is not met (docs/gbx.md has the numbers). pygbx is optional (GPL, a
+yardstick only; it needs liblzo): without it only our own times are printed.
 """
 
 import argparse
