@@ -182,7 +182,7 @@ def test_numbers_that_do_not_fit_are_refused(map_bytes: bytes) -> None:
     head, body, count = body_of(map_bytes)
     blocks = struct.pack("<6I", 32, 32, 32, 0, 1, 9)
     at = body.index(blocks) + 20
-    for number, found in ((limits.RECORDS + 1, "the limit is"), (390_000, "do not fit into"), (10, "byte")):
+    for number, found in ((limits.RECORDS + 1, "the limit is"), (limits.RECORDS, "do not fit into"), (10, "byte")):
         changed = body[:at] + struct.pack("<I", number) + body[at + 4 :]
         with pytest.raises(gbx.GbxError, match=found):
             gbx.read(head + pack_body(count, changed, compress=False))
@@ -230,6 +230,12 @@ def test_the_same_chunk_twice_in_a_node_is_refused(map_bytes: bytes) -> None:
     laps = struct.pack("<I4sIII", 0x03043018, b"PIKS", 8, 0, 3)
     with pytest.raises(gbx.GbxError, match="chunk 0x03043018 comes twice in a map"):
         gbx.read(head + pack_body(count, laps + body, compress=False))
+
+
+def test_the_same_chunk_twice_in_the_header_is_refused(map_bytes: bytes) -> None:
+    twice = map_bytes[:29] + map_bytes[21:25] + map_bytes[33:]
+    with pytest.raises(gbx.GbxError, match="a chunk of the header comes twice"):
+        gbx.read_header(twice)
 
 
 def test_a_replay_without_header_says_what_its_ghost_says(replay_bytes: bytes, ghost: gbx.Ghost) -> None:

@@ -92,6 +92,8 @@ def _read_chunk_table(reader: ByteReader) -> tuple[HeaderChunk, ...]:
     for chunk_id, word in _TWO_WORDS.iter_unpack(reader.take(8 * count)):
         chunks.append(HeaderChunk(modern_id(chunk_id), offset, word & ~HEAVY, word >= HEAVY))
         offset += word & ~HEAVY
+    if len({chunk.chunk_id for chunk in chunks}) != count:
+        reader.fail("a chunk of the header comes twice", at=HEADER_START + 4)
     if offset != HEADER_START + size:
         reader.fail(f"the header chunks end at byte {offset}, but the header at byte {HEADER_START + size}", at=13)
     return tuple(chunks)
