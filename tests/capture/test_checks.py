@@ -13,10 +13,10 @@ from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureSummary, capture
 from trackmaster.capture import replay as replay_module
 from trackmaster.capture import source as source_module
-from trackmaster.capture.drive import gate_times
 from trackmaster.capture.ghost import ghost_trajectory
 from trackmaster.capture.snapshots import BLOCK, manifest_entries, meta_snapshots
 from trackmaster.capture.writer import FrameWriter, write_manifest, write_ticks
+from trackmaster.game.recording import gate_times
 from trackmaster.gbx import Challenge, Ghost, InputTimeline
 
 

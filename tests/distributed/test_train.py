@@ -196,7 +196,7 @@ def test_a_replay_of_another_map_is_refused_and_the_line_of_its_own_names_the_ma
     assert track.reference_line is not None
     points = track.reference_line.points_m[::10]
     samples = SimpleNamespace(time_ms=100 * np.arange(len(points)), position_m=points)
-    ghost = SimpleNamespace(race_time_ms=100 * (len(points) - 1), samples=samples)
+    ghost = SimpleNamespace(race_time_ms=100 * (len(points) - 1), samples=samples, events=None, cp_times_ms=())
     (here / "drive.Replay.Gbx").touch()
     replay = object.__new__(gbx.Replay)
     for name, value in {"ghosts": (ghost,), "challenge": None, "map_uid": track.uid}.items():

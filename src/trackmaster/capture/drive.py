@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.game.base import Game
-from trackmaster.game.recording import drive_timeline, inputs_in_force
+from trackmaster.game.recording import drive_timeline, gate_times, inputs_in_force
 from trackmaster.gbx import GhostSamples, InputTimeline
 from trackmaster.units import STATE_OFFSET_MS, TICK_MS
 
@@ -36,17 +36,6 @@ def drive_trajectory(
         cp_ms=gate_times(run.states.time_ms, run.states.cp_count),
         errors_m=sample_errors(run.states.position_m, samples, race_time_ms),
     )
-
-
-def gate_times(time_ms: NDArray[np.integer], cp_count: NDArray[np.integer]) -> tuple[int, ...]:
-    """Return when each gate was passed: the first callback that counts it, however many gates there are.
-
-    Args:
-        time_ms: (n,) callback times.
-        cp_count: (n,) gates passed so far.
-    """
-    rows = np.searchsorted(cp_count, np.arange(1, int(cp_count[-1]) + 1))
-    return tuple(time_ms[rows].tolist())
 
 
 def sample_errors(

@@ -52,23 +52,15 @@ def ghost_trajectory(ghost: Ghost, timeline: InputTimeline, race_time_ms: int) -
             "no_samples", f"the ghost's samples end at {int(samples.time_ms[-1])} ms, before the race begins."
         )
     times = np.arange(0, end_ms + TICK_MS, TICK_MS, dtype=np.int32)
-    respawns = respawn_presses_ms(ghost) + TICK_MS  # in sample time: the tick after the one the key was pressed in
-    states, placed = _states(samples, times, respawns)
+    presses = np.zeros(0, np.int64) if ghost.events is None else ghost.events.respawn_presses_ms()
+    # In sample time: the tick after the one the key was pressed in.
+    states, placed = _states(samples, times, presses + TICK_MS)
     gates = tuple(sorted(time for time in ghost.cp_times_ms if time >= 0))
     _count_gates(states, gates, race_time_ms)
     steer, gas, brake = inputs_in_force(timeline, len(times))
     return Trajectory(
         states, steer, gas, brake, placed, rebuilt=REBUILT, missing=MISSING, finish_ms=race_time_ms, cp_ms=gates
     )
-
-
-def respawn_presses_ms(ghost: Ghost) -> NDArray[np.int64]:
-    """Return the ticks in which the driver pressed Respawn during the race, (n,)."""
-    if ghost.events is None:
-        return np.zeros(0, dtype=np.int64)
-    pressed = ghost.events.of("Respawn") & (ghost.events.value != 0) & (ghost.events.time_ms > 0)
-    times: NDArray[np.int64] = ghost.events.time_ms[pressed].astype(np.int64) // TICK_MS * TICK_MS
-    return times
 
 
 def _states(

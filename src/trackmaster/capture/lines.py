@@ -8,10 +8,9 @@ from pathlib import Path
 from trackmaster import gbx
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
-from trackmaster.capture.ghost import respawn_presses_ms
 from trackmaster.capture.source import ReplaySource
 from trackmaster.gbx import Ghost, Replay
-from trackmaster.track import ReferenceLine, TrackError, ZoneMap, build_reference_line, gate_points, vcp_name
+from trackmaster.track import ReferenceLine, TrackError, ZoneMap, gate_points, line_of_ghost, vcp_name
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +87,8 @@ class LineShelf:
         raise first_error
 
     def _build(self, source: ReplaySource, ghost: Ghost, file: ReplayFile) -> ReferenceLine:
-        if ghost.samples is None or ghost.race_time_ms is None:
-            raise TrackError(f"{file.path.name} holds no recorded positions of a finished run.")
-        return build_reference_line(
-            ghost.samples,
-            ghost.race_time_ms,
-            distance_m=self._config.vcp_distance,
-            map_uid=source.map.challenge.uid,
-            replay_id=file.path.name,
-            respawns_ms=respawn_presses_ms(ghost).tolist(),
-            cp_times_ms=ghost.cp_times_ms,
+        return line_of_ghost(
+            ghost, distance_m=self._config.vcp_distance, map_uid=source.map.challenge.uid, replay_id=file.path.name
         )
 
     def _teachers(self, source: ReplaySource) -> Iterable[tuple[Ghost, ReplayFile]]:

@@ -127,7 +127,7 @@ def _existing(name: str) -> Path:
 
 def _line(entry: MapEntry, uid: str) -> "ReferenceLine | None":
     from trackmaster import gbx
-    from trackmaster.track import ReferenceLine, build_reference_line
+    from trackmaster.track import ReferenceLine, line_of_ghost
 
     if entry.reference_line_path is None:
         return None
@@ -144,13 +144,10 @@ def _line(entry: MapEntry, uid: str) -> "ReferenceLine | None":
     )
     if not ghosts:
         raise ConfigError(f"{source}: holds no finished ghost; a reference line needs a finished drive.")
-    best = min(ghosts, key=lambda ghost: ghost.race_time_ms or 0)
-    if best.samples is None or best.race_time_ms is None:
-        raise ConfigError(f"{source}: the ghost has no samples.")
     if isinstance(replay, gbx.Replay):
         embedded = replay.challenge.uid if replay.challenge is not None else ""
         _refuse_other_map(source, embedded or replay.map_uid, uid)
-    return build_reference_line(best.samples, best.race_time_ms, map_uid=uid)
+    return line_of_ghost(min(ghosts, key=lambda ghost: ghost.race_time_ms or 0), map_uid=uid)
 
 
 def _refuse_other_map(source: Path, found: str, expected: str) -> None:

@@ -92,17 +92,27 @@ def record_ghost(game: Game, track: Track, timeline: InputTimeline, *, nickname:
             f"{int(run.states.time_ms[-1])} ms the car has passed {int(run.states.cp_count[-1])} gates."
         )
     driven = _cut(timeline, finish_ms // TICK_MS + 1)
-    gates = run.states.cp_times_ms[-1, : int(run.states.cp_count[-1])]
     return Ghost(
         race_time_ms=finish_ms,
         respawns=int(driven.respawn_presses.sum()),
-        cp_times_ms=tuple(gates.tolist()),
+        cp_times_ms=gate_times(run.states.time_ms, run.states.cp_count),
         nickname=nickname,
         login=login,
         samples=ghost_samples(run, track, timeline),
         events=driven.to_events(race_time_ms=finish_ms),
         inputs_duration_ms=finish_ms,
     )
+
+
+def gate_times(time_ms: NDArray[np.integer], cp_count: NDArray[np.integer]) -> tuple[int, ...]:
+    """Return when each gate was passed: the first callback that counts it, however many gates there are.
+
+    Args:
+        time_ms: (n,) callback times.
+        cp_count: (n,) gates passed so far.
+    """
+    rows = np.searchsorted(cp_count, np.arange(1, int(cp_count[-1]) + 1))
+    return tuple(time_ms[rows].tolist())
 
 
 def ghost_samples(run: Run, track: Track, timeline: InputTimeline) -> GhostSamples:

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from trackmaster.units import TICK_MS
+
 FILE_OFFSET_MS = 100_000
 """Race time 0 is stored as this number."""
 
@@ -116,7 +118,16 @@ class ControlEvents:
 
     def respawn_presses(self, race_time_ms: int | None = None) -> int:
         """Return how often Respawn was pressed after the start and up to ``race_time_ms``."""
-        pressed = self.of("Respawn") & (self.value != 0) & (self.time_ms > 0)
+        pressed = self._respawns()
         if race_time_ms is not None and race_time_ms >= 0:
             pressed &= self.time_ms <= race_time_ms
         return int(pressed.sum())
+
+    def respawn_presses_ms(self) -> npt.NDArray[np.int64]:
+        """Return the ticks (n,) in which Respawn was pressed after the start."""
+        ticks: npt.NDArray[np.int64] = self.time_ms[self._respawns()].astype(np.int64) // TICK_MS * TICK_MS
+        return ticks
+
+    def _respawns(self) -> npt.NDArray[np.bool_]:
+        pressed: npt.NDArray[np.bool_] = self.of("Respawn") & (self.value != 0) & (self.time_ms > 0)
+        return pressed

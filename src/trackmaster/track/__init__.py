@@ -9,6 +9,7 @@ from trackmaster.track.reference_line import (
     ReferenceLine,
     build_reference_line,
     line_from_path,
+    line_of_ghost,
     vcp_name,
 )
 from trackmaster.track.surface import Look, Material
@@ -31,5 +32,6 @@ __all__ = [
     "build_reference_line",
     "gate_points",
     "line_from_path",
+    "line_of_ghost",
     "vcp_name",
 ]

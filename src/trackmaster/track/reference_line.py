@@ -19,7 +19,7 @@ from trackmaster.files import atomic_path, atomic_write_text
 from trackmaster.track.errors import TrackError
 
 if TYPE_CHECKING:
-    from trackmaster.gbx import GhostSamples
+    from trackmaster.gbx import Ghost, GhostSamples
 
 F64 = NDArray[np.float64]
 B1 = NDArray[np.bool_]
@@ -148,6 +148,23 @@ def build_reference_line(
     points, length_m = line_points(path, distance_m)
     info = LineInfo(length_m, len(points), distance_m, race_time_ms, period, map_uid, replay_id)
     return ReferenceLine(points, info)
+
+
+def line_of_ghost(
+    ghost: Ghost, *, distance_m: float = DEFAULT_DISTANCE_M, map_uid: str = "", replay_id: str = ""
+) -> ReferenceLine:
+    """Build the line of a ghost, without the ways that it gave up by respawning.
+
+    Raises:
+        TrackError: as :func:`build_reference_line`, or the ghost has no samples or did not finish.
+    """
+    if ghost.samples is None or ghost.race_time_ms is None:
+        raise TrackError("The ghost has no samples or did not finish; a reference line needs a finished drive.")
+    return build_reference_line(
+        ghost.samples, ghost.race_time_ms, distance_m=distance_m, map_uid=map_uid, replay_id=replay_id,
+        respawns_ms=() if ghost.events is None else ghost.events.respawn_presses_ms().tolist(),
+        cp_times_ms=ghost.cp_times_ms,
+    )  # fmt: skip
 
 
 def _kept(times: NDArray[np.int64], positions: F64, respawns_ms: Sequence[int], gates_ms: Sequence[int]) -> B1:

@@ -15,7 +15,7 @@ from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, TriangleMesh
 from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks, replaced_terrain
 from trackmaster.track.pose import Pose, Trigger, TriggerKind
-from trackmaster.track.reference_line import ReferenceLine, build_reference_line
+from trackmaster.track.reference_line import ReferenceLine, line_of_ghost
 from trackmaster.track.route import RouteSearch
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Track:
             triggers=triggers,
             laps=_laps(challenge),
             n_checkpoints=sum(t.kind is TriggerKind.CHECKPOINT for t in triggers),
-            reference_line=_line_of(ghost, challenge.uid),
+            reference_line=None if ghost is None else line_of_ghost(ghost, map_uid=challenge.uid),
             coverage=coverage,
             challenge=challenge,
             blocks=tuple(placed),
@@ -165,11 +165,3 @@ def _trigger(item: PlacedBlock) -> Trigger:
     center = item.to_world(np.array([16.0, (low + high) / 2, 16.0]))
     respawn = Pose(item.to_world(np.array([16.0, gate.respawn_height_m, 16.0])), item.rotation)
     return Trigger(gate.kind, item.index, center, item.rotation, half, respawn)
-
-
-def _line_of(ghost: Ghost | None, uid: str) -> ReferenceLine | None:
-    if ghost is None:
-        return None
-    if ghost.samples is None or ghost.race_time_ms is None:
-        raise TrackError("The ghost has no samples or did not finish; a reference line needs a finished drive.")
-    return build_reference_line(ghost.samples, ghost.race_time_ms, map_uid=uid)
