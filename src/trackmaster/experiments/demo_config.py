@@ -23,7 +23,7 @@ class DemoConfig(Settings):
     """Frames per second of race time."""
     encoder_epochs: int = Field(default=12, ge=1)
     """Passes of the autoencoder over the frames."""
-    train_minutes: float = Field(default=5.0, gt=0)
+    train_minutes: float = Field(default=7.0, gt=0)
     """Wall time of the agent's training."""
     episodes: int = Field(default=10, ge=1, le=1000)
     """Deterministic episodes per evaluation."""
