@@ -54,9 +54,9 @@ def demo(rest: list[str]) -> None:
 
 
 def test(rest: list[str]) -> None:
-    """Run all tests."""
+    """Run all tests, two files at a time."""
     install("dev")
-    run("-m", "pytest", *rest)
+    run("-m", "pytest", "-n", "2", "--dist", "loadfile", *rest)
 
 
 def lint(rest: list[str]) -> None:
