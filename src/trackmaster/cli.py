@@ -44,6 +44,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.track.fit_command:FitConfig",
         "trackmaster.track.fit_command:show_fit",
     ),
+    "track drive": Verb(
+        "find a way to the finish of maps that nobody drove, and write it as a replay",
+        "trackmaster.expert.drive_config:DriveConfig",
+        "trackmaster.expert.drive_command:run_drive",
+    ),
     "track bundle": Verb(
         "make the bundled tracks and their expert replays again",
         "trackmaster.expert.bundle:BundleConfig",

@@ -2,6 +2,7 @@
 
 from trackmaster.expert.errors import ExpertError
 from trackmaster.expert.experts import TEAM, Expert, find_drives
+from trackmaster.expert.explore import Discovery, Exploration, Explorer
 from trackmaster.expert.recording import drive_timeline, redrive, timeline_of
 from trackmaster.expert.refine import Refinement, Refiner
 from trackmaster.expert.route import Route
@@ -9,8 +10,11 @@ from trackmaster.expert.search import Found, PlanSearch, Style
 
 __all__ = [
     "TEAM",
+    "Discovery",
     "Expert",
     "ExpertError",
+    "Exploration",
+    "Explorer",
     "Found",
     "PlanSearch",
     "Refinement",

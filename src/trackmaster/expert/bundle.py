@@ -18,8 +18,8 @@ from trackmaster.config import Settings
 from trackmaster.expert.errors import ExpertError
 from trackmaster.expert.experts import CANDIDATES, TEAM, Expert, find_drives
 from trackmaster.expert.recording import DRIVER, drive_timeline, redrive, timeline_of
+from trackmaster.expert.reporter import Reporter
 from trackmaster.files import atomic_dir, atomic_write_bytes
-from trackmaster.progress import PLAIN_INTERVAL_S
 from trackmaster.track import Track
 from trackmaster.track.bundled import BundledTrack, bundled_challenge, bundled_challenges, bundled_folder
 from trackmaster.units import format_race_time
@@ -65,10 +65,10 @@ def run_bundle(config: BundleConfig) -> int:
     for track in chosen:
         began_s = time.monotonic()
         if not config.check:
-            files = make_files(track, report=_Reporter(track.slug))
+            files = make_files(track, report=Reporter(track.slug))
             write_files(folder, files)
         elif config.full:
-            files = check_search(folder, track, report=_Reporter(track.slug))
+            files = check_search(folder, track, report=Reporter(track.slug))
         else:
             files = check_drives(folder, track)
         verb = "same bytes" if config.check else "written"
@@ -76,19 +76,6 @@ def run_bundle(config: BundleConfig) -> int:
         took_s = time.monotonic() - began_s
         print(f"{track.slug}: {verb}, {len(files.files)} files, {times} ({took_s:.0f} s)", flush=True)
     return 0
-
-
-class _Reporter:
-    """Prints how a search goes, at most one line per interval."""
-
-    def __init__(self, slug: str) -> None:
-        self._slug = slug
-        self._said_s = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        if time.monotonic() - self._said_s >= PLAIN_INTERVAL_S:
-            self._said_s = time.monotonic()
-            print(f"  {self._slug}: {text}", flush=True)
 
 
 def make_files(

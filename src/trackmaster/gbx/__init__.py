@@ -5,7 +5,7 @@ from trackmaster.gbx.commands import Command, Control, commands_from_events, eve
 from trackmaster.gbx.encode import make_samples
 from trackmaster.gbx.errors import GbxError, ScriptError, TimelineError, WriteError
 from trackmaster.gbx.events import ControlEvents
-from trackmaster.gbx.find import find_gbx_files
+from trackmaster.gbx.find import find_gbx_files, find_maps
 from trackmaster.gbx.models import (
     Challenge,
     ChallengeHeader,
@@ -59,6 +59,7 @@ __all__ = [
     "commands_from_events",
     "events_from_commands",
     "find_gbx_files",
+    "find_maps",
     "from_script",
     "make_samples",
     "make_uid",

@@ -1,9 +1,12 @@
-"""Which .Gbx files a user means."""
+"""Which .Gbx files a user means, and which maps are in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trackmaster.errors import TrackmasterError
+from trackmaster.gbx.errors import GbxError
+from trackmaster.gbx.models import Challenge, Replay
+from trackmaster.gbx.reading import read
 
 
 def find_gbx_files(paths: Sequence[Path]) -> list[Path]:
@@ -27,3 +30,31 @@ def find_gbx_files(paths: Sequence[Path]) -> list[Path]:
             f"No .Gbx file in {', '.join(map(str, paths)) or 'nothing'}. Give .Gbx files, or folders that hold some."
         )
     return found
+
+
+def find_maps(
+    paths: Sequence[Path], *, environment: str = "Stadium", report: Callable[[str], None] = print
+) -> list[tuple[Challenge, Path]]:
+    """Return the maps of an environment in files and folders, each uid once, with the file that each was found in.
+
+    Args:
+        paths: maps or replays (their embedded map counts), or folders of them.
+        environment: of the maps.
+        report: told about files that are damaged; files of other kinds are left out silently.
+
+    Raises:
+        TrackmasterError: a path does not exist, or no such map is there.
+    """
+    found: dict[str, tuple[Challenge, Path]] = {}
+    for path in find_gbx_files(paths):
+        try:
+            content = read(path)
+        except GbxError as error:
+            report(f"left out: {error}")
+            continue
+        challenge = content.challenge if isinstance(content, Replay) else content
+        if isinstance(challenge, Challenge) and challenge.environment == environment:
+            found.setdefault(challenge.uid, (challenge, path))
+    if not found:
+        raise TrackmasterError(f"No {environment} map in {', '.join(map(str, paths))}.")
+    return list(found.values())

@@ -6,8 +6,7 @@ from pathlib import Path
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
-from trackmaster.errors import TrackmasterError
-from trackmaster.gbx import Challenge, GbxError, Replay, find_gbx_files, read
+from trackmaster.gbx import find_maps
 from trackmaster.track.coverage import Coverage, CoverageRow, coverage, total
 
 
@@ -24,7 +23,7 @@ class CoverageConfig(Settings):
 
 def show_coverage(config: CoverageConfig) -> int:
     """Print one line per Stadium map and the unknown blocks of all of them."""
-    rows = coverage(_maps(config.paths))
+    rows = coverage([challenge for challenge, _ in find_maps(config.paths)])
     for row in rows:
         print(_line(row.name, row.coverage))
     print(_line(f"all {len(rows)} maps ({sum(row.coverage.is_complete for row in rows)} complete)", total(rows)))
@@ -45,20 +44,3 @@ def _unknown(rows: list[CoverageRow]) -> Counter[str]:
     for row in rows:
         counts.update(row.coverage.unknown)
     return counts
-
-
-def _maps(paths: list[Path]) -> list[Challenge]:
-    """Return the Stadium maps found, each uid once; files of other kinds and damaged ones are named and left out."""
-    found: dict[str, Challenge] = {}
-    for path in find_gbx_files(paths):
-        try:
-            content = read(path)
-        except GbxError as error:
-            print(f"left out: {error}")
-            continue
-        challenge = content.challenge if isinstance(content, Replay) else content
-        if isinstance(challenge, Challenge) and challenge.environment == "Stadium":
-            found.setdefault(challenge.uid, challenge)
-    if not found:
-        raise TrackmasterError(f"No Stadium map in {', '.join(map(str, paths))}.")
-    return list(found.values())
