@@ -62,14 +62,25 @@ def test_an_archive_keeps_the_earliest_arrival_and_how_it_came_there() -> None:
     archive = Archive()
     archive.keep(arrivals([0.0], [10], [1.0]), np.array([-1]), np.zeros((1, 0), np.uint8))
     keys = np.array([[1, 1], [5, 5], [9, 9]], np.uint8)
-    archive.keep(arrivals([20.0, 21.0, 40.0], [110, 105, 110], [2.0, 3.0, 4.0]), np.array([0, 0, 0]), keys)
+    archive.keep(arrivals([20.0, 21.0, 40.0], [110, 105, 110], [2.0, 3.0, 4.0]), np.zeros(3, np.int64), keys)
     assert len(archive) == 3  # 20 m and 21 m are one place
     assert archive.furthest_m == 40.0
     assert archive.states(np.array([1])).floats.ravel().tolist() == [3.0]
     archive.keep(arrivals([40.5], [200], [5.0]), np.array([1]), np.array([[7]], np.uint8))  # later: not kept
     archive.keep(arrivals([60.0], [210], [6.0]), np.array([1]), np.array([[7]], np.uint8))
     assert archive.states(np.array([2])).floats.ravel().tolist() == [4.0]
-    assert archive.keys_to(3).tolist() == [5, 5, 7]
+    assert archive.keys_to(int(archive.nodes(np.array([3]))[0])).tolist() == [5, 5, 7]
+
+
+def test_a_drive_belongs_to_the_arrival_it_set_out_from_even_if_an_earlier_one_comes_meanwhile() -> None:
+    archive = Archive()
+    archive.keep(arrivals([0.0], [10], [1.0]), np.array([-1]), np.zeros((1, 0), np.uint8))
+    start = archive.nodes(np.array([0]))
+    archive.keep(arrivals([20.0], [200], [2.0]), start, np.array([[1]], np.uint8))
+    origin = archive.nodes(np.array([1]))
+    archive.keep(arrivals([20.0], [100], [3.0]), start, np.array([[9]], np.uint8))
+    archive.keep(arrivals([50.0], [300], [4.0]), origin, np.array([[5]], np.uint8))
+    assert archive.keys_to(int(archive.nodes(np.array([2]))[0])).tolist() == [1, 5]
 
 
 def test_an_archive_goes_on_mostly_from_the_front_but_not_always_from_the_same_place() -> None:

@@ -72,17 +72,16 @@ class Archive:
         """Return the most checkpoints that were taken, laps in thousands."""
         return int(self._gates[: len(self)].max(initial=0))
 
-    def keep(self, arrivals: Arrivals, parents: I64, keys: U8) -> None:
+    def keep(self, arrivals: Arrivals, origins: I64, keys: U8) -> None:
         """Keep the arrivals that are new or earlier than before.
 
         Args:
             arrivals: n cars.
-            parents: (n,) slots that they came from, -1 for the start itself.
+            origins: (n,) :meth:`nodes` that they set out from, -1 for the start itself.
             keys: (n, D) key bits pressed since then.
         """
-        self._reserve(len(self) + len(parents), arrivals.state)
+        self._reserve(len(self) + len(origins), arrivals.state)
         chosen: dict[int, int] = {}  # slot -> row; a later row may replace an earlier one of the same call
-        origin = [self._node[p] if p >= 0 else -1 for p in parents]
         for row, cell in enumerate(arrivals.cells()):
             slot = self._slot_of.setdefault(cell, len(self._slot_of))
             if arrivals.time_ms[row] < self._time_ms[slot]:
@@ -98,7 +97,7 @@ class Archive:
         self._visits[slots] = 0
         for slot, row in zip(slots.tolist(), rows.tolist(), strict=True):
             self._node[slot] = len(self._parents)
-            self._parents.append(int(origin[row]))
+            self._parents.append(int(origins[row]))
             self._keys.append(keys[row].copy())
 
     def choose(self, random: np.random.Generator, count: int) -> I64:
@@ -109,6 +108,11 @@ class Archive:
         slots = random.choice(n, count, p=weight / weight.sum())
         np.add.at(self._visits, slots, 1)
         return slots.astype(np.int64)
+
+    def nodes(self, slots: I64) -> I64:
+        """Return what identifies the drives kept at these slots for good; a slot may get an earlier one any time."""
+        nodes: I64 = self._node[slots]
+        return nodes
 
     def states(self, slots: I64) -> WorldState:
         """Return the states kept at these slots."""
@@ -123,9 +127,9 @@ class Archive:
         zones: NDArray[np.int32] = self._zone[slots]
         return zones
 
-    def keys_to(self, slot: int) -> U8:
-        """Return all keys from the start to what is kept at a slot."""
-        parts, node = [], int(self._node[slot])
+    def keys_to(self, node: int) -> U8:
+        """Return all keys from the start to a node."""
+        parts = []
         while node >= 0:
             parts.append(self._keys[node])
             node = self._parents[node]

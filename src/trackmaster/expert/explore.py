@@ -114,9 +114,10 @@ class Explorer:
         self._archive.keep(self._arrivals(zone, np.array([0])), np.array([-1]), np.zeros((1, 0), np.uint8))
 
     def _try(self, number: int) -> None:
-        parents = self._archive.choose(self._random, self._world.n_cars)
-        self._world.restore(self._archive.states(parents))
-        zone = self._archive.zones(parents)
+        slots = self._archive.choose(self._random, self._world.n_cars)
+        origins = self._archive.nodes(slots)  # now: while these cars drive, their slots may get earlier arrivals
+        self._world.restore(self._archive.states(slots))
+        zone = self._archive.zones(slots)
         followers = Followers.draw(self._random, self._world.n_cars)
         keys = np.zeros((self._world.n_cars, self._options.decisions), np.uint8)
         for k in range(self._options.decisions):
@@ -127,10 +128,10 @@ class Explorer:
             self._world.step(pressed.steer, pressed.gas, pressed.brake, ticks=TICKS_PER_ACTION)
             if (k + 1) % self._options.keep_every == 0:
                 zone = self._zones.advance(zone, self._world.view.position_m)
-                self._note_finishes(parents, keys[:, : k + 1], number)
+                self._note_finishes(origins, keys[:, : k + 1], number)
                 running = np.flatnonzero(~self._world.view.finished & self._is_near(zone))
                 arrivals = self._arrivals(zone[running], running)
-                self._archive.keep(arrivals, parents[running], keys[running, : k + 1])
+                self._archive.keep(arrivals, origins[running], keys[running, : k + 1])
 
     def _is_near(self, zone: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return which cars are still on the way: beside the line, not on the ground far below it."""
@@ -152,14 +153,14 @@ class Explorer:
             state=self._world.snapshot(cars),
         )
 
-    def _note_finishes(self, parents: NDArray[np.int64], keys: U8, number: int) -> None:
+    def _note_finishes(self, origins: NDArray[np.int64], keys: U8, number: int) -> None:
         times = self._world.view.race_time_ms
         done = np.flatnonzero(times >= 0)
         if not len(done):
             return
         car = int(done[np.argmin(times[done])])
         if self._best is None or times[car] < self._best.race_time_ms:
-            whole = np.concatenate([self._archive.keys_to(int(parents[car])), keys[car]])
+            whole = np.concatenate([self._archive.keys_to(int(origins[car])), keys[car]])
             self._best = Discovery(whole, int(times[car]), number + 1)
 
     def _sentence(self, number: int) -> str:
