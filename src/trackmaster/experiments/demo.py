@@ -27,6 +27,7 @@ from trackmaster.experiments.lap import Lap, drive_lap, lap_frames, track_length
 from trackmaster.experiments.report import write_report
 from trackmaster.experiments.report_data import Evaluation, TrainingRun
 from trackmaster.files import atomic_write_text
+from trackmaster.gbx import plain_text
 from trackmaster.nn.weights import load_strict
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.progress import progress
@@ -217,7 +218,7 @@ def command_line(config: DemoConfig) -> str:
 
 def _say_replays(found: Sequence[FoundReplay]) -> None:
     used = [row for row in found if row.is_used]
-    maps = sorted({row.map_name for row in used})
+    maps = sorted({plain_text(row.map_name) for row in used})
     print(f"{len(used)} of {len(found)} replays can be used, on {len(maps)} maps: {', '.join(maps)}.")
     for row in found:
         if not row.is_used:

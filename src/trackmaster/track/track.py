@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trackmaster.gbx import plain_text
 from trackmaster.track.coverage import Coverage
 from trackmaster.track.errors import TrackError
 from trackmaster.track.gates import arch
@@ -71,20 +72,21 @@ class Track:
             TrackError: another environment, unknown drivable blocks (named), blocks outside of the grid, no start or
                 several, no finish, more than 1000 laps, more than 3 million triangles, or an unusable ghost.
         """
+        shown = plain_text(challenge.name)
         if challenge.environment != "Stadium":
             raise TrackError(
-                f"The map {challenge.name!r} belongs to the environment {challenge.environment!r}; only Stadium maps "
+                f"The map {shown!r} belongs to the environment {challenge.environment!r}; only Stadium maps "
                 "have known blocks. Choose a Stadium (TrackMania Nations Forever) map."
             )
         placed, coverage = place_blocks(challenge.blocks)
         if coverage.unknown and not allow_unknown:
             raise TrackError(
-                f"The map {challenge.name!r} has {sum(coverage.unknown.values())} drivable blocks without known "
+                f"The map {shown!r} has {sum(coverage.unknown.values())} drivable blocks without known "
                 f"geometry: {coverage.describe_unknown()}. Choose another map, or allow unknown blocks to leave them "
                 "out (cars will fall where they stand)."
             )
-        start = _start_pose(placed, challenge.name)
-        triggers = _triggers(placed, challenge.name)
+        start = _start_pose(placed, shown)
+        triggers = _triggers(placed, shown)
         return cls(
             uid=challenge.uid,
             name=challenge.name,
@@ -116,7 +118,8 @@ def _laps(challenge: Challenge) -> int:
         return 1
     if challenge.laps > MAX_LAPS:
         raise TrackError(
-            f"The map {challenge.name!r} asks for {challenge.laps} laps, at most {MAX_LAPS} are possible. Leave it out."
+            f"The map {plain_text(challenge.name)!r} asks for {challenge.laps} laps, at most {MAX_LAPS} are possible. "
+            "Leave it out."
         )
     return max(1, challenge.laps)
 
