@@ -3,7 +3,8 @@
     python benchmarks/bench_env.py [--cars 1 16 64] [--decisions 3000] [--rounds 3]
 
 One decision is 50 ms of race: five physics ticks, a 64 x 64 picture, 184 floats, reward and bookkeeping. The vector
-environment is compared, in the same run and turn by turn, with single environments that are stepped one after another.
+environment is compared, in the same run and turn by turn, with single environments that are stepped one after another,
+and where Gymnasium's Box2D environments are installed (pip install "gymnasium[box2d]") with CarRacing-v3.
 CPU time of this process, best of the rounds; capture writes its files, so its wall time is shown as well.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 
 from trackmaster import gbx
@@ -83,6 +85,34 @@ def bench_environments(track: Track, cars: list[int], decisions: int, rounds: in
             print(f"  vector, {n:4d} cars  {rate:9.0f} decisions/s, {rate / alone:5.1f} x the single environment")
 
 
+def drive_yardstick(env: gym.Env, steps: int) -> None:
+    """Drive CarRacing-v3 at random: one step is one 96 x 96 picture, too."""
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        _, _, terminated, truncated, _ = env.step(rng.uniform([-1, 0, 0], [1, 1, 0.1]).astype(np.float32))
+        if terminated or truncated:
+            env.reset(seed=0)
+
+
+def bench_yardstick(track: Track, rounds: int) -> None:
+    """Print steps with pictures per CPU second of CarRacing-v3 beside our vector environment."""
+    try:
+        yardstick = gym.make("CarRacing-v3")
+        yardstick.reset(seed=0)
+    except gym.error.DependencyNotInstalled as error:
+        print(f"CarRacing-v3: {error}")
+        return
+    fleet = RacingVectorEnv(track, 64, EnvConfig(images=True))
+    fleet.reset()
+    theirs, ours = 300, 50
+    best = [float("inf")] * 2
+    for _ in range(rounds):
+        runs = (partial(drive_yardstick, yardstick, theirs), partial(drive_vector, fleet, ours))
+        best = [min(least, cpu_s(run)) for least, run in zip(best, runs, strict=True)]
+    rates = theirs / best[0], ours * 64 / best[1]
+    print(f"CarRacing-v3 {rates[0]:.0f} steps/s; vector, 64 cars {rates[1]:.0f} steps/s, {rates[1] / rates[0]:.0f} x")
+
+
 def bench_capture(track: Track) -> None:
     """Print verified frames per second of both modes."""
     ghost = record_ghost(SimulatorGame(watched=False), track, InputTimeline.from_keys(np.full(2_000, 1, np.uint8)))
@@ -115,6 +145,7 @@ def main() -> None:
     arguments = parser.parse_args()
     track = long_straight()
     bench_environments(track, arguments.cars, arguments.decisions, arguments.rounds)
+    bench_yardstick(track, arguments.rounds)
     bench_capture(track)
 
 
