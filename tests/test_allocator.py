@@ -32,3 +32,24 @@ def test_freed_memory_is_used_again_without_page_faults() -> None:
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     assert not keep_freed_memory()
+
+
+def test_an_older_glibc_gets_what_it_takes_or_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, int]] = []
+
+    def mallopt_up_to(limit: int) -> object:
+        def mallopt(what: int, value: int) -> int:
+            accepted = what == -1 or value <= limit
+            said.extend([(what, value)] if accepted else [])
+            return int(accepted)
+
+        return type("Library", (), {"mallopt": staticmethod(mallopt)})()
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: mallopt_up_to(32 << 20))
+    assert keep_freed_memory()
+    assert said[0] == (-3, 32 << 20)
+    said.clear()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _name: mallopt_up_to(0))
+    assert not keep_freed_memory()
+    assert said == [], "trimming alone would make it slower"

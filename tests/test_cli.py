@@ -1,5 +1,6 @@
 """The command line answers in sentences, quickly, and imports only what a verb needs."""
 
+import io
 import os
 import subprocess
 import sys
@@ -156,6 +157,15 @@ def test_a_broken_pipe_to_another_process_is_told(
     monkeypatch.setitem(cli.VERBS, "fake", cli.Verb("", "c", "f"))
     assert cli.main(["fake"]) == 1
     assert "trackmaster fake: broken pipe" in capfd.readouterr().err
+
+
+def test_an_output_that_is_no_file_does_not_hide_a_broken_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with pytest.raises(BrokenPipeError):
+        cli._until_reader_leaves(broken)
 
 
 def test_an_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,9 @@ import ctypes
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_NEVER_TRIM, _MAP_FROM_BYTES = 2**31 - 1, 1 << 30
+_NEVER_TRIM = 2**31 - 1
+_MAP_FROM_BYTES = (1 << 30, 32 << 20)
+"""The second is all that glibc before 2.35 takes."""
 
 
 def keep_freed_memory() -> bool:
@@ -20,4 +22,6 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # musl
         return False
-    return bool(mallopt(_M_TRIM_THRESHOLD, _NEVER_TRIM)) and bool(mallopt(_M_MMAP_THRESHOLD, _MAP_FROM_BYTES))
+    # In this order: once trimming is set, glibc no longer raises the other threshold by itself.
+    is_raised = any(mallopt(_M_MMAP_THRESHOLD, size) for size in _MAP_FROM_BYTES)
+    return is_raised and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER_TRIM))

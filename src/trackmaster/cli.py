@@ -161,13 +161,16 @@ def _until_reader_leaves(action: Callable[[], int]) -> int:
 def _reader_is_gone() -> bool:
     """Whether the broken pipe is that of our output, and not one to a process of ours."""
     try:
+        descriptor = sys.stdout.fileno()
         sys.stdout.flush()
     except BrokenPipeError:
         return True
+    except (AttributeError, OSError, ValueError):  # no output at all, or one that is no file
+        return False
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()  # an unbuffered output holds nothing that a flush could fail on
-    poll.register(sys.stdout.fileno(), 0)
+    poll.register(descriptor, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 

@@ -92,8 +92,18 @@ def test_several_respawns_to_one_gate_leave_one_way() -> None:
 
 
 def test_a_respawn_to_an_unknown_place_is_refused() -> None:
+    samples = with_respawn(3.0)
+    samples.position_m[samples.time_ms > 5_000] += np.float32(200.0)
     with pytest.raises(TrackError, match=r"respawned at 5000 ms to a place \d+ m away .* without respawns"):
-        build_reference_line(with_respawn(3.0), 11_000, respawns_ms=(5_000,), cp_times_ms=(500, 11_000))
+        build_reference_line(samples, 11_000, respawns_ms=(5_000,), cp_times_ms=(3_000, 11_000))
+
+
+def test_a_respawn_to_another_place_than_the_last_gate_finds_its_place() -> None:
+    samples = with_respawn(3.0)
+    told = build_reference_line(samples, 11_000, respawns_ms=(5_000,), cp_times_ms=(3_000, 11_000))
+    for gates in ((), (500, 11_000), (4_900, 11_000)):
+        found = build_reference_line(samples, 11_000, respawns_ms=(5_000,), cp_times_ms=gates)
+        assert found.info.length_m == pytest.approx(told.info.length_m, abs=7.0)  # two samples are 3 m apart
 
 
 def test_line_survives_its_files(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from trackmaster.errors import TrackmasterError
 
+UNFORESEEN = "error:"
+"""Begins the reason of a rejection that is our fault or the machine's; such a replay is tried again by the next run."""
+
 
 class CaptureError(TrackmasterError):
     """Capture cannot begin or go on; one damaged replay never causes it."""

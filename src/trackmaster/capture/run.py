@@ -9,13 +9,13 @@ from pathlib import Path
 
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
-from trackmaster.capture.errors import CaptureError, ReplayRejectedError
+from trackmaster.capture.errors import UNFORESEEN, CaptureError, ReplayRejectedError
 from trackmaster.capture.folders import is_whole, recall, remove_capture
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.notes import refuse_real_game, simulator_notes
 from trackmaster.capture.outcomes import Outcome, OutcomeBook
 from trackmaster.capture.replay import ReplayCapture
-from trackmaster.capture.settled import SAME_NAME, UNFORESEEN, circumstances, is_settled
+from trackmaster.capture.settled import SAME_NAME, circumstances, is_settled
 from trackmaster.capture.writer import UtcClock, utc_now
 from trackmaster.files import sha256_of
 from trackmaster.progress import progress
@@ -176,6 +176,8 @@ class _Run:
             self.work.close()  # whatever it was in the middle of
             outcome = self._rejection(file, before, sha256, _as_rejection(error, file, self.config))
         self.summary.outcomes.append(outcome)
+        if before is not None and before.status == "ok" and outcome.reason.startswith(UNFORESEEN):
+            return  # a fault of the moment says nothing about the frames that are there
         self.book.record(key, outcome, wall_s=time.perf_counter() - started)
         self._forget_earlier(key, before, outcome)
 

@@ -5,13 +5,11 @@ from pathlib import Path
 
 from trackmaster import __version__
 from trackmaster.capture.config import CaptureConfig
+from trackmaster.capture.errors import UNFORESEEN
 from trackmaster.capture.lines import line_path
 from trackmaster.capture.outcomes import Outcome
 from trackmaster.capture.source import local_map
 from trackmaster.files import sha256_of
-
-UNFORESEEN = "error:"
-"""Begins the reason of a rejection that is our fault or the machine's; such a replay is tried again by the next run."""
 
 SAME_NAME = "same_name"
 """Reason of a rejection that depends on the other files alone, so that every run decides about it anew."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from trackmaster import gbx
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
-from trackmaster.capture.errors import ReplayRejectedError
+from trackmaster.capture.errors import UNFORESEEN, ReplayRejectedError
 from trackmaster.files import atomic_write_bytes, safe_name
 from trackmaster.gbx import Challenge, Ghost, InputTimeline, Replay
 from trackmaster.units import TICK_MS, format_race_time
@@ -52,7 +52,9 @@ def read_source(file: ReplayFile, config: CaptureConfig) -> ReplaySource:
     try:
         content = file.path.read_bytes()
     except OSError as error:
-        raise ReplayRejectedError("unreadable", f"{file.path.name}: cannot be read ({error.strerror}).") from None
+        raise ReplayRejectedError(
+            f"{UNFORESEEN}{type(error).__name__}", f"{file.path.name}: cannot be read ({error.strerror})."
+        ) from None
     replay = _read_replay(content, file)
     ghost = _finished_ghost(replay, file)
     race_time_ms = ghost.race_time_ms

@@ -32,7 +32,7 @@ class Arrivals:
     progress_m: F64
     speed_mps: F64
     gates: I64
-    """Checkpoints taken, and laps in thousands."""
+    """Passages that counted: checkpoints, and the finish at the end of each lap."""
     is_airborne: NDArray[np.bool_]
     time_ms: I64
     zone: NDArray[np.int32]
@@ -69,7 +69,7 @@ class Archive:
 
     @property
     def most_gates(self) -> int:
-        """Return the most checkpoints that were taken, laps in thousands."""
+        """Return the most passages of any arrival."""
         return int(self._gates[: len(self)].max(initial=0))
 
     def keep(self, arrivals: Arrivals, origins: I64, keys: U8) -> None:

@@ -1,4 +1,4 @@
-"""Settings of ``trackmaster track drive``; light, so that its ``--help`` is quick."""
+"""Settings of ``trackmaster track drive``."""
 
 from pathlib import Path
 

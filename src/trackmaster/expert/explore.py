@@ -100,8 +100,8 @@ class Explorer:
         if self._best is None:
             raise ExpertError(
                 f"No drive reached the finish in {self._options.rounds} rounds of {self._world.n_cars} tries: the best "
-                f"one came {self._done_m:.0f} m of {self._way_m:.0f} m far and took {self._archive.most_gates} "
-                "checkpoints. Allow more rounds, or look at that place: can it be driven at all?"
+                f"one came {self._done_m:.0f} m of {self._way_m:.0f} m far and passed {self._archive.most_gates} "
+                "gates. Allow more rounds, or look at that place: can it be driven at all?"
             )
         return self._best
 
@@ -146,7 +146,7 @@ class Explorer:
         return Arrivals(
             progress_m=self._zones.progress_m(zone, position),
             speed_mps=np.linalg.norm(velocity, axis=1).astype(np.float64),
-            gates=view.cp_count[cars].astype(np.int64) + 1_000 * view.lap[cars],
+            gates=view.cp_count[cars].astype(np.int64),
             is_airborne=is_airborne,
             time_ms=view.time_ms[cars].astype(np.int64),
             zone=zone,
@@ -167,7 +167,7 @@ class Explorer:
         best = "-" if self._best is None else f"{self._best.race_time_ms} ms"
         return (
             f"round {number + 1}: {len(self._archive)} places, furthest {self._done_m:.0f} of {self._way_m:.0f} m, "
-            f"checkpoints {self._archive.most_gates}, best {best}"
+            f"{self._archive.most_gates} gates passed, best {best}"
         )
 
     @property

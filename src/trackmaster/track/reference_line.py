@@ -176,17 +176,20 @@ def _kept(times: NDArray[np.int64], positions: F64, respawns_ms: Sequence[int], 
         is_after = times >= press + _RESPAWN_SHOWS_MS
         if not is_after.any():
             continue
-        kept &= (times <= gate_ms) | is_after
         place = positions[np.argmax(is_after)]
-        rows = np.flatnonzero(kept & (times <= gate_ms)).tolist()
+        cut_ms = gate_ms
+        if np.linalg.norm(place - positions[times <= gate_ms][-1]) > RESPAWN_REACH_M:  # that gate led to another place
+            driven = np.flatnonzero(kept & (times <= press))
+            cut_ms = int(times[driven[np.argmin(np.linalg.norm(positions[driven] - place, axis=1))]])
+        kept &= (times <= cut_ms) | is_after
+        rows = np.flatnonzero(kept & (times <= cut_ms)).tolist()
         while len(rows) > 1 and _is_beyond(positions[rows[-1]], positions[rows[-2]], place):
             kept[rows.pop()] = False
         gap_m = float(np.linalg.norm(place - positions[rows[-1]]))
         if gap_m > RESPAWN_REACH_M:
             raise TrackError(
-                f"The driver respawned at {press} ms to a place {gap_m:.0f} m away from the gate passed at {gate_ms} "
-                f"ms, expected at most {RESPAWN_REACH_M:g} m; the way between is unknown. Choose a replay without "
-                "respawns."
+                f"The driver respawned at {press} ms to a place {gap_m:.0f} m away from all that was driven before, "
+                f"expected at most {RESPAWN_REACH_M:g} m; the way between is unknown. Choose a replay without respawns."
             )
     return kept
 
