@@ -45,7 +45,7 @@ def scatter(world: World, mesh: TriangleMesh, generator: np.random.Generator) ->
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(cross, axis=1)
     area[(cross[:, 1] < 0.9 * area) | ~mesh.collidable] = 0.0
-    spots = [*corners[generator.choice(len(area), n, p=area / area.sum())].mean(axis=1), 0.0, 0.3, 0.0]
+    spots = corners[generator.choice(len(area), n, p=area / area.sum())].mean(axis=1) + np.array([0.0, 0.3, 0.0])
     yaw = generator.uniform(-np.pi, np.pi, n)
     rotation = np.zeros((n, 3, 3))
     rotation[:, 0, 0] = rotation[:, 2, 2] = np.cos(yaw)
