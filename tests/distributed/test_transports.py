@@ -48,9 +48,9 @@ def test_worker_processes_send_ordered_chunks_and_take_new_weights(importable_he
         link.publish(Weights.pack(2, {"action": torch.tensor([3.0])}))
         later = receive(link, 150)
     finally:
-        started = time.monotonic()
+        processes = [worker.process for worker in link._workers]
         link.close()
-    assert time.monotonic() - started < 5
+    assert [process.exitcode for process in processes] == [0, 0], "they end by themselves and need not be killed"
     for worker in (0, 1):
         sequence = [c.seq for c in first + later if c.worker_id == worker]
         assert sequence == list(range(len(sequence)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from trackmaster.cli import main
-from trackmaster.errors import InterruptedRunError
+from trackmaster.errors import InterruptedRunError, TrackmasterError
 from trackmaster.experiments import stages
 from trackmaster.experiments.collect import Collection, FoundReplay, lay_out, read_replays
 from trackmaster.experiments.demo import BUNDLED_DIR
@@ -211,3 +211,13 @@ def test_a_folder_without_replays_is_a_sentence(
         folder.mkdir()
     assert main(["demo", *flags(folder, tmp_path / "out")]) == 1
     assert expected in capsys.readouterr().err
+
+
+def test_a_folder_of_damaged_replays_is_refused_by_file_in_whole_sentences(tmp_path: Path) -> None:
+    whole = next(BUNDLED_DIR.rglob("*.replay.gbx")).read_bytes()
+    (tmp_path / "cut.Replay.Gbx").write_bytes(whole[:700])
+    with pytest.raises(
+        TrackmasterError, match=r"none of the 1 replays .* The first one, cut\.Replay\.Gbx: "
+    ) as refusal:
+        read_replays(tmp_path, use_tqdm=False)
+    assert ".." not in str(refusal.value).replace(str(tmp_path), "")

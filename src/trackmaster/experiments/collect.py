@@ -76,8 +76,9 @@ def read_replays(folder: Path, *, use_tqdm: bool = True) -> Collection:
         raise TrackmasterError(f"{folder}: there is no .Replay.Gbx file in it or below it.")
     if not maps:
         raise TrackmasterError(
-            f"{folder}: none of the {len(found)} replays can be used. The first one: {found[0].reason}. Choose "
-            "finished runs on Stadium maps whose blocks are known; 'trackmaster track coverage' lists them."
+            f"{folder}: none of the {len(found)} replays can be used. The first one, {found[0].source.name}: "
+            f"{found[0].reason.rstrip('.')}. Choose finished runs on Stadium maps whose blocks are "
+            "known; 'trackmaster track coverage' lists them."
         )
     return Collection(tuple(found), maps)
 
