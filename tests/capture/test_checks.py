@@ -11,6 +11,7 @@ import pytest
 
 from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureSummary, capture
+from trackmaster.capture import frames as frames_module
 from trackmaster.capture import replay as replay_module
 from trackmaster.capture import source as source_module
 from trackmaster.capture.ghost import ghost_trajectory
@@ -45,8 +46,8 @@ def only_reject(world: Path, **changes: object) -> tuple[str, str]:
 
 
 def test_a_frame_of_another_tick_is_found(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = replay_module.frame_name
-    monkeypatch.setattr(replay_module, "frame_name", lambda step, time_ms: usual(step, time_ms + 10 * (step == 3)))
+    usual = frames_module.frame_name
+    monkeypatch.setattr(frames_module, "frame_name", lambda step, time_ms: usual(step, time_ms + 10 * (step == 3)))
     reason, detail = only_reject(world)
     assert reason == "frame_tick"
     assert detail.startswith("frame_00003_1510ms.jpeg belongs to no tick")
@@ -56,7 +57,7 @@ def test_a_missing_frame_is_found(world: Path, monkeypatch: pytest.MonkeyPatch) 
     usual = FrameWriter.write
 
     def forgetful(self: FrameWriter, path: Path, grey: Any) -> None:
-        if not path.name.startswith("frame_00004"):
+        if path.name != "tick_00000200.jpeg":
             usual(self, path, grey)
 
     monkeypatch.setattr(FrameWriter, "write", forgetful)

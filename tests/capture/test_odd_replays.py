@@ -16,7 +16,7 @@ import pytest
 
 from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
-from trackmaster.capture.replay import ReplayCapture
+from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.surface import has_surface
 from trackmaster.capture.trajectory import Trajectory
@@ -76,14 +76,14 @@ def test_an_unforeseen_error_costs_one_replay_and_is_tried_again(
 ) -> None:
     for name in ("a_good", "b_bad", "c_good"):
         (folder / f"{name}.replay.gbx").write_bytes(replay_bytes)
-    usual = ReplayCapture._trajectory
+    usual = SimulatedRecorder.trajectory
 
-    def moody(self: ReplayCapture, source: ReplaySource, stage: Any) -> Trajectory:
+    def moody(self: SimulatedRecorder, source: ReplaySource, game: Any) -> Trajectory:
         if source.file.name.startswith("b_bad"):
             raise IndexError("index 7 is out of bounds\nfor axis 0")
-        return usual(self, source, stage)
+        return usual(self, source, game)
 
-    monkeypatch.setattr(ReplayCapture, "_trajectory", moody)
+    monkeypatch.setattr(SimulatedRecorder, "trajectory", moody)
     summary = run(folder)
     assert [outcome.replay for outcome in summary.captured] == ["a_good.replay", "c_good.replay"]
     assert reasons(summary) == {"b_bad": "error:IndexError"}

@@ -62,7 +62,7 @@ class CaptureConfig(Settings):
     respawn_after_cp_ms: int = Field(default=0, ge=0)
     """Earliest respawn after a checkpoint in a script for the real game."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Game instances; the simulator needs one process only."""
+    """Processes that capture at the same time, each with its own game."""
     base_tmi_port: int | None = Field(default=None, ge=1, le=65535)
     """Port of the first game's TMInterface plugin."""
     track_ids: str | None = None
@@ -99,8 +99,8 @@ class CaptureConfig(Settings):
     """What draws the frames."""
     mode: Literal["ghost", "drive"] | None = None
     """ghost places the car on the recorded run, drive lets the inputs drive it; ghost on the simulator by default."""
-    sample_tolerance_m: float = Field(default=1.0, gt=0)
-    """Largest distance to the ghost at a sample that ``drive`` accepts on the simulator."""
+    sample_tolerance_m: float | None = Field(default=None, gt=0)
+    """Largest distance to the ghost at a sample that ``drive`` accepts: 1 m on the simulator, 1 mm on the game."""
     finish_margin_ms: int = Field(default=-1, ge=-1)
     """Stop this long before the finish; -1 runs through it."""
     verify: bool = True
@@ -131,6 +131,13 @@ class CaptureConfig(Settings):
         return self.mode or ("ghost" if self.game == "simulator" else "drive")
 
     @property
+    def resolved_tolerance_m(self) -> float:
+        """The largest accepted distance to a ghost sample in force."""
+        if self.sample_tolerance_m is not None:
+            return self.sample_tolerance_m
+        return 1.0 if self.game == "simulator" else 0.001
+
+    @property
     def size_px(self) -> tuple[int, int]:
         """Width and height in force: flags, then the RL configuration, then 64 x 64."""
         width, height = self.width, self.height
@@ -143,7 +150,9 @@ class CaptureConfig(Settings):
     def fingerprint(self) -> str:
         """16 hex digits that change when a flag that decides about replays changes."""
         values = {name: getattr(self, name) for name in _DECIDING}
-        values |= {"mode": self.resolved_mode, "size": self.size_px}
+        values |= {
+            "mode": self.resolved_mode, "size": self.size_px, "sample_tolerance_m": self.resolved_tolerance_m,
+        }  # fmt: skip
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @classmethod

@@ -18,3 +18,7 @@ class ReplayRejectedError(TrackmasterError):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class WorkerLostError(CaptureError):
+    """One worker cannot go on, because its game cannot be reached; the others can."""

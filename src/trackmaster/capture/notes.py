@@ -25,10 +25,6 @@ def simulator_notes(config: CaptureConfig) -> list[str]:
             f"--running-speed {config.running_speed:g}: the simulator's clock is virtual, every speed gives "
             "the same frames."
         )
-    if config.workers > 1:
-        notes.append(
-            f"--workers {config.workers}: workers are game instances; the simulator runs in this process alone."
-        )
     if config.base_tmi_port is not None:
         notes.append(f"--base-tmi-port {config.base_tmi_port}: no plugin is contacted, frames come from the simulator.")
     if config.write_enter_maps is not None:

@@ -1,4 +1,4 @@
-"""Capturing one replay on the simulator: run, picture, label, check, write."""
+"""Capturing one replay: run, check, picture, label, write."""
 
 import glob
 import shutil
@@ -14,95 +14,104 @@ from numpy.typing import NDArray
 from trackmaster import __version__
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
-from trackmaster.capture.drive import drive_trajectory
 from trackmaster.capture.errors import ReplayRejectedError
 from trackmaster.capture.folders import PARTIAL_SUFFIX, remove_if_empty
-from trackmaster.capture.ghost import ghost_trajectory
+from trackmaster.capture.frames import FrameTaker
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.outcomes import Outcome
-from trackmaster.capture.pictures import CAMERA, Painter
-from trackmaster.capture.plan import frame_name, planned_ticks
+from trackmaster.capture.pictures import CAMERA
+from trackmaster.capture.plan import planned_ticks
+from trackmaster.capture.recorder import Recorder, Recording
 from trackmaster.capture.snapshots import Progress, follow_line, manifest_entries, meta_snapshots, valid_ticks
 from trackmaster.capture.source import ReplaySource, read_source
-from trackmaster.capture.surface import match_surface
-from trackmaster.capture.trajectory import Trajectory
-from trackmaster.capture.verify import PictureCheck, Verification, check_frames, check_run, check_ticks
-from trackmaster.capture.writer import FrameWriter, UtcClock, utc_text, write_json, write_manifest, write_ticks
+from trackmaster.capture.verify import Verification, check_frames, check_run, check_ticks
+from trackmaster.capture.writer import UtcClock, write_json, write_manifest, write_ticks
 from trackmaster.files import atomic_dir
-from trackmaster.game.simulator import SimulatorGame
-from trackmaster.track import Track, TrackError
 from trackmaster.units import STATE_OFFSET_MS, TICK_MS
 
 SAMPLE_PERIOD_MS = 100
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """The simulator set up for one map."""
+class _Judged:
+    """A run that passed its checks, with where it was on the reference line."""
 
-    map_sha256: str
-    track: Track
-    game: SimulatorGame
-    painter: Painter
+    source: ReplaySource
+    recording: Recording
+    progress: Progress | None
+    verification: Verification
 
 
 class ReplayCapture:
-    """Captures replays one after the other; the simulator of a map is kept for its next replay."""
+    """Captures replays one after the other."""
 
-    def __init__(self, config: CaptureConfig, lines: LineShelf, clock: UtcClock) -> None:
+    def __init__(self, config: CaptureConfig, recorder: Recorder, lines: LineShelf, clock: UtcClock) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             config: flags.
+            recorder: what runs the replays.
             lines: reference lines.
             clock: time of day for stamps.
         """
         self._config = config
+        self._recorder = recorder
         self._lines = lines
         self._clock = clock
-        self._stage: _Stage | None = None
 
     def run(self, file: ReplayFile, sha256: str) -> Outcome:
-        """Capture one replay.
+        """Capture one replay; nothing stays behind when it is rejected.
 
         Raises:
             ReplayRejectedError: it cannot be captured, or a check failed.
         """
         config = self._config
         source = read_source(file, config)
-        stage = self._stage_for(source)
-        trajectory = self._trajectory(source, stage)
-        driven = config.resolved_mode == "drive"
-        verification = check_run(
-            source,
-            trajectory,
-            driven=driven,
-            tolerance_m=config.sample_tolerance_m,
-            surface=None if driven else match_surface(source.ghost, stage.track.mesh),
-            surface_counts=not config.allow_unknown_blocks,
-        )
-        self._demand(verification)
-        zones = self._lines.zones(source)
-        progress = follow_line(trajectory, zones) if zones is not None else None
-        frames = self._write(source, stage, trajectory, progress, verification)
+        planned = planned_ticks(config.fps, self._end_ms(source))
+        width, height = config.size_px
+        with (
+            self._folder(config.output_dir / source.track_id / file.name) as temporary,
+            FrameTaker(temporary, width, height, self._clock) as frames,
+        ):
+            recording = self._recorder.record(source, planned // TICK_MS, frames)
+            judged = self._judge(source, recording)
+            shown = planned[planned <= recording.trajectory.end_ms]
+            count = self._write(temporary, judged, shown, frames)
         return Outcome(
             source.track_id,
             file.name,
             "ok",
             sha256,
             self._config.fingerprint,
-            frames=frames,
+            frames=count,
             mode=config.resolved_mode,
             map_uid=source.map.challenge.uid,
             race_time_ms=source.race_time_ms,
-            max_sample_error_m=verification.max_sample_error_m,
+            max_sample_error_m=judged.verification.max_sample_error_m,
         )
 
     def close(self) -> None:
-        """Let go of the simulator."""
-        if self._stage is not None:
-            self._stage.game.close()
-            self._stage = None
+        """Let go of the game."""
+        self._recorder.close()
+
+    def _end_ms(self, source: ReplaySource) -> int:
+        margin = self._config.finish_margin_ms
+        return source.race_time_ms if margin < 0 else source.race_time_ms - margin
+
+    def _judge(self, source: ReplaySource, recording: Recording) -> _Judged:
+        verification = check_run(
+            source,
+            recording.trajectory,
+            driven=recording.driven,
+            tolerance_m=self._config.resolved_tolerance_m,
+            surface=recording.surface,
+            surface_counts=not self._config.allow_unknown_blocks,
+        )
+        verification.checks.update(recording.checks)
+        self._demand(verification)
+        zones = self._lines.zones(source)
+        progress = follow_line(recording.trajectory, zones) if zones is not None else None
+        return _Judged(source, recording, progress, verification)
 
     def _demand(self, verification: Verification) -> None:
         failure = verification.first_failure
@@ -112,66 +121,30 @@ class ReplayCapture:
             found = failure.detail or f"a check failed: {failure.reason}, found {failure.value}."
             raise ReplayRejectedError(failure.reason, f"{found}{strayed}")
 
-    def _stage_for(self, source: ReplaySource) -> _Stage:
-        if self._stage is not None and self._stage.map_sha256 == source.map.sha256:
-            return self._stage
-        self.close()
-        challenge = source.map.challenge
-        is_compared = self._config.resolved_mode == "ghost" or self._config.allow_unknown_blocks
-        if challenge.is_unlimiter and not is_compared:
-            raise ReplayRejectedError(
-                "unsupported_map",
-                f"map {challenge.name!r} was made with TMUnlimiter: its blocks may not stand where the file says. "
-                "--mode ghost finds out.",
-            )
-        try:
-            track = Track.from_challenge(challenge, allow_unknown=self._config.allow_unknown_blocks)
-        except TrackError as error:
-            raise ReplayRejectedError("unsupported_map", str(error)) from None
-        game = SimulatorGame(watched=False)
-        game.load(track)
-        width, height = self._config.size_px
-        self._stage = _Stage(source.map.sha256, track, game, Painter(track, width, height))
-        return self._stage
-
-    def _trajectory(self, source: ReplaySource, stage: _Stage) -> Trajectory:
-        if self._config.resolved_mode == "drive":
-            return drive_trajectory(stage.game, source.timeline, source.race_time_ms, source.ghost.samples)
-        return ghost_trajectory(source.ghost, source.timeline, source.race_time_ms)
-
-    def _write(
-        self,
-        source: ReplaySource,
-        stage: _Stage,
-        trajectory: Trajectory,
-        progress: Progress | None,
-        verification: Verification,
-    ) -> int:
-        """Draw, judge and write one replay into its folder; nothing stays behind when it is rejected."""
-        config = self._config
-        planned = planned_ticks(config.fps, self._end_ms(source, trajectory))
+    def _write(self, folder: Path, judged: _Judged, planned: NDArray[np.integer], frames: FrameTaker) -> int:
+        """Draw what is not drawn yet, judge the pictures and write everything; return the number of frames."""
+        source, trajectory, progress = judged.source, judged.recording.trajectory, judged.progress
         rows = planned // TICK_MS
         valid = valid_ticks(trajectory, progress)[rows]
-        keep = valid if config.skip_bad_float_samples else np.ones(len(rows), dtype=bool)
+        keep = valid if self._config.skip_bad_float_samples else np.ones(len(rows), dtype=bool)
         if not keep.any():
             raise ReplayRejectedError(
                 "no_valid_frames", "not one frame of it has valid floats, and --skip-bad-float-samples is set."
             )
-        folder = config.output_dir / source.track_id / source.file.name
-        with self._folder(folder) as temporary:
-            stamps, pictures = self._draw(temporary, stage, trajectory, rows[keep])
-            write_ticks(temporary / "ticks.npz", source.timeline)
-            check_ticks(verification, temporary / "ticks.npz", source.timeline, source.race_time_ms)
-            check_frames(
-                verification,
-                temporary,
-                planned=planned,
-                keep=keep,
-                pictures=pictures.result(),
-                valid=valid[keep] if progress is not None else None,
-            )
-            self._demand(verification)
-            self._write_records(temporary, source, trajectory, progress, verification, rows[keep], stamps)
+        judged.recording.draw(rows[keep], frames)
+        stamps = frames.keep(rows[keep])
+        write_ticks(folder / "ticks.npz", source.timeline)
+        check_ticks(judged.verification, folder / "ticks.npz", source.timeline, source.race_time_ms)
+        check_frames(
+            judged.verification,
+            folder,
+            planned=planned,
+            keep=keep,
+            pictures=frames.judged(),
+            valid=valid[keep] if progress is not None else None,
+        )
+        self._demand(judged.verification)
+        self._write_records(folder, judged, rows[keep], stamps)
         return int(keep.sum())
 
     @contextmanager
@@ -186,62 +159,23 @@ class ReplayCapture:
             remove_if_empty(target.parent)
             raise
 
-    def _end_ms(self, source: ReplaySource, trajectory: Trajectory) -> int:
-        margin = self._config.finish_margin_ms
-        wanted = source.race_time_ms if margin < 0 else source.race_time_ms - margin
-        return min(wanted, trajectory.end_ms)
-
-    def _draw(
-        self, folder: Path, stage: _Stage, trajectory: Trajectory, rows: NDArray[np.integer]
-    ) -> tuple[list[str], PictureCheck]:
-        width, height = self._config.size_px
-        looked = PictureCheck(width, height)
-        stamps: list[str] = []
-        placed_until = np.cumsum(trajectory.placed)
-        before = 0
-        with FrameWriter() as writer:
-            for row, grey in stage.painter.draw(trajectory, rows):
-                time_ms = row * TICK_MS
-                looked.look(
-                    time_ms,
-                    grey,
-                    trajectory.states.position_m[row],
-                    placed=bool(placed_until[row] > placed_until[before]),
-                )
-                before = row
-                writer.write(folder / frame_name(len(stamps), time_ms), grey)
-                stamps.append(utc_text(self._clock()))
-            writer.wait()
-        return stamps, looked
-
-    def _write_records(
-        self,
-        folder: Path,
-        source: ReplaySource,
-        trajectory: Trajectory,
-        progress: Progress | None,
-        verification: Verification,
-        rows: NDArray[np.integer],
-        stamps: list[str],
-    ) -> None:
-        config = self._config
+    def _write_records(self, folder: Path, judged: _Judged, rows: NDArray[np.integer], stamps: list[str]) -> None:
+        config, source, trajectory = self._config, judged.source, judged.recording.trajectory
         labels = source.timeline.action_index()
         entries = manifest_entries(trajectory, rows, labels, stamps)
         fps_meta = config.fps_meta or config.fps
         meta_rows = meta_ticks(fps_meta, trajectory.end_ms, rows * TICK_MS) // TICK_MS
-        meta = meta_snapshots(trajectory, meta_rows, progress, source.race_time_ms)
+        meta = meta_snapshots(trajectory, meta_rows, judged.progress, source.race_time_ms)
         actions = labels[:: config.step_ms // TICK_MS]
         write_manifest(folder, entries, actions, meta, per_frame=config.per_frame_json)
-        metadata = self._metadata(source, trajectory, verification, len(rows))
-        write_json(folder / "metadata.json", metadata)
-        verdict = verification.as_json()
-        verdict |= {"speed": config.running_speed, "machine_profile": None, "versions": {"trackmaster": __version__}}
+        write_json(folder / "metadata.json", self._metadata(judged, len(rows)))
+        verdict = judged.verification.as_json()
+        versions = {"trackmaster": __version__} | dict(judged.recording.versions)
+        verdict |= {"speed": config.running_speed, "machine_profile": None, "versions": versions}
         write_json(folder / "verify.json", verdict)
 
-    def _metadata(
-        self, source: ReplaySource, trajectory: Trajectory, verification: Verification, frames: int
-    ) -> dict[str, Any]:
-        config = self._config
+    def _metadata(self, judged: _Judged, frames: int) -> dict[str, Any]:
+        config, source, trajectory = self._config, judged.source, judged.recording.trajectory
         width, height = config.size_px
         fps_meta = config.fps_meta or config.fps
         events = source.ghost.events
@@ -279,9 +213,9 @@ class ReplayCapture:
             "plugin": None,
             "floats_rebuilt": list(trajectory.rebuilt),
             "floats_missing": list(trajectory.missing),
-            "verified": verification.is_ok,
+            "verified": judged.verification.is_ok,
             "verify_file": "verify.json",
-        }
+        } | dict(judged.recording.metadata)
 
 
 def meta_ticks(fps_meta: float, end_ms: int, frames_ms: NDArray[np.integer]) -> NDArray[np.int32]:

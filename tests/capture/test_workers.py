@@ -1,0 +1,171 @@
+"""Several workers give what one gives; one that dies costs a try, not a replay."""
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trackmaster import gbx
+from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
+from trackmaster.capture.discover import find_replays, same_folder
+from trackmaster.capture.ledger import Ledger
+from trackmaster.capture.outcomes import OutcomeBook
+from trackmaster.capture.pool import MAX_EMPTY_DEATHS, WorkerPool
+from trackmaster.capture.schedule import TrackQueue
+from trackmaster.capture.writer import utc_now
+from trackmaster.gbx import Challenge, Ghost
+
+HELPERS = '''
+import os
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trackmaster.capture.errors import CaptureError, ReplayRejectedError, WorkerLostError
+from trackmaster.capture.outcomes import Outcome
+
+
+def noon():
+    return datetime(2026, 2, 18, 12, tzinfo=UTC)
+
+
+@dataclass
+class Scripted:
+    """Makes capturers that do what the replay's name says, and write down what they were asked."""
+
+    log: Path
+
+    def __call__(self, config, number):
+        return Capturer(self.log, config, number)
+
+
+class Capturer:
+    def __init__(self, log, config, number):
+        self.log, self.config, self.number = log, config, number
+
+    def run(self, file, sha256):
+        name = file.path.name.split(".")[0]
+        with (self.log / f"{name}.tries").open("ab") as stream:
+            stream.write(b"x")
+        tries = (self.log / f"{name}.tries").stat().st_size
+        if name.startswith("fatal") or (name.startswith("once") and tries == 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name.startswith("full"):
+            raise CaptureError("nothing can be written there any more.")
+        if name.startswith("odd"):
+            raise ReplayRejectedError("no_inputs", "the run holds no inputs.")
+        if (self.log / f"lost{self.number}").exists():
+            raise WorkerLostError(f"the game of worker {self.number} does not answer.")
+        return Outcome(file.track_id, file.name, "ok", sha256, self.config.fingerprint, frames=1)
+
+    def close(self):
+        (self.log / f"closed{self.number}").touch()
+'''
+
+
+@pytest.fixture
+def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module that the processes of workers can import as well."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "capture_helpers.py").write_text(textwrap.dedent(HELPERS))
+    monkeypatch.syspath_prepend(folder)
+    import capture_helpers  # type: ignore[import-not-found]  # written above
+
+    return capture_helpers
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, helpers: Any) -> Callable[..., CaptureSummary]:
+    """Run replays of given names (``track/name``) on scripted workers."""
+
+    def run(*names: str, workers: int = 2) -> CaptureSummary:
+        for name in names:
+            path = tmp_path / "replays" / f"{name}.replay.gbx"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+        config = CaptureConfig(replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", workers=workers)
+        found = find_replays(config.replays_dir, None)
+        book = OutcomeBook(config.output_dir, utc_now)
+        ledger = Ledger(config, book, same_folder(found))
+        list(WorkerPool(config, helpers.Scripted(tmp_path), ledger).run(TrackQueue(found)))
+        return ledger.summary
+
+    return run
+
+
+def tries(tmp_path: Path, name: str) -> int:
+    return (tmp_path / f"{name}.tries").stat().st_size
+
+
+def reasons(summary: CaptureSummary) -> dict[str, str]:
+    return {outcome.replay.split(".")[0]: outcome.reason for outcome in summary.outcomes}
+
+
+def test_a_worker_that_dies_is_replaced_and_its_replay_tried_once_more(
+    tmp_path: Path, scripted: Callable[..., CaptureSummary]
+) -> None:
+    summary = scripted("a/good1", "a/once", "a/good2", "b/fatal", "b/good3", "b/odd")
+    assert reasons(summary) == {
+        "good1": "", "once": "", "good2": "", "fatal": "error:worker_died", "good3": "", "odd": "no_inputs",
+    }  # fmt: skip
+    assert (tries(tmp_path, "once"), tries(tmp_path, "fatal"), tries(tmp_path, "good1")) == (2, 2, 1)
+    assert "exit code -9" in next(outcome.detail for outcome in summary.rejected if "fatal" in outcome.replay)
+
+
+def test_a_worker_without_a_game_leaves_its_replay_to_the_others(
+    tmp_path: Path, scripted: Callable[..., CaptureSummary]
+) -> None:
+    (tmp_path / "lost1").touch()
+    summary = scripted("a/1", "a/2", "b/1", "b/2", "c/1")
+    assert [outcome.status for outcome in summary.outcomes] == ["ok"] * 5
+    (tmp_path / "lost0").touch()
+    with pytest.raises(CaptureError, match="no worker is left and 6 replays wait: the game of worker"):
+        scripted("d/1")
+
+
+def test_an_error_that_concerns_all_ends_the_run(scripted: Callable[..., CaptureSummary]) -> None:
+    with pytest.raises(CaptureError, match="nothing can be written"):
+        scripted("a/full", "b/1")
+
+
+def test_a_machine_on_which_every_worker_dies_is_given_up(scripted: Callable[..., CaptureSummary]) -> None:
+    with pytest.raises(CaptureError, match=f"died {MAX_EMPTY_DEATHS + 1} times without an outcome"):
+        scripted(*(f"a/fatal{number}" for number in range(8)), workers=1)
+
+
+def test_workers_leave_their_games_at_the_end(tmp_path: Path, scripted: Callable[..., CaptureSummary]) -> None:
+    scripted("a/1", "b/1")
+    assert (tmp_path / "closed0").exists()
+    assert (tmp_path / "closed1").exists()
+
+
+def test_three_workers_write_the_bytes_that_one_writes(
+    tmp_path: Path, helpers: Any, challenge: Challenge, ghost: Ghost, replay_bytes: bytes
+) -> None:
+    other = gbx.write_replay(gbx.write_challenge(dataclasses.replace(challenge, uid="other")), ghost)
+    for track, content in (("1", replay_bytes), ("2", other)):
+        folder = tmp_path / "replays" / track
+        folder.mkdir(parents=True)
+        (folder / "broken.replay.gbx").write_bytes(content[:500])
+        for number in range(3):
+            (folder / f"pos{number}_x_1ms.replay.gbx").write_bytes(content)
+    trees = []
+    for workers in (1, 3):
+        out = tmp_path / f"out{workers}"
+        config = CaptureConfig(
+            replays_dir=tmp_path / "replays", output_dir=out, tracks_dir=tmp_path / "tracks", vcp_dir=out / "vcp",
+            width=24, height=16, fps=20, use_tqdm=False, workers=workers,
+        )  # fmt: skip
+        summary = capture(config, clock=helpers.noon)
+        assert (len(summary.captured), len(summary.rejected)) == (6, 2)
+        frames = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+        del frames["rejects.jsonl"]  # in the order in which they happened, with the seconds they took
+        trees.append(frames)
+    assert trees[0] == trees[1]
+    assert len(json.loads(trees[1]["index.json"])["replays"]) == 8
