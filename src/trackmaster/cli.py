@@ -69,6 +69,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.data.command:PrepareConfig",
         "trackmaster.data.command:run_prepare",
     ),
+    "data clean": Verb(
+        "take frames with invalid floats out of a captured tree",
+        "trackmaster.capture.clean_command:CleanConfig",
+        "trackmaster.capture.clean_command:run_clean",
+    ),
     "pretrain": Verb(
         "train a visual encoder on captured frames",
         "trackmaster.pretrain:PretrainConfig",
