@@ -85,10 +85,13 @@ class ReferenceLine:
     info: LineInfo
 
     def save(self, path: Path) -> None:
-        """Write the points to ``path`` (``.npy``) and the provenance to the ``.json`` beside it."""
+        """Write the points to ``path`` (``.npy``) and the provenance to the ``.json`` beside it.
+
+        The points come last: a line that is there has its provenance, even when the writer was killed.
+        """
+        atomic_write_text(path.with_suffix(".json"), json.dumps(asdict(self.info), indent=2) + "\n")
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.save(stream, self.points_m)
-        atomic_write_text(path.with_suffix(".json"), json.dumps(asdict(self.info), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> ReferenceLine:
