@@ -151,6 +151,7 @@ def _gate_rows(track: Drivable) -> Any:
         row["to_box"] = np.asarray(trigger.rotation).T
         row["half"] = trigger.half_size_m
         row["reach_squared"] = float(np.sum(np.square(trigger.half_size_m))) * 1.001
+        row["reach"] = np.sqrt(row["reach_squared"]) + 0.01
         row["is_finish"] = trigger.kind.name == "FINISH"
         row["respawn_position"] = trigger.respawn.position_m
         row["respawn_quaternion"] = quaternion_from_matrix(trigger.respawn.rotation)

@@ -60,14 +60,11 @@ WHEEL_OF_ELLIPSOID = (-1, -1, -1, -1, 0, 1, 3, 2)
 BOX_CENTRE = (0.0, 0.48, 0.1)
 BOX_HALF = (1.09, 0.72, 2.07)
 """Car-frame box around all ellipsoids, with 1 cm to spare; what lies outside of it cannot be touched."""
-HULL_CENTRE = (0.0, 0.625, 0.095)
-HULL_HALF = (1.03, 0.56, 2.05)
-"""The same around the hull's ellipsoids only."""
 MAX_CONTACTS = 32
-MAX_NEAR = 128
+MAX_NEAR = 64
 """Triangles that a car remembers as near; where there are more, it searches the grid anew in every sub-step."""
 NEAR_SLACK_M = 0.1
-NEAR_TIME_S = 0.05
+NEAR_TIME_S = 0.1
 """The remembered box covers what the car reaches in this time."""
 
 # Steering, grip, drive and brakes (1.5).

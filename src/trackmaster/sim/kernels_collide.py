@@ -8,7 +8,13 @@ import warp as wp
 
 from trackmaster.sim import constants as C
 from trackmaster.sim.kernels_math import unrotate
-from trackmaster.sim.kernels_tables import BODY_CENTRE, BODY_RADII, BODY_ROTATION, HUB, WHEEL_OF, WHEEL_RADII
+from trackmaster.sim.kernels_tables import (
+    into_body_axes,
+    near_plane,
+    out_of_body_axes,
+    place_ellipsoids,
+    radii_of,
+)
 from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Triangle, Wheel
 
 CELL_M = 8.0
@@ -16,46 +22,13 @@ SAME_NORMAL = 1e-5
 MERGE_COS = 0.8660254
 BOX_CENTRE = wp.constant(wp.vec3(*C.BOX_CENTRE))
 BOX_HALF = wp.constant(wp.vec3(*C.BOX_HALF))
-HULL_CENTRE = wp.constant(wp.vec3(*C.HULL_CENTRE))
-HULL_HALF = wp.constant(wp.vec3(*C.HULL_HALF))
-BODY_REACH = wp.constant(wp.vec4(1.92, 1.70, 1.05, 0.92))
-WHEEL_REACH = 0.365
-
-
-@wp.func
-def centre_of(i: int, wheels: wp.array(dtype=Wheel)):
-    """Centre of an ellipsoid in the car frame; wheels hang below their hubs."""
-    if i < C.FIRST_WHEEL:
-        return BODY_CENTRE[i]
-    wheel = WHEEL_OF[i]
-    return HUB[wheel] - wp.vec3(0.0, wheels[wheel].absorb, 0.0)
-
-
-@wp.func
-def radii_of(i: int):
-    """The half axes of an ellipsoid: the body's first, then the four wheels."""
-    if i < C.FIRST_WHEEL:
-        return BODY_RADII[i]
-    return WHEEL_RADII
-
-
-@wp.func
-def reach_of(i: int):
-    """Radius of the sphere around an ellipsoid, with a little to spare."""
-    if i < C.FIRST_WHEEL:
-        return BODY_REACH[i]
-    return WHEEL_REACH
 
 
 @wp.func
 def into_axes(i: int, v: wp.vec3):
     """A car-frame vector along the axes of an ellipsoid; wheels share the car's axes."""
     if i < C.FIRST_WHEEL:
-        return wp.vec3(
-            BODY_ROTATION[i, 0] * v[0] + BODY_ROTATION[i, 3] * v[1] + BODY_ROTATION[i, 6] * v[2],
-            BODY_ROTATION[i, 1] * v[0] + BODY_ROTATION[i, 4] * v[1] + BODY_ROTATION[i, 7] * v[2],
-            BODY_ROTATION[i, 2] * v[0] + BODY_ROTATION[i, 5] * v[1] + BODY_ROTATION[i, 8] * v[2],
-        )
+        return into_body_axes(i, v)
     return v
 
 
@@ -63,11 +36,7 @@ def into_axes(i: int, v: wp.vec3):
 def out_of_axes(i: int, v: wp.vec3):
     """The way back to the car frame."""
     if i < C.FIRST_WHEEL:
-        return wp.vec3(
-            BODY_ROTATION[i, 0] * v[0] + BODY_ROTATION[i, 1] * v[1] + BODY_ROTATION[i, 2] * v[2],
-            BODY_ROTATION[i, 3] * v[0] + BODY_ROTATION[i, 4] * v[1] + BODY_ROTATION[i, 5] * v[2],
-            BODY_ROTATION[i, 6] * v[0] + BODY_ROTATION[i, 7] * v[1] + BODY_ROTATION[i, 8] * v[2],
-        )
+        return out_of_body_axes(i, v)
     return v
 
 
@@ -194,30 +163,24 @@ def overlaps(low: wp.vec3, high: wp.vec3, other_low: wp.vec3, other_high: wp.vec
 
 
 @wp.func
-def reaches(centre: wp.vec3, half: wp.vec3, normal: wp.vec3, height: float):
-    """Whether a car-frame box meets a plane that lies ``height`` below the car origin."""
-    extent = wp.dot(half, wp.vec3(wp.abs(normal[0]), wp.abs(normal[1]), wp.abs(normal[2])))
-    return wp.abs(height + wp.dot(centre, normal)) <= extent
-
-
-@wp.func
 def collide_ellipsoid(
-    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int,
-    i: int, centre: wp.vec3, support: wp.vec3, over: float,
+    index: int, cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int, i: int, centre: wp.vec3,
+    support: wp.vec3, over: float, corner_a: wp.vec3, corner_b: wp.vec3, corner_c: wp.vec3,
 ):  # fmt: skip
-    """Contact of one ellipsoid whose centre is ``over`` above the plane and that reaches it; returns the new count."""
+    """Contact of one ellipsoid whose centre is ``over`` above the plane and that reaches it; returns the new count.
+
+    The corners of the triangle are given in the car frame.
+    """
     size = wp.length(support)
     d = over / size
     if d > 1.0:
         return n
-    position = cars[0].position
-    rotation = cars[0].rotation
     radii = radii_of(i)
     face = support / size
     foot = face * (-d)
-    a = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].a - position) - centre), radii)
-    b = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].b - position) - centre), radii)
-    c = wp.cw_div(into_axes(i, unrotate(rotation, triangles[index].c - position) - centre), radii)
+    a = wp.cw_div(into_axes(i, corner_a - centre), radii)
+    b = wp.cw_div(into_axes(i, corner_b - centre), radii)
+    c = wp.cw_div(into_axes(i, corner_c - centre), radii)
     feature, length = touch_edges(foot, face, wp.sqrt(1.0 - d * d), a, b, c)
     if length > 0.0:
         amount = (1.0 - length) / length * d
@@ -229,28 +192,26 @@ def collide_ellipsoid(
 
 @wp.func
 def collide_triangle(
-    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
+    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), balls: wp.array(dtype=float),
     hits: wp.array(dtype=Contact), count: int,
 ):  # fmt: skip
     """Add the contacts of all ellipsoids with one triangle; returns the new count."""
     n = count
-    position = cars[0].position
     normal = unrotate(cars[0].rotation, triangles[index].normal)
-    height = wp.dot(position - triangles[index].a, triangles[index].normal)
-    if not reaches(BOX_CENTRE, BOX_HALF, normal, height):
+    height = wp.dot(cars[0].position - triangles[index].a, triangles[index].normal)
+    near = near_plane(balls, normal, height, triangles[index].low, triangles[index].high)
+    if near == 0:
         return n
-    first = wp.int32(C.FIRST_WHEEL)
-    if reaches(HULL_CENTRE, HULL_HALF, normal, height):
-        first = 0
-    for i in range(first, C.N_ELLIPSOIDS):
-        centre = centre_of(i, wheels)
-        over = height + wp.dot(centre, normal)
-        support = wp.cw_mul(radii_of(i), into_axes(i, normal))
-        if over >= 0.0 and over * over <= wp.dot(support, support) * 1.00001:
-            middle = position + cars[0].rotation * centre
-            reach = wp.vec3(reach_of(i), reach_of(i), reach_of(i))
-            if overlaps(middle - reach, middle + reach, triangles[index].low, triangles[index].high):
-                n = collide_ellipsoid(triangles, index, cars, hits, n, i, centre, support, over)
+    corner_a = unrotate(cars[0].rotation, triangles[index].a - cars[0].position)
+    corner_b = unrotate(cars[0].rotation, triangles[index].b - cars[0].position)
+    corner_c = unrotate(cars[0].rotation, triangles[index].c - cars[0].position)
+    for i in range(C.N_ELLIPSOIDS):
+        if (near >> i) & 1 != 0:
+            centre = wp.vec3(balls[i], balls[C.N_ELLIPSOIDS + i], balls[2 * C.N_ELLIPSOIDS + i])
+            over = height + wp.dot(centre, normal)
+            support = wp.cw_mul(radii_of(i), into_axes(i, normal))
+            if over * over <= wp.dot(support, support) * 1.00001:
+                n = collide_ellipsoid(index, cars, hits, n, i, centre, support, over, corner_a, corner_b, corner_c)
     return n
 
 
@@ -301,7 +262,7 @@ def sort_contacts(hits: wp.array(dtype=Contact), count: int, order: wp.array(dty
 
 
 @wp.func
-def gather_near(scene: Scene, track: int, low: wp.vec3, high: wp.vec3, items: wp.array(dtype=int)):
+def gather_near(scene: Scene, track: int, low: wp.vec3, high: wp.vec3, items: wp.array2d(dtype=int), slot: int):
     """List the triangles whose box meets the given one; returns how many, or -1 if they do not fit."""
     head = scene.tracks[track]
     low_x = wp.clamp(int(wp.floor((low[0] - head.grid_x) / CELL_M)), 0, head.cells_x - 1)
@@ -322,14 +283,14 @@ def gather_near(scene: Scene, track: int, low: wp.vec3, high: wp.vec3, items: wp
                 ):
                     if count == C.MAX_NEAR:
                         return -1
-                    items[count] = index
+                    items[slot, count] = index
                     count += 1
     return count
 
 
 @wp.func
 def collide_cells(
-    scene: Scene, track: int, low: wp.vec3, high: wp.vec3, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel),
+    scene: Scene, track: int, low: wp.vec3, high: wp.vec3, cars: wp.array(dtype=Car), balls: wp.array(dtype=float),
     hits: wp.array(dtype=Contact),
 ):  # fmt: skip
     """Collide with all triangles of the box, however many; returns the number of contacts."""
@@ -349,7 +310,7 @@ def collide_cells(
                     and wp.max(scene.triangles[index].cell_x, low_x) == x
                     and wp.max(scene.triangles[index].cell_z, low_z) == z
                 ):
-                    count = collide_triangle(scene.triangles, index, cars, wheels, hits, count)
+                    count = collide_triangle(scene.triangles, index, cars, balls, hits, count)
     return count
 
 
@@ -364,9 +325,23 @@ def spread(rotation: wp.mat33):
 
 
 @wp.func
+def leaves(low: wp.vec3, high: wp.vec3, near: Near):
+    """Whether a box stands out of the one that was searched last."""
+    return (
+        low[0] < near.low[0]
+        or low[1] < near.low[1]
+        or low[2] < near.low[2]
+        or high[0] > near.high[0]
+        or high[1] > near.high[1]
+        or high[2] > near.high[2]
+    )
+
+
+@wp.func
 def find_contacts(
     scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact),
-    near: wp.array(dtype=Near), items: wp.array(dtype=int), order: wp.array(dtype=int),
+    balls: wp.array(dtype=float), near: wp.array(dtype=Near), items: wp.array2d(dtype=int), slot: int,
+    order: wp.array(dtype=int),
 ):  # fmt: skip
     """Fill ``hits`` with the contacts at the present pose and ``order`` with their order; returns how many there are.
 
@@ -377,27 +352,24 @@ def find_contacts(
     half = spread(cars[0].rotation)
     low = centre - half
     high = centre + half
-    if (
-        low[0] < near[0].low[0]
-        or low[1] < near[0].low[1]
-        or low[2] < near[0].low[2]
-        or high[0] > near[0].high[0]
-        or high[1] > near[0].high[1]
-        or high[2] > near[0].high[2]
-    ):
+    if leaves(low, high, near[slot]):
         slack = wp.vec3(C.NEAR_SLACK_M, C.NEAR_SLACK_M, C.NEAR_SLACK_M)
         ahead = cars[0].velocity * C.NEAR_TIME_S
         none = wp.vec3(0.0, 0.0, 0.0)
-        near[0].low = low - slack + wp.min(ahead, none)
-        near[0].high = high + slack + wp.max(ahead, none)
-        near[0].count = gather_near(scene, track, near[0].low, near[0].high, items)
+        near[slot].low = low - slack + wp.min(ahead, none)
+        near[slot].high = high + slack + wp.max(ahead, none)
+        near[slot].count = gather_near(scene, track, near[slot].low, near[slot].high, items, slot)
     count = wp.int32(0)
-    if near[0].count < 0:
-        count = collide_cells(scene, track, low, high, cars, wheels, hits)
-    for k in range(near[0].count):
-        index = items[k]
+    listed = near[slot].count
+    if listed != 0:
+        hang = wp.vec4(wheels[0].absorb, wheels[1].absorb, wheels[2].absorb, wheels[3].absorb)
+        place_ellipsoids(balls, cars[0].position, cars[0].rotation, hang)
+    if listed < 0:
+        count = collide_cells(scene, track, low, high, cars, balls, hits)
+    for k in range(listed):
+        index = items[slot, k]
         if overlaps(low, high, scene.triangles[index].low, scene.triangles[index].high):
-            count = collide_triangle(scene.triangles, index, cars, wheels, hits, count)
+            count = collide_triangle(scene.triangles, index, cars, balls, hits, count)
     count = merge_contacts(hits, count)
     sort_contacts(hits, count, order)
     return count

@@ -4,22 +4,8 @@
 import warp as wp
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.kernels_math import acos_any, exp_any, linear_curve, sign_of, unrotate
-from trackmaster.sim.kernels_tables import (
-    COM,
-    DONUT_ADD_N,
-    DONUT_ADD_X,
-    DONUT_ADD_Y,
-    DONUT_ROLL_N,
-    DONUT_ROLL_X,
-    DONUT_ROLL_Y,
-    DONUT_SPEED_N,
-    DONUT_SPEED_X,
-    DONUT_SPEED_Y,
-    PITCH_N,
-    PITCH_X,
-    PITCH_Y,
-)
+from trackmaster.sim.kernels_math import acos_any, exp_any, sign_of, unrotate
+from trackmaster.sim.kernels_tables import COM, burn_pitch, donut_radius_add, donut_roll, donut_speed
 from trackmaster.sim.kernels_types import Car, Wheel
 from trackmaster.sim.kernels_wheels import add_spring
 
@@ -63,7 +49,7 @@ def enter_donut(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
         axis = cars[0].rotation * normal
         side = turn * heading_angle(inward)
         if axis[1] >= C.BURN_UPRIGHT and side <= C.DONUT_ANGLE_MAX and side >= C.DONUT_ANGLE_MIN:
-            radius = linear_curve(cars[0].speed_kmh, DONUT_ADD_X, DONUT_ADD_Y, DONUT_ADD_N) + C.DONUT_RADIUS
+            radius = donut_radius_add(cars[0].speed_kmh) + C.DONUT_RADIUS
             cars[0].burn_mode = C.BURN_DONUT
             cars[0].donut_sign = turn
             cars[0].donut_axis = axis
@@ -120,7 +106,7 @@ def run_donut(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
         if wheels[i].contact != 0:
             add_spring(cars, wheels, i)
         wheels[i].sliding = 0
-    wanted = -cars[0].donut_sign * linear_curve(distance, DONUT_SPEED_X, DONUT_SPEED_Y, DONUT_SPEED_N) / 3.6
+    wanted = -cars[0].donut_sign * donut_speed(distance) / 3.6
     cars[0].f = cars[0].f + forward * (C.DONUT_TANGENT_GAIN * (wanted - speed))
     angle = heading_angle(inward)
     side = cars[0].donut_sign * angle
@@ -128,8 +114,8 @@ def run_donut(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
     yaw = float(0.0)
     if not ends:
         yaw = donut_yaw(angle / PI, cars[0].w[1], speed, distance)
-    pitch = linear_curve(cars[0].speed_kmh, PITCH_X, PITCH_Y, PITCH_N)
-    roll = -sign_of(v[0]) * linear_curve(3.6 * wp.abs(v[0]), DONUT_ROLL_X, DONUT_ROLL_Y, DONUT_ROLL_N)
+    pitch = burn_pitch(cars[0].speed_kmh)
+    roll = -sign_of(v[0]) * donut_roll(3.6 * wp.abs(v[0]))
     cars[0].t = cars[0].t + wp.vec3(pitch, yaw, roll)
     if ends or wp.abs(speed) > C.BURN_SPEED_HIGH:
         cars[0].burn_mode = C.BURN_OUT

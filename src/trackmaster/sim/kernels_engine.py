@@ -4,12 +4,8 @@
 import warp as wp
 
 from trackmaster.sim import constants as C
+from trackmaster.sim.kernels_tables import gear_ratio, shift_down_rpm, shift_up_rpm
 from trackmaster.sim.kernels_types import Car
-
-vec6 = wp.types.vector(length=6, dtype=wp.float32)
-RATIO = wp.constant(vec6(*C.GEAR_RATIO))
-SHIFT_UP = wp.constant(vec6(*C.SHIFT_UP_RPM))
-SHIFT_DOWN = wp.constant(vec6(*C.SHIFT_DOWN_RPM))
 
 
 @wp.func
@@ -30,7 +26,7 @@ def run_launch(cars: wp.array(dtype=Car), u: float, on: bool, h: float):
         high = float(2.0)
         reference = 0
     cars[0].clutch = 1.0
-    target = wp.abs(u) * RATIO[reference]
+    target = wp.abs(u) * gear_ratio(reference)
     cars[0].rpm_target = target
     if u > low and u < high and on:
         cars[0].rpm = cars[0].rpm + 10000.0 * h
@@ -52,7 +48,7 @@ def run_coupled(cars: wp.array(dtype=Car), u: float, on: bool, h: float):
         cars[0].clutch = 1.0
     gear = cars[0].gear
     back = cars[0].reverse != 0
-    target = wp.abs(u * cars[0].clutch) * RATIO[gear]
+    target = wp.abs(u * cars[0].clutch) * gear_ratio(gear)
     if (gear == 0) != back:
         target = 0.0
     cars[0].rpm_target = target
@@ -85,10 +81,10 @@ def choose_gear(cars: wp.array(dtype=Car)):
                 start_shift(cars, 1)
         gear = cars[0].gear
         if gear > 0:
-            if target > SHIFT_UP[gear] and gear < C.MAX_GEAR:
+            if target > shift_up_rpm(gear) and gear < C.MAX_GEAR:
                 cars[0].engine_mode = C.ENGINE_SHIFT
                 start_shift(cars, gear + 1)
-            elif target < SHIFT_DOWN[gear] and gear > 1:
+            elif target < shift_down_rpm(gear) and gear > 1:
                 cars[0].engine_mode = C.ENGINE_SHIFT
                 start_shift(cars, gear - 1)
     elif cars[0].gear != 0:

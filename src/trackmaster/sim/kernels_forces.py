@@ -8,33 +8,19 @@ from trackmaster.sim.kernels_donut import enter_donut, run_donut
 from trackmaster.sim.kernels_math import (
     asin_small,
     cos_poly,
-    linear_curve,
     sign_of,
     sin_poly,
     slope_ramp,
     steer_ramp,
-    step_curve,
 )
 from trackmaster.sim.kernels_tables import (
-    DRIVE_N,
-    DRIVE_X,
-    DRIVE_Y,
-    MATERIAL,
-    REVERSE_N,
-    REVERSE_X,
-    REVERSE_Y,
-    ROLL_N,
-    ROLL_X,
-    ROLL_Y,
-    SIDE_HIT_N,
-    SIDE_HIT_X,
-    SIDE_HIT_Y,
-    SLOW_N,
-    SLOW_X,
-    SLOW_Y,
-    TORQUE_N,
-    TORQUE_X,
-    TORQUE_Y,
+    drive_thrust,
+    material_factor,
+    reverse_thrust,
+    roll_torque,
+    side_hit_drag,
+    steer_slowdown,
+    steer_torque,
 )
 from trackmaster.sim.kernels_types import Car, Wheel
 from trackmaster.sim.kernels_wheels import add_wheel_forces
@@ -61,7 +47,7 @@ def add_drag(cars: wp.array(dtype=Car)):
     if cars[0].side_hit != 0:
         cars[0].side_tick = cars[0].time
     if cars[0].side_tick <= cars[0].time and cars[0].time - cars[0].side_tick < C.SIDE_HIT_MS and speed > C.EPS:
-        f = f - v * (step_curve(3.6 * speed, SIDE_HIT_X, SIDE_HIT_Y, SIDE_HIT_N) / speed)
+        f = f - v * (side_hit_drag(3.6 * speed) / speed)
     cars[0].f = f
     if speed > C.MAX_SPEED:
         cars[0].v = v * (C.MAX_SPEED / speed)
@@ -123,16 +109,11 @@ def change_modes(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
 def add_yaw(cars: wp.array(dtype=Car), lateral_factor: float):
     """Roll torque, yaw damping at the axles and steering torque (4.5.3-4.5.5); leaves the traction."""
     v = cars[0].v
-    roll = linear_curve(3.6 * v[0] * v[0] / (wp.abs(v[2]) + 1.0), ROLL_X, ROLL_Y, ROLL_N)
+    roll = roll_torque(3.6 * v[0] * v[0] / (wp.abs(v[2]) + 1.0))
     direction = float(1.0)
     if cars[0].reverse != 0:
         direction = float(-1.0)
-    steering = (
-        direction
-        * steer_ramp(wp.length(v))
-        * cars[0].steer
-        * linear_curve(cars[0].speed_kmh, TORQUE_X, TORQUE_Y, TORQUE_N)
-    )
+    steering = direction * steer_ramp(wp.length(v)) * cars[0].steer * steer_torque(cars[0].speed_kmh)
     limit = cars[0].grip * lateral_factor
     limits = float(0.0)
     requests = float(0.0)
@@ -163,11 +144,11 @@ def add_yaw(cars: wp.array(dtype=Car), lateral_factor: float):
 def drive_force(cars: wp.array(dtype=Car), drive_factor: float):
     """Thrust along z (4.6), with the boost of a turbo."""
     k = cars[0].speed_kmh
-    thrust = step_curve(k, DRIVE_X, DRIVE_Y, DRIVE_N)
+    thrust = drive_thrust(k)
     direction = float(1.0)
     reverse_brake = float(0.0)
     if cars[0].reverse != 0:
-        thrust = linear_curve(k, REVERSE_X, REVERSE_Y, REVERSE_N)
+        thrust = reverse_thrust(k)
         direction = float(-1.0)
         reverse_brake = cars[0].in_brake
     boost = float(0.0)
@@ -183,7 +164,7 @@ def drive_force(cars: wp.array(dtype=Car), drive_factor: float):
         phase = PI * float(cars[0].time - cars[0].burn_start) / float(C.BURN_MS)
         wave = 1.0 - C.BURN_DRIVE_WAVE * sin_poly(wp.min(phase, PI - phase))
     pull = wave * (thrust * boost + (cars[0].in_gas * drive_factor - reverse_brake * drive_factor) * available)
-    slow = direction * C.STEER_SLOWDOWN * wp.abs(cars[0].steer) * step_curve(k, SLOW_X, SLOW_Y, SLOW_N)
+    slow = direction * C.STEER_SLOWDOWN * wp.abs(cars[0].steer) * steer_slowdown(k)
     if cars[0].depth > 0.0:
         return C.WATER_DRIVE * (pull - slow)
     return pull - slow
@@ -213,11 +194,13 @@ def cap_brake(
 def add_longitudinal(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), row: int, adherence: float):
     """Drive, brake and speed limits along z (4.6)."""
     vz = cars[0].v[2]
-    accel = drive_force(cars, MATERIAL[row, 1])
+    accel = drive_force(cars, material_factor(row, 1))
     net = accel
     if vz > 0.0:
         force = (C.BRAKE_BASE + C.BRAKE_PER_SPEED * vz) * cars[0].in_brake
-        net = accel - cap_brake(cars, wheels, force, C.BRAKE_CAP_FORWARD, C.BRAKE_CAP_FORWARD_SLIDE, MATERIAL[row, 2])
+        net = accel - cap_brake(
+            cars, wheels, force, C.BRAKE_CAP_FORWARD, C.BRAKE_CAP_FORWARD_SLIDE, material_factor(row, 2)
+        )
     elif vz < 0.0 and cars[0].in_gas > 0.1:
         if (
             cars[0].free_wheel == 0
@@ -227,13 +210,15 @@ def add_longitudinal(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), r
             cars[0].burn_mode = C.BURN_OUT
             cars[0].burn_start = cars[0].time
         force = (C.BRAKE_BASE - C.BRAKE_PER_SPEED * vz) * cars[0].in_gas
-        net = accel + cap_brake(cars, wheels, force, C.BRAKE_CAP_BACKWARD, C.BRAKE_CAP_BACKWARD_SLIDE, MATERIAL[row, 2])
-    if vz > C.FORWARD_LIMIT * MATERIAL[row, 0]:
+        net = accel + cap_brake(
+            cars, wheels, force, C.BRAKE_CAP_BACKWARD, C.BRAKE_CAP_BACKWARD_SLIDE, material_factor(row, 2)
+        )
+    if vz > C.FORWARD_LIMIT * material_factor(row, 0):
         if net >= 0.0:
             net = -C.LIMIT_FORCE
         else:
             net = net - C.LIMIT_FORCE
-    if vz < -C.REVERSE_LIMIT * MATERIAL[row, 0]:
+    if vz < -C.REVERSE_LIMIT * material_factor(row, 0):
         if net <= 0.0:
             net = C.LIMIT_FORCE
         else:
@@ -266,7 +251,7 @@ def run_handling(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
         row = wp.int32(0)
         if wheels[0].contact != 0:
             row = wheels[0].material  # the game reads only this wheel
-        add_yaw(cars, MATERIAL[row, 3])
+        add_yaw(cars, material_factor(row, 3))
         add_longitudinal(cars, wheels, row, slope_ramp(upright, 0.4, 0.7))
     cars[0].slip_memory = cars[0].slip_seen
 

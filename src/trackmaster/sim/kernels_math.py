@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Rotations, curves and elementary functions.
+"""Rotations and elementary functions.
 
 The elementary functions are polynomials of our own: the C libraries behind the CPU and the CUDA back-end round
 differently, these do not.
@@ -8,32 +8,11 @@ differently, these do not.
 import warp as wp
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.kernels_types import vec9
 
 INERTIA_INV = wp.constant(wp.vec3(*C.INERTIA_INV))
 
 HALF_PI = 1.5707963267948966
 PI = 3.141592653589793
-
-
-@wp.func
-def linear_curve(x: float, xs: vec9, ys: vec9, n: int):
-    """The curve through n points, straight between them and level outside."""
-    if x <= xs[0]:
-        return ys[0]
-    for k in range(n - 1):
-        if x <= xs[k + 1] + C.EPS:
-            return ys[k] + (ys[k + 1] - ys[k]) * wp.min((x - xs[k]) / (xs[k + 1] - xs[k]), 1.0)
-    return ys[n - 1]
-
-
-@wp.func
-def step_curve(x: float, xs: vec9, ys: vec9, n: int):
-    """The value of the last point that x has passed; the first one's before it."""
-    for k in range(n - 1):
-        if x <= xs[k + 1] + C.EPS:
-            return ys[k]
-    return ys[n - 1]
 
 
 @wp.func

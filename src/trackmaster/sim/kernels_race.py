@@ -12,13 +12,14 @@ CP_TIMES = layout.INT_ROWS["cp_times"].start
 
 
 @wp.func
-def is_inside(gate: Gate, position: wp.vec3):
+def is_inside(gates: wp.array(dtype=Gate), g: int, position: wp.vec3):
     """Whether the car's origin is inside of a gate's box."""
-    offset = position - gate.centre
-    if wp.dot(offset, offset) > gate.reach_squared:
+    offset = position - gates[g].centre
+    if wp.dot(offset, offset) > gates[g].reach_squared:
         return False
-    local = gate.to_box * offset
-    return wp.abs(local[0]) <= gate.half[0] and wp.abs(local[1]) <= gate.half[1] and wp.abs(local[2]) <= gate.half[2]
+    local = gates[g].to_box * offset
+    half = gates[g].half
+    return wp.abs(local[0]) <= half[0] and wp.abs(local[1]) <= half[1] and wp.abs(local[2]) <= half[2]
 
 
 @wp.func
@@ -39,16 +40,18 @@ def stamp(cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
 
 
 @wp.func
-def look_for_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), near: wp.array(dtype=Near)):
+def look_for_gates(scene: Scene, track: int, cars: wp.array(dtype=Car), near: wp.array(dtype=Near), slot: int):
     """Remember how far the car can go from here without meeting a gate."""
     first = scene.tracks[track].first_gate
     quiet = float(1.0e6)
     for g in range(scene.tracks[track].n_gates):
         offset = cars[0].position - scene.gates[first + g].centre
-        quiet = wp.min(quiet, wp.length(offset) - wp.sqrt(scene.gates[first + g].reach_squared) - 0.01)
+        quiet = wp.min(quiet, wp.length(offset) - scene.gates[first + g].reach)
+        if quiet <= 0.0:
+            break
     quiet = wp.max(quiet, 0.0)
-    near[0].anchor = cars[0].position
-    near[0].quiet_squared = quiet * quiet
+    near[slot].anchor = cars[0].position
+    near[slot].quiet_squared = quiet * quiet
 
 
 @wp.func
@@ -57,15 +60,15 @@ def pass_gates(
     slot: int,
 ):  # fmt: skip
     """Count gates whose box the car origin has just entered."""
-    moved = cars[0].position - near[0].anchor
-    if wp.dot(moved, moved) < near[0].quiet_squared:
+    moved = cars[0].position - near[slot].anchor
+    if wp.dot(moved, moved) < near[slot].quiet_squared:
         return
     first = scene.tracks[track].first_gate
     n_gates = scene.tracks[track].n_gates
     for g in range(n_gates):
         word = g >> 5
         bit = 1 << (g & 31)
-        if is_inside(scene.gates[first + g], cars[0].position):
+        if is_inside(scene.gates, first + g, cars[0].position):
             if (cars[0].inside[word] & bit) == 0 and cars[0].finished == 0:
                 if scene.gates[first + g].is_finish != 0:
                     if taken_count(cars[0].taken, n_gates) >= scene.tracks[track].n_checkpoints:
@@ -79,7 +82,7 @@ def pass_gates(
             cars[0].inside[word] = cars[0].inside[word] | bit
         else:
             cars[0].inside[word] = cars[0].inside[word] & ~bit
-    look_for_gates(scene, track, cars, near)
+    look_for_gates(scene, track, cars, near, slot)
 
 
 @wp.func
@@ -146,3 +149,12 @@ def stand_still(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), positi
         wheels[i].normal = zero
         wheels[i].point = zero
         wheels[i].axis = zero
+
+
+@wp.func
+def forget(near: wp.array(dtype=Near), slot: int):
+    """Make the car look at the grid and at all gates again: somebody else moved it."""
+    near[slot].low = wp.vec3(1.0, 1.0, 1.0)
+    near[slot].high = wp.vec3(0.0, 0.0, 0.0)
+    near[slot].count = 0
+    near[slot].quiet_squared = 0.0

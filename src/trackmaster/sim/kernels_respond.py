@@ -5,7 +5,7 @@ import warp as wp
 
 from trackmaster.sim import constants as C
 from trackmaster.sim.kernels_math import clamp_length, inverse_inertia, unrotate
-from trackmaster.sim.kernels_tables import COM, HUB, MATERIAL, WHEEL_OF
+from trackmaster.sim.kernels_tables import COM, hub_of, material_factor, wheel_of
 from trackmaster.sim.kernels_types import Car, Contact, Scene, Wheel
 
 
@@ -68,7 +68,7 @@ def touch_wheel(
         else:
             level = u - wp.vec3(0.0, n[1] * vn, 0.0)
             if wp.dot(n, level) < 0.0:
-                centre = HUB[i] - wp.vec3(0.0, wheels[i].absorb, 0.0)
+                centre = hub_of(i) - wp.vec3(0.0, wheels[i].absorb, 0.0)
                 apply_impulse(cars, n, level, C.GROUND_RESTITUTION, centre)
     return rest
 
@@ -110,7 +110,7 @@ def respond(
             x = hits[k].point
             r = hits[k].push
             u = velocity_at(cars, x)
-            wheel = WHEEL_OF[hits[k].ellipsoid]
+            wheel = wheel_of(hits[k].ellipsoid)
             if wheel >= 0:
                 r = touch_wheel(cars, wheels, wheel, n, x, r, u, material)
                 axis = scene.triangles[triangle].axis
@@ -144,15 +144,15 @@ def shake(scene: Scene, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)
     for i in range(4):
         if wheels[i].contact != 0 and smooth == 0:
             row = wheels[i].material
-            if MATERIAL[row, 4] == 0.0:
+            if material_factor(row, 4) == 0.0:
                 smooth = 1  # the game stops at the first wheel on a material without bumps
             else:
-                hub = cars[0].position + cars[0].rotation * HUB[i]
+                hub = cars[0].position + cars[0].rotation * hub_of(i)
                 value = int(scene.bumps[bump_pixel(hub[2]), bump_pixel(hub[0])])
                 if value > 0:
                     forward = unrotate(cars[0].rotation, cars[0].velocity)[2]
-                    size = wp.min(MATERIAL[row, 5], float(value) / 255.0 * forward * MATERIAL[row, 4])
+                    size = wp.min(material_factor(row, 5), float(value) / 255.0 * forward * material_factor(row, 4))
                     cars[0].any_contact = 1
                     none = wp.vec3(0.0, 0.0, 0.0)
                     up = wp.vec3(0.0, 1.0, 0.0)
-                    touch_wheel(cars, wheels, i, up, HUB[i], none, up * (-size), row)
+                    touch_wheel(cars, wheels, i, up, hub_of(i), none, up * (-size), row)

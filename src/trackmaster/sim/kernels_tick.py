@@ -11,19 +11,26 @@ from trackmaster.sim.kernels_io import load_car, store_car
 from trackmaster.sim.kernels_math import (
     clamp_length,
     inverse_inertia,
-    linear_curve,
     rotation_of,
     turn_quaternion,
     unrotate,
 )
-from trackmaster.sim.kernels_race import pass_gates, stand_still
+from trackmaster.sim.kernels_race import forget, pass_gates, stand_still
 from trackmaster.sim.kernels_respond import respond, shake
-from trackmaster.sim.kernels_tables import COM, GRIP_N, GRIP_X, GRIP_Y
+from trackmaster.sim.kernels_tables import COM, side_grip
 from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Wheel, words
 from trackmaster.sim.kernels_water import add_water, find_water
 from trackmaster.sim.kernels_wheels import follow_suspension
 
-wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False, "max_unroll": 1})
+wp.set_module_options(
+    {
+        "enable_backward": False,
+        "fast_math": False,
+        "fuse_fp": False,
+        "max_unroll": 1,
+        "cpu_compiler_flags": "-march=native -mllvm=-inline-threshold=2000 -mllvm=-slp-recursion-max-depth=4",
+    }
+)
 
 
 @wp.func
@@ -59,7 +66,7 @@ def run_forces(scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.a
     add_drag(cars)
     cars[0].local_velocity = cars[0].v
     cars[0].speed_kmh = 3.6 * cars[0].v[2]
-    cars[0].grip = linear_curve(cars[0].speed_kmh, GRIP_X, GRIP_Y, GRIP_N)
+    cars[0].grip = side_grip(cars[0].speed_kmh)
     add_water(cars)
     run_handling(cars, wheels)
     run_air_control(cars)
@@ -94,8 +101,8 @@ def integrate(cars: wp.array(dtype=Car), force: wp.vec3, h: float):
 @wp.func
 def run_tick(
     scene: Scene, track: int, cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), hits: wp.array(dtype=Contact),
-    near: wp.array(dtype=Near), items: wp.array(dtype=int), order: wp.array(dtype=int), state_i: wp.array2d(dtype=int),
-    slot: int,
+    balls: wp.array(dtype=float), near: wp.array(dtype=Near), items: wp.array2d(dtype=int), order: wp.array(dtype=int),
+    state_i: wp.array2d(dtype=int), slot: int,
 ):  # fmt: skip
     """10 ms: as many sub-steps as keep each below 0.3 m."""
     travel = C.TICK_S * (wp.length(cars[0].velocity) + wp.length(cars[0].spin))
@@ -110,7 +117,7 @@ def run_tick(
         force = run_forces(scene, track, cars, wheels, step)
         integrate(cars, force, step)
         pass_gates(scene, track, cars, near, state_i, slot)
-        count = find_contacts(scene, track, cars, wheels, hits, near, items, order)
+        count = find_contacts(scene, track, cars, wheels, hits, balls, near, items, slot, order)
         respond(scene, cars, wheels, hits, count, order)
     cars[0].time += 10
 
@@ -118,7 +125,8 @@ def run_tick(
 @wp.kernel
 def advance(
     scene: Scene, f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8),
-    steer: wp.array(dtype=float), gas: wp.array(dtype=float), brake: wp.array(dtype=float), ticks: int, first: int,
+    near: wp.array(dtype=Near), items: wp.array2d(dtype=int), steer: wp.array(dtype=float), gas: wp.array(dtype=float),
+    brake: wp.array(dtype=float), ticks: int, first: int,
 ):  # fmt: skip
     """Run every car of the launch for some ticks under constant inputs."""
     slot = wp.tid() + first
@@ -126,9 +134,7 @@ def advance(
     wheels = wp.zeros(shape=(4,), dtype=Wheel)
     hits = wp.zeros(shape=(33,), dtype=Contact)  # one more than are kept: room for a candidate
     order = wp.zeros(shape=(32,), dtype=int)
-    near = wp.zeros(shape=(1,), dtype=Near)
-    near[0].low = wp.vec3(1.0, 1.0, 1.0)  # an empty box: the first search looks at the grid
-    items = wp.zeros(shape=(128,), dtype=int)
+    balls = wp.zeros(shape=(48,), dtype=float)
     load_car(f, i, b, slot, cars, wheels)
     track = scene.track_of_car[slot]
     for _ in range(ticks):
@@ -138,14 +144,14 @@ def advance(
         if cars[0].finished != 0:
             cars[0].in_gas = 0.0
             cars[0].in_brake = 1.0
-        run_tick(scene, track, cars, wheels, hits, near, items, order, i, slot)
+        run_tick(scene, track, cars, wheels, hits, balls, near, items, order, i, slot)
     store_car(f, i, b, slot, cars, wheels)
 
 
 @wp.kernel
 def reset_cars(
     scene: Scene, f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8),
-    mask: wp.array(dtype=wp.uint8),
+    near: wp.array(dtype=Near), mask: wp.array(dtype=wp.uint8),
 ):  # fmt: skip
     """Put the chosen cars on their track's start, race time 0."""
     slot = wp.tid()
@@ -154,6 +160,7 @@ def reset_cars(
     cars = wp.zeros(shape=(1,), dtype=Car)
     wheels = wp.zeros(shape=(4,), dtype=Wheel)
     track = scene.track_of_car[slot]
+    forget(near, slot)
     stand_still(cars, wheels, scene.tracks[track].start_position, scene.tracks[track].start_quaternion)
     cars[0].race_time = -1
     cars[0].respawn_trigger = -1
@@ -164,7 +171,7 @@ def reset_cars(
 @wp.kernel
 def respawn_cars(
     scene: Scene, f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8),
-    mask: wp.array(dtype=wp.uint8),
+    near: wp.array(dtype=Near), mask: wp.array(dtype=wp.uint8),
 ):  # fmt: skip
     """Put the chosen cars, at rest, where their last checkpoint says; the clock runs on."""
     slot = wp.tid()
@@ -180,6 +187,7 @@ def respawn_cars(
         gate = scene.tracks[track].first_gate + cars[0].respawn_trigger
         position = scene.gates[gate].respawn_position
         quaternion = scene.gates[gate].respawn_quaternion
+    forget(near, slot)
     stand_still(cars, wheels, position, quaternion)
     cars[0].inside = words(-1)
     store_car(f, i, b, slot, cars, wheels)
@@ -187,9 +195,9 @@ def respawn_cars(
 
 @wp.kernel
 def place_cars(
-    f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8), slots: wp.array(dtype=int),
-    position: wp.array(dtype=wp.vec3), quaternion: wp.array(dtype=wp.vec4), velocity: wp.array(dtype=wp.vec3),
-    spin: wp.array(dtype=wp.vec3),
+    f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8), near: wp.array(dtype=Near),
+    slots: wp.array(dtype=int), position: wp.array(dtype=wp.vec3), quaternion: wp.array(dtype=wp.vec4),
+    velocity: wp.array(dtype=wp.vec3), spin: wp.array(dtype=wp.vec3),
 ):  # fmt: skip
     """Put cars in a fresh state at a pose with given velocities; race progress and clock stay."""
     k = wp.tid()
@@ -197,8 +205,15 @@ def place_cars(
     cars = wp.zeros(shape=(1,), dtype=Car)
     wheels = wp.zeros(shape=(4,), dtype=Wheel)
     load_car(f, i, b, slot, cars, wheels)
+    forget(near, slot)
     stand_still(cars, wheels, position[k], quaternion[k])
     cars[0].velocity = velocity[k]
     cars[0].spin = spin[k]
     cars[0].local_velocity = unrotate(cars[0].rotation, velocity[k])
     store_car(f, i, b, slot, cars, wheels)
+
+
+@wp.kernel
+def forget_cars(near: wp.array(dtype=Near), slots: wp.array(dtype=int)):
+    """Drop what the cars remember of their surroundings, after their state was replaced."""
+    forget(near, slots[wp.tid()])

@@ -5,8 +5,6 @@ import warp as wp
 
 from trackmaster.sim import layout
 
-vec9 = wp.types.vector(length=9, dtype=wp.float32)
-mat43 = wp.types.matrix(shape=(4, 3), dtype=wp.float32)
 words = wp.types.vector(length=layout.TRIGGER_WORDS, dtype=wp.int32)
 
 
@@ -148,6 +146,7 @@ class Gate:
     to_box: wp.mat33
     half: wp.vec3
     reach_squared: float
+    reach: float  # beyond this distance of the centre a car is outside for sure
     is_finish: int
     respawn_position: wp.vec3
     respawn_quaternion: wp.vec4

@@ -4,20 +4,8 @@
 import warp as wp
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.kernels_math import linear_curve, unrotate
-from trackmaster.sim.kernels_tables import (
-    SPLASH_FLAT_N,
-    SPLASH_FLAT_X,
-    SPLASH_FLAT_Y,
-    SPLASH_UP_N,
-    SPLASH_UP_X,
-    SPLASH_UP_Y,
-    WATER_BOX_CENTRE,
-    WATER_BOX_HALF,
-    WATER_DRAG_N,
-    WATER_DRAG_X,
-    WATER_DRAG_Y,
-)
+from trackmaster.sim.kernels_math import unrotate
+from trackmaster.sim.kernels_tables import WATER_BOX_CENTRE, WATER_BOX_HALF, splash_flat, splash_up, water_drag
 from trackmaster.sim.kernels_types import Car, Scene
 
 
@@ -62,8 +50,8 @@ def splashes(cars: wp.array(dtype=Car)):
         ratio = level_speed / -v[1]
     elif wp.length(v) <= C.SPLASH_SPEED:
         return False
-    flat = linear_curve(ratio, SPLASH_FLAT_X, SPLASH_FLAT_Y, SPLASH_FLAT_N)
-    up = linear_curve(ratio, SPLASH_UP_X, SPLASH_UP_Y, SPLASH_UP_N)
+    flat = splash_flat(ratio)
+    up = splash_up(ratio)
     cars[0].velocity = v - wp.vec3(flat * v[0], up * v[1], flat * v[2])
     return True
 
@@ -74,7 +62,7 @@ def add_water(cars: wp.array(dtype=Car)):
     if cars[0].depth > 0.0 and not splashes(cars):
         v = cars[0].v
         w = cars[0].w
-        drag = linear_curve(3.6 * wp.length(v), WATER_DRAG_X, WATER_DRAG_Y, WATER_DRAG_N)
+        drag = water_drag(3.6 * wp.length(v))
         sinking = unrotate(cars[0].rotation, wp.vec3(0.0, -C.WATER_FALL, 0.0))
         cars[0].f = cars[0].f + sinking - v * drag - cars[0].base
         cars[0].t = cars[0].t - w * (C.WATER_SPIN_DAMPING + C.WATER_SPIN_DAMPING_SQUARE * wp.length(w))

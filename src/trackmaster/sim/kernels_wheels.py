@@ -4,18 +4,8 @@
 import warp as wp
 
 from trackmaster.sim import constants as C
-from trackmaster.sim.kernels_math import cos_half_turn, linear_curve, sign_of
-from trackmaster.sim.kernels_tables import (
-    COM,
-    DAMPER_N,
-    DAMPER_X,
-    DAMPER_Y,
-    HUB,
-    MATERIAL,
-    PITCH_N,
-    PITCH_X,
-    PITCH_Y,
-)
+from trackmaster.sim.kernels_math import cos_half_turn, sign_of
+from trackmaster.sim.kernels_tables import COM, burn_pitch, damper_grip, hub_of, material_factor
 from trackmaster.sim.kernels_types import Car, Wheel
 
 PI = 3.141592653589793
@@ -37,7 +27,7 @@ def follow_suspension(wheels: wp.array(dtype=Wheel), h: float):
 def add_spring(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int):
     """Lift of a suspension spring and the torque of it."""
     lift = C.SPRING * (C.SPRING_REST - wheels[i].absorb) - C.DAMPING * wheels[i].absorb_rate
-    hub = HUB[i]
+    hub = hub_of(i)
     cars[0].f = cars[0].f + wp.vec3(0.0, lift, 0.0)
     cars[0].t = cars[0].t + wp.vec3(-(hub[2] - COM[2]) * lift, 0.0, (hub[0] - COM[0]) * lift)
 
@@ -72,13 +62,13 @@ def lateral_axis(cars: wp.array(dtype=Car), normal: wp.vec3, front: bool):
 @wp.func
 def lateral_limit(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int, adherence: float):
     """The most side force a wheel can hold, by material, load and whether it slides."""
-    limit = MATERIAL[wheels[i].material, 3] * adherence * cars[0].grip
+    limit = material_factor(wheels[i].material, 3) * adherence * cars[0].grip
     if wheels[i].sliding != 0:
         limit = limit * C.SLIDE_LIMIT
         if cars[0].in_brake > 0.1:
             limit = limit * C.SLIDE_BRAKE_LIMIT
     compression = (wheels[i].absorb - 0.7) / (0.0 - 0.7)
-    return limit * linear_curve(compression, DAMPER_X, DAMPER_Y, DAMPER_N)
+    return limit * damper_grip(compression)
 
 
 @wp.func
@@ -87,7 +77,7 @@ def add_lateral(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), i: int
     axis = lateral_axis(cars, wheels[i].normal, i < 2)
     wave = float(1.0)
     if cars[0].burn_mode == C.BURN_OUT:
-        cars[0].t = cars[0].t + wp.vec3(linear_curve(cars[0].speed_kmh, PITCH_X, PITCH_Y, PITCH_N), 0.0, 0.0)
+        cars[0].t = cars[0].t + wp.vec3(burn_pitch(cars[0].speed_kmh), 0.0, 0.0)
         phase = PI * float(cars[0].time - cars[0].burn_start) / float(2 * C.BURN_MS)
         wave = 1.0 - (1.0 - C.BURN_LATERAL_WAVE) * cos_half_turn(phase)
     limit = lateral_limit(cars, wheels, i, adherence)
@@ -118,7 +108,7 @@ def add_dirt(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel)):
                 if k < 2:
                     force = wp.vec3(-across, 0.0, C.DIRT_FRONT * along)
                 cars[0].f = cars[0].f + force
-                cars[0].t = cars[0].t + wp.cross(HUB[k] - COM, force)
+                cars[0].t = cars[0].t + wp.cross(hub_of(k) - COM, force)
 
 
 @wp.func

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.sim import layout
 from trackmaster.sim.collision_scene import Drivable, build_scene
+from trackmaster.sim.constants import MAX_NEAR
 from trackmaster.sim.errors import SimError
 from trackmaster.sim.kernels_copy import gather_columns, scatter_columns
-from trackmaster.sim.kernels_tick import advance, place_cars, reset_cars, respawn_cars
+from trackmaster.sim.kernels_tick import advance, forget_cars, place_cars, reset_cars, respawn_cars
+from trackmaster.sim.kernels_types import Near
 from trackmaster.sim.rotation import quaternion_from_matrix
 from trackmaster.sim.state import CarView, WorldState, view_of
 from trackmaster.sim.warp_start import wp
@@ -95,6 +97,9 @@ class World:
         self._ints = self._table(layout.N_INTS, wp.int32)
         self._bytes = self._table(layout.N_BYTES, wp.uint8)
         self._inputs = tuple(wp.zeros(self.n_cars, dtype=wp.float32, device=self.device) for _ in range(3))
+        # What a car remembers of its surroundings between launches; no part of its state.
+        self._near = wp.zeros(self.n_cars, dtype=Near, device=self.device)
+        self._items = wp.zeros((self.n_cars, MAX_NEAR), dtype=wp.int32, device=self.device)
         self._view: CarView | None = None
         self._launches = self._record(1 if self._on_gpu else max(1, min(int(threads), self.n_cars)))
         self._pool = ThreadPoolExecutor(len(self._launches)) if len(self._launches) > 1 else None
@@ -120,12 +125,13 @@ class World:
         return wp.zeros((rows, (lines | 1) * per_line), dtype=dtype, device=self.device)
 
     def _record(self, parts: int) -> list[Any]:
+        state = (self._scene, self._floats, self._ints, self._bytes)
         bounds = np.linspace(0, self.n_cars, parts + 1).astype(int)
         return [
             wp.launch(
                 advance,
                 int(stop - start),
-                [self._scene, self._floats, self._ints, self._bytes, *self._inputs, 1, int(start)],
+                [*state, self._near, self._items, *self._inputs, 1, int(start)],
                 device=self.device,
                 record_cmd=True,
             )
@@ -153,7 +159,8 @@ class World:
         if chosen.shape != (self.n_cars,):
             raise SimError(f"The mask must have shape ({self.n_cars},), one entry per car; got {chosen.shape}.")
         flags = wp.array(chosen.view(np.uint8), dtype=wp.uint8, device=self.device)
-        wp.launch(kernel, self.n_cars, [self._scene, self._floats, self._ints, self._bytes, flags], device=self.device)
+        inputs = [self._scene, self._floats, self._ints, self._bytes, self._near, flags]
+        wp.launch(kernel, self.n_cars, inputs, device=self.device)
 
     def step(self, steer: ArrayLike, gas: ArrayLike, brake: ArrayLike, ticks: int = 1) -> None:
         """Advance every car by some ticks of 10 ms under constant inputs.
@@ -229,6 +236,7 @@ class World:
         for table, part in pairs:
             source = wp.array(part, dtype=table.dtype, device=self.device)
             wp.launch(scatter_columns, part.shape, [source, slots, table], device=self.device)
+        wp.launch(forget_cars, len(slots), [self._near, slots], device=self.device)
 
     def place(
         self,
@@ -260,7 +268,7 @@ class World:
         matrices = _finite(rotation, "rotation", (n, 3, 3), np.float64)
         turns = quaternion_from_matrix(matrices).astype(np.float32)
         quaternions = wp.array(turns, dtype=wp.vec4, device=self.device)
-        inputs = [self._floats, self._ints, self._bytes, slots, vectors[0], quaternions, *vectors[1:]]
+        inputs = [self._floats, self._ints, self._bytes, self._near, slots, vectors[0], quaternions, *vectors[1:]]
         wp.launch(place_cars, n, inputs, device=self.device)
 
     def _slots(self, ids: Ids | None) -> Any:
