@@ -125,10 +125,10 @@ def run_tick(
 @wp.kernel
 def advance(
     scene: Scene, f: wp.array2d(dtype=float), i: wp.array2d(dtype=int), b: wp.array2d(dtype=wp.uint8),
-    near: wp.array(dtype=Near), items: wp.array2d(dtype=int), steer: wp.array(dtype=float), gas: wp.array(dtype=float),
-    brake: wp.array(dtype=float), ticks: int, first: int,
+    near: wp.array(dtype=Near), items: wp.array2d(dtype=int), inputs: wp.array2d(dtype=float), ticks: int,
+    first: int,
 ):  # fmt: skip
-    """Run every car of the launch for some ticks under constant inputs."""
+    """Run every car of the launch for some ticks under constant inputs (rows: steering, gas, brake)."""
     slot = wp.tid() + first
     cars = wp.zeros(shape=(1,), dtype=Car)
     wheels = wp.zeros(shape=(4,), dtype=Wheel)
@@ -138,9 +138,9 @@ def advance(
     load_car(f, i, b, slot, cars, wheels)
     track = scene.track_of_car[slot]
     for _ in range(ticks):
-        cars[0].in_steer = wp.clamp(steer[slot], -1.0, 1.0)
-        cars[0].in_gas = wp.clamp(gas[slot], 0.0, 1.0)
-        cars[0].in_brake = wp.clamp(brake[slot], 0.0, 1.0)
+        cars[0].in_steer = wp.clamp(inputs[0, slot], -1.0, 1.0)
+        cars[0].in_gas = wp.clamp(inputs[1, slot], 0.0, 1.0)
+        cars[0].in_brake = wp.clamp(inputs[2, slot], 0.0, 1.0)
         if cars[0].finished != 0:
             cars[0].in_gas = 0.0
             cars[0].in_brake = 1.0

@@ -21,6 +21,10 @@ from trackmaster.sim.rotation import quaternion_from_matrix
 from trackmaster.sim.state import CarView, WorldState, view_of
 from trackmaster.sim.warp_start import wp
 
+_TICKS = 7
+"""Place of the number of ticks among the arguments of ``advance``."""
+_INPUTS = "steering and pedals"
+
 Ids = Sequence[int] | NDArray[np.integer[Any]]
 
 
@@ -96,7 +100,8 @@ class World:
         self._floats = self._table(layout.N_FLOATS, wp.float32)
         self._ints = self._table(layout.N_INTS, wp.int32)
         self._bytes = self._table(layout.N_BYTES, wp.uint8)
-        self._inputs = tuple(wp.zeros(self.n_cars, dtype=wp.float32, device=self.device) for _ in range(3))
+        self._inputs = wp.zeros((3, self.n_cars), dtype=wp.float32, device=self.device)
+        self._asked: NDArray[np.float32] = self._inputs.numpy()  # on the CPU the memory that the kernel reads
         # What a car remembers of its surroundings between launches; no part of its state.
         self._near = wp.zeros(self.n_cars, dtype=Near, device=self.device)
         self._items = wp.zeros((self.n_cars, MAX_NEAR), dtype=wp.int32, device=self.device)
@@ -131,7 +136,7 @@ class World:
             wp.launch(
                 advance,
                 int(stop - start),
-                [*state, self._near, self._items, *self._inputs, 1, int(start)],
+                [*state, self._near, self._items, self._inputs, 1, int(start)],
                 device=self.device,
                 record_cmd=True,
             )
@@ -180,8 +185,7 @@ class World:
         """
         if not isinstance(ticks, (int, np.integer)) or ticks < 0:
             raise SimError(f"A world cannot be stepped by {ticks!r} ticks; give a whole number of at least 0.")
-        for buffer, values in zip(self._inputs, (steer, gas, brake), strict=True):
-            self._fill(buffer, values)
+        self._ask(steer, gas, brake)
         if self._pool is None:
             self._run(self._launches[0], int(ticks))
         else:
@@ -189,21 +193,32 @@ class World:
 
     @staticmethod
     def _run(launch: Any, ticks: int) -> None:
-        launch.set_param_by_name("ticks", ticks)
+        launch.set_param_at_index(_TICKS, ticks)
         launch.launch()
 
-    def _fill(self, buffer: Any, values: ArrayLike) -> None:
-        if self._on_gpu and hasattr(values, "__cuda_array_interface__"):
-            on_gpu = wp.array(values, dtype=wp.float32, device=self.device, copy=False)
-            if on_gpu.shape != (self.n_cars,):
-                raise SimError(f"Steering and pedals need {self.n_cars} numbers each; got shape {on_gpu.shape}.")
-            wp.copy(buffer, on_gpu)
-            return
-        numbers = _finite(values, "steering and pedals", (self.n_cars,))
+    def _ask(self, *inputs: ArrayLike) -> None:
+        """Hand steering, gas and brake to the kernel; one look over the whole table costs less than one per row."""
         if self._on_gpu:
-            buffer.assign(np.ascontiguousarray(numbers))
-        else:
-            buffer.numpy()[:] = numbers
+            for row, values in enumerate(inputs):
+                wp.copy(self._inputs, self._on_device(values), dest_offset=row * self.n_cars, count=self.n_cars)
+            return
+        try:
+            for row, values in enumerate(inputs):
+                self._asked[row] = values
+            usable = bool(np.isfinite(self._asked).all())
+        except (TypeError, ValueError):
+            usable = False
+        if not usable:
+            for values in inputs:
+                _finite(values, _INPUTS, (self.n_cars,))
+
+    def _on_device(self, values: ArrayLike) -> Any:
+        if not hasattr(values, "__cuda_array_interface__"):
+            return wp.array(_finite(values, _INPUTS, (self.n_cars,)), dtype=wp.float32, device=self.device)
+        on_gpu = wp.array(values, dtype=wp.float32, device=self.device, copy=False)
+        if on_gpu.shape != (self.n_cars,):
+            raise SimError(f"Steering and pedals need {self.n_cars} numbers each; got shape {on_gpu.shape}.")
+        return on_gpu
 
     def snapshot(self, ids: Ids | None = None) -> WorldState:
         """Return a complete copy of the state of chosen cars (all by default), in the order of ``ids``."""
