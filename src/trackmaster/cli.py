@@ -59,6 +59,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.capture:CaptureConfig",
         "trackmaster.capture:run_capture",
     ),
+    "validate": Verb(
+        "capture one replay end to end and print every check",
+        "trackmaster.capture.validate_config:ValidateConfig",
+        "trackmaster.capture.validate:run_validate",
+    ),
     "fidelity": Verb(
         "drive real inputs open loop and compare with the ghosts",
         "trackmaster.capture.fidelity.config:FidelityConfig",

@@ -95,14 +95,14 @@ class CaptureConfig(Settings):
     """RL configuration that names the picture size."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much is said while it runs."""
-    game: Literal["simulator", "tminterface"] = "simulator"
-    """What draws the frames."""
+    game: Literal["simulator", "tminterface"] | None = None
+    """What draws the frames: the real game where one is configured or --base-tmi-port is given, else the simulator."""
     mode: Literal["ghost", "drive"] | None = None
     """ghost places the car on the recorded run, drive lets the inputs drive it; ghost on the simulator by default."""
     sample_tolerance_m: float | None = Field(default=None, gt=0)
     """Largest distance to the ghost at a sample that ``drive`` accepts: 1 m on the simulator, 1 mm on the game."""
     finish_margin_ms: int = Field(default=-1, ge=-1)
-    """Stop this long before the finish; -1 runs through it."""
+    """Leave out the frames of this stretch before the finish; -1 runs through it."""
     verify: bool = True
     """Reject what fails a check; with --no-verify it is kept and marked."""
     force_speed: bool = False
@@ -126,16 +126,21 @@ class CaptureConfig(Settings):
         return value
 
     @property
+    def resolved_game(self) -> Literal["simulator", "tminterface"]:
+        """What draws the frames, as far as these flags tell."""
+        return self.game or ("simulator" if self.base_tmi_port is None else "tminterface")
+
+    @property
     def resolved_mode(self) -> Literal["ghost", "drive"]:
         """The mode in force."""
-        return self.mode or ("ghost" if self.game == "simulator" else "drive")
+        return self.mode or ("ghost" if self.resolved_game == "simulator" else "drive")
 
     @property
     def resolved_tolerance_m(self) -> float:
         """The largest accepted distance to a ghost sample in force."""
         if self.sample_tolerance_m is not None:
             return self.sample_tolerance_m
-        return 1.0 if self.game == "simulator" else 0.001
+        return 1.0 if self.resolved_game == "simulator" else 0.001
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -151,8 +156,11 @@ class CaptureConfig(Settings):
         """16 hex digits that change when a flag that decides about replays changes."""
         values = {name: getattr(self, name) for name in _DECIDING}
         values |= {
-            "mode": self.resolved_mode, "size": self.size_px, "sample_tolerance_m": self.resolved_tolerance_m,
-        }  # fmt: skip
+            "game": self.resolved_game,
+            "mode": self.resolved_mode,
+            "size": self.size_px,
+            "sample_tolerance_m": self.resolved_tolerance_m,
+        }
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @classmethod
@@ -169,10 +177,10 @@ class CaptureConfig(Settings):
         Raises:
             ConfigError: a source holds a name or a value that is not known.
         """
-        return super().load(_rename_rl_config(argv), config=config, prog=prog, environment=environment)
+        return super().load(rename_rl_config(argv), config=config, prog=prog, environment=environment)
 
 
-def _rename_rl_config(argv: Sequence[str]) -> list[str]:
+def rename_rl_config(argv: Sequence[str]) -> list[str]:
     """Turn ``--config FILE`` into ``--rl-config-path FILE`` where the file is an RL configuration."""
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--config=") else (word,))]
     for index, word in enumerate(words[:-1]):

@@ -27,6 +27,7 @@ class FrameTaker:
         """
         self._folder = folder
         self._clock = clock
+        self._size = (width, height)
         self._looked = PictureCheck(width, height)
         self._writer = FrameWriter()
         self._stamps: dict[int, str] = {}
@@ -59,6 +60,14 @@ class FrameTaker:
             if path.is_file():
                 path.rename(self._folder / frame_name(step, row * TICK_MS))
         return [self._stamps.get(row, "") for row in kept]
+
+    def begin_again(self) -> None:
+        """Forget all pictures, because the run that they are of is done once more."""
+        self._writer.wait()
+        for row in self._stamps:
+            (self._folder / _tick_name(row)).unlink(missing_ok=True)
+        self._stamps.clear()
+        self._looked = PictureCheck(*self._size)
 
     def judged(self) -> Check:
         """Return what looking at the pictures gave."""

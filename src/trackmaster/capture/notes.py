@@ -10,7 +10,7 @@ def refuse_real_game(config: CaptureConfig) -> None:
     Raises:
         CaptureError: ``--game tminterface``, or a mode that only makes sense there.
     """
-    if config.game == "tminterface":
+    if config.resolved_game == "tminterface":
         raise CaptureError(
             "--game tminterface needs the link to the real game, which this version does not have yet. "
             "Leave the flag out: the simulator captures the same replays without a game."

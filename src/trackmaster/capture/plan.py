@@ -1,5 +1,6 @@
 """At which ticks frames are taken, and what they are called."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,7 @@ from trackmaster.capture.errors import CaptureError
 from trackmaster.units import TICK_MS
 
 MAX_FPS = 1_000 // TICK_MS
+_FRAME = re.compile(r"frame_(\d+)_(\d+)ms\.jpeg")
 
 
 def planned_ticks(fps: float, end_ms: int) -> NDArray[np.int32]:
@@ -40,3 +42,11 @@ def planned_ticks(fps: float, end_ms: int) -> NDArray[np.int32]:
 def frame_name(step: int, time_ms: int) -> str:
     """Return the file name of saved frame ``step`` taken at race time ``time_ms``."""
     return f"frame_{step:05d}_{time_ms}ms.jpeg"
+
+
+def parse_frame(name: str) -> tuple[int, int]:
+    """Return step and race time of a frame's file name, as ``frame_name`` makes it."""
+    match = _FRAME.fullmatch(name)
+    if match is None:
+        raise CaptureError(f"{name!r} is no name of a frame, expected frame_<step>_<time>ms.jpeg.")
+    return int(match[1]), int(match[2])

@@ -3,19 +3,16 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
 from trackmaster.capture.ledger import CaptureSummary, Ledger
-from trackmaster.capture.lines import LineShelf
+from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.notes import refuse_real_game, simulator_notes
 from trackmaster.capture.outcomes import OutcomeBook
 from trackmaster.capture.pool import WorkerPool
-from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.schedule import TrackQueue
-from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.tasks import attempt
 from trackmaster.capture.writer import UtcClock, utc_now
 from trackmaster.progress import progress
@@ -57,24 +54,6 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
         book.save()
     ledger.summary.wall_s = time.perf_counter() - started
     return ledger.summary
-
-
-@dataclass(frozen=True)
-class CaptureMaker:
-    """Builds what captures, in this process or in that of a worker."""
-
-    files: tuple[ReplayFile, ...]
-    clock: UtcClock
-
-    def __call__(self, config: CaptureConfig, number: int) -> ReplayCapture:
-        """Return the capturer of worker ``number``."""
-        del number  # simulators do not differ
-        groups: dict[str, list[ReplayFile]] = {}
-        for file in self.files:
-            if file.track_id:
-                groups.setdefault(file.track_id, []).append(file)
-        lines = LineShelf(config, {key: tuple(group) for key, group in groups.items()})
-        return ReplayCapture(config, SimulatedRecorder(config), lines, self.clock)
 
 
 def _alone(config: CaptureConfig, make: CaptureMaker, ledger: Ledger, files: Sequence[ReplayFile]) -> Iterator[None]:
