@@ -25,7 +25,7 @@ from trackmaster.gbx.samples import GhostSamples
 from trackmaster.gbx.script import from_script, script_commands, to_script
 from trackmaster.gbx.strip import strip_intro_clips
 from trackmaster.gbx.text import plain_text, printable
-from trackmaster.gbx.timeline import ACTION_BITS, ACTION_KEYS, InputTimeline
+from trackmaster.gbx.timeline import ACTION_BITS, ACTION_KEYS, ControlState, InputTimeline
 from trackmaster.gbx.write_challenge import make_uid, write_challenge
 from trackmaster.gbx.write_ghost import write_ghost, write_replay
 
@@ -39,6 +39,7 @@ __all__ = [
     "Command",
     "Control",
     "ControlEvents",
+    "ControlState",
     "FileReference",
     "GbxError",
     "Ghost",

@@ -110,7 +110,7 @@ class InputTimeline:
                 "no real run is that long."
             )
         count = duration_ms // TICK_MS + 1
-        state = _State()
+        state = ControlState()
         ticks, states = [0], [state.row()]
         presses = np.zeros(count, np.int32)
         group: list[Command] = []
@@ -182,7 +182,7 @@ class InputTimeline:
 
     def to_commands(self) -> list[Command]:
         """Return commands from which ``from_commands`` builds this timeline again."""
-        state = _State()
+        state = ControlState()
         commands: list[Command] = []
         columns = np.column_stack([self.keys_u8, self.steer_i32, self.gas_i32, self.steer_is_axis, self.gas_is_axis])
         changed = np.any(columns != np.vstack([np.zeros((1, 5), columns.dtype), columns[:-1]]), axis=1)
@@ -209,16 +209,28 @@ ACTION_BITS = np.array([sum(1 << bit for bit, held in enumerate(keys) if held) f
 _STEER_KEYS, _GAS_KEYS = LEFT | RIGHT, ACCELERATE | BRAKE
 
 
-class _State:
+class ControlState:
     """Controls between two callbacks, with the rule of who has the say: keys or axis."""
 
-    def __init__(self) -> None:
-        self.keys = 0
-        self.axes = [0, 0]  # steer, gas
-        self.is_axis = [False, False]
+    def __init__(self, row: tuple[int, int, int, bool, bool] = (0, 0, 0, False, False)) -> None:
+        """Begin with nothing held, or with what ``row`` returned elsewhere."""
+        self.keys = row[0]
+        self.axes = [row[1], row[2]]  # steer, gas
+        self.is_axis = [row[3], row[4]]
 
     def row(self) -> tuple[int, int, int, bool, bool]:
+        """Return keys, steering axis, gas axis, and whether each axis has the say."""
         return self.keys, self.axes[0], self.axes[1], self.is_axis[0], self.is_axis[1]
+
+    def effective(self) -> tuple[float, float, float]:
+        """Return what the car obeys: steer (-1 to 1, + = right), gas and brake (0 or 1)."""
+        if self.is_axis[0]:
+            steer = min(max(self.axes[0] / FULL_AXIS, -1.0), 1.0)
+        else:
+            steer = -1.0 if self.keys & LEFT else float(bool(self.keys & RIGHT))
+        if self.is_axis[1]:
+            return steer, float(self.axes[1] >= GAS_THRESHOLD), float(self.axes[1] <= -GAS_THRESHOLD)
+        return steer, float(bool(self.keys & ACCELERATE)), float(bool(self.keys & BRAKE))
 
     def apply(self, group: list[Command]) -> tuple[int, int, int, bool, bool]:
         """Apply all commands of one callback and return the state after them."""
