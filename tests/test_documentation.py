@@ -52,6 +52,11 @@ def verb_of_script(path: str) -> str:
     return found.group(1)
 
 
+def verb_of_module(name: str) -> str:
+    """The verb behind ``python -m NAME`` with ``PYTHONPATH=scripts``."""
+    return verb_of_script(f"scripts/{name.replace('.', '/')}.py")
+
+
 def check_flags(verb: str, flags: list[str]) -> None:
     if "--help" in flags:
         return
@@ -71,7 +76,10 @@ def test_commands_inside_of_sentences_are_accepted(page: str, command: str, monk
     words = command.split()
     names_a_verb = words[0] == "trackmaster" and " ".join(words[1:]) in cli.VERBS
     names_a_script = len(words) == 2 and words[1].startswith("scripts/")
-    if names_a_script:
+    names_a_module = len(words) == 3 and words[2].startswith("replays_tmnf.")
+    if names_a_module:
+        assert verb_of_module(words[2]) in cli.VERBS
+    elif names_a_script:
         assert verb_of_script(words[1]) in cli.VERBS
     elif not names_a_verb:  # a verb that is only named may need flags
         check_command(page, command)
@@ -88,6 +96,8 @@ def check_command(page: str, command: str) -> None:
         assert words[2] in tasks
     elif words[:2] == ["python", "-m"] and words[2] in {"pip", "pytest"}:
         return
+    elif words[:2] == ["python", "-m"] and words[2].startswith("replays_tmnf."):
+        check_flags(verb_of_module(words[2]), words[3:])
     elif words[0] == "trackmaster" or words[:3] == ["python", "-m", "trackmaster"]:
         rest = words[1:] if words[0] == "trackmaster" else words[3:]
         verb = cli._verb_of(rest)

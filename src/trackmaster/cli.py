@@ -34,6 +34,36 @@ VERBS: dict[str, Verb] = {
         "trackmaster.gbx.show:ShowConfig",
         "trackmaster.gbx.show:show",
     ),
+    "replays list": Verb(
+        "write the ids of the exchange's tracks into a file, the most popular first",
+        "trackmaster.replays.config:ListConfig",
+        "trackmaster.replays.command:run_list",
+    ),
+    "replays download": Verb(
+        "list tracks, or download the replays of a list or of one track, politely and resumably",
+        "trackmaster.replays.config:DownloadConfig",
+        "trackmaster.replays.command:run_download",
+    ),
+    "replays track": Verb(
+        "download the replays of one track, by id or name",
+        "trackmaster.replays.config:TrackConfig",
+        "trackmaster.replays.command:run_track",
+    ),
+    "replays status": Verb(
+        "say how far a folder of replays is, what failed and why, and how long it still takes",
+        "trackmaster.replays.config:StatusConfig",
+        "trackmaster.replays.status:run_status",
+    ),
+    "replays rename": Verb(
+        "make the names of replays loadable for TMInterface",
+        "trackmaster.replays.rename:RenameConfig",
+        "trackmaster.replays.rename:run_rename",
+    ),
+    "exchange standin": Verb(
+        "run a stand-in of the exchange on this machine",
+        "trackmaster.replays.standin.config:StandInConfig",
+        "trackmaster.replays.standin.command:run_standin",
+    ),
     "track coverage": Verb(
         "list which blocks of maps have geometry and which do not",
         "trackmaster.track.command:CoverageConfig",

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from trackmaster.game.link.client import LinkClient, Timeouts
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
+
 from trackmaster.gbx import Challenge, MediaClip
 from trackmaster.track import Track, line_from_path
 from trackmaster.track.layout import RoadLayout

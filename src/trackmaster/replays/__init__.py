@@ -1,0 +1,1 @@
+"""Replays from the exchange: listing, polite and resumable downloads, the catalogue, filters, a local stand-in."""

@@ -1,0 +1,178 @@
+"""One request with good manners: paced, tried again after what may pass, given up after what does not."""
+
+import asyncio
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from trackmaster import __version__
+from trackmaster.replays.errors import ExchangeError, FetchError, FinalError, GoneError
+from trackmaster.replays.manners import Backoff, Breaker, Pace, retry_after_s
+from trackmaster.replays.transport import Response, Transport
+
+log = logging.getLogger(__name__)
+
+CONTACT_VARIABLE = "TRACKMASTER_CONTACT"
+MAX_PAGE_BYTES = 32 << 20
+_DELETED = (404, 410)
+_BUSY = (408, 425, 429)
+_FORBIDDEN = (401, 403, 407)
+
+Answer = TypeVar("Answer")
+Accept = Callable[[Response], Awaitable[Answer]]
+"""Turns an answer into what was asked for; raises ``FetchError`` where it is something else."""
+
+
+def user_agent(contact: str) -> str:
+    """Return how we introduce ourselves: the exchange requires tool, version and someone to talk to."""
+    printable = "".join(c for c in contact if c.isascii() and c.isprintable() and c not in "()").strip()
+    return f"trackmaster/{__version__} ({printable})" if printable else f"trackmaster/{__version__}"
+
+
+def contact_or_warning(contact: str | None) -> str:
+    """Return the contact of flags or environment; an empty one gives one warning."""
+    found = contact if contact is not None else os.environ.get(CONTACT_VARIABLE, "")
+    if not found.strip():
+        log.warning(
+            "No contact is given: set %s to an e-mail address or a page, so that the people of the exchange can "
+            "reach you before they have to block you.", CONTACT_VARIABLE,
+        )  # fmt: skip
+    return found.strip()
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How hard the exchange is asked.
+
+    Attributes:
+        api_per_s, files_per_s: starts of requests a second, for listings and for files; 0 for no limit.
+        connections: requests under way at the same time, at most.
+        attempts: tries per item before it is left for the next run.
+        backoff_s: first wait after an error; doubles up to ten minutes.
+        break_s: first time of silence after ten errors in a row.
+    """
+
+    api_per_s: float = 1.0
+    files_per_s: float = 2.0
+    connections: int = 2
+    attempts: int = 6
+    backoff_s: float = 5.0
+    break_s: float = 60.0
+
+
+class Fetcher:
+    """Sends requests to one host; every caller shares its pace, its patience and its connections."""
+
+    def __init__(self, transport: Transport, manners: Manners, *, contact: str, rng: random.Random) -> None:
+        self._transport = transport
+        self._manners = manners
+        self._headers = {"User-Agent": user_agent(contact), "Accept": "*/*"}
+        self._paces = {True: Pace(manners.api_per_s), False: Pace(manners.files_per_s)}
+        self._backoff = Backoff(manners.backoff_s, rng)
+        self._breaker = Breaker(break_s=manners.break_s)
+        self._slots = asyncio.Semaphore(manners.connections)
+        self.requests = 0
+        self.bytes = 0
+        self.failures: Counter[str] = Counter()
+        """Failed requests by reason, those that were tried again with success included."""
+
+    async def fetch(
+        self, url: str, accept: Accept[Answer], *, is_api: bool, max_bytes: int = MAX_PAGE_BYTES,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
+        """Return what ``accept`` makes of the answer, after as many tries as the manners allow.
+
+        Raises:
+            FinalError: the item was deleted, or ``accept`` says that no other try can help.
+            FetchError: of the last try.
+            ExchangeError: the exchange does not let us in, does not understand us, or is down.
+        """
+        wanted = self._headers | dict(headers or {})
+        for attempt in range(1, self._manners.attempts + 1):
+            is_probe = await self._start(self._paces[is_api])
+            try:
+                response = await self._once(url, wanted, max_bytes=max_bytes)
+                answer = await accept(response)
+            except FinalError:
+                self._breaker.success()
+                raise
+            except FetchError as error:
+                self.failures[error.reason] += 1
+                self._note(error, is_probe=is_probe)
+                if attempt == self._manners.attempts or error.reason == "too_large":
+                    raise
+                await self._wait(error, attempt)
+            else:
+                self._breaker.success()
+                return answer
+        raise AssertionError("attempts is at least 1")
+
+    async def _once(self, url: str, headers: Mapping[str, str], *, max_bytes: int) -> Response:
+        try:
+            response = await self._transport.get(url, headers, max_bytes=max_bytes)
+        finally:
+            self._slots.release()
+        self.bytes += len(response.body)
+        _judge(response, url)
+        return response
+
+    async def _start(self, pace: Pace) -> bool:
+        """Wait for everything a request has to wait for, and take a connection; return whether it is the probe."""
+        async with pace.line:
+            is_probe = False
+            while True:
+                is_probe = is_probe or await self._breaker.passage()
+                await pace.wait()
+                await self._slots.acquire()
+                # An answer that came while we waited for the connection may have asked for silence.
+                if pace.is_due() and (is_probe or not self._breaker.is_open):
+                    break
+                self._slots.release()
+            pace.started()
+            self.requests += 1
+            return is_probe
+
+    def _note(self, error: FetchError, *, is_probe: bool) -> None:
+        silence_s = self._breaker.failure(f"the last one: {error.detail}", is_probe=is_probe)
+        if silence_s:
+            log.warning("The exchange is in trouble (%s); leaving it alone for %.0f s.", error.detail, silence_s)
+
+    async def _wait(self, error: FetchError, attempt: int) -> None:
+        delay_s = self._backoff.delay_s(attempt)
+        if error.retry_after_s is not None:
+            # The server speaks to all of us: nobody starts a request before.
+            until_s = asyncio.get_running_loop().time() + error.retry_after_s
+            for pace in self._paces.values():
+                pace.hold_until(until_s)
+            delay_s = max(delay_s if error.retry_after_s == 0 else 0.0, error.retry_after_s)
+        await asyncio.sleep(delay_s)
+
+
+def _judge(response: Response, url: str) -> None:
+    """Let good answers pass; say what the others mean.
+
+    Raises:
+        GoneError, FetchError, ExchangeError: see ``Fetcher.fetch``.
+    """
+    status = response.status
+    if 200 <= status < 300 or status == 304:
+        return
+    if status in _DELETED:
+        raise GoneError(f"status_{status}", "the exchange no longer has it")
+    if status in _FORBIDDEN:
+        raise ExchangeError(
+            f"{url}: the exchange refuses us (status {status}). Do not ask again: set {CONTACT_VARIABLE} if it is "
+            "empty, read the site's rules, and write to its people. Everything that was finished is kept."
+        )
+    if status in _BUSY or status >= 500:
+        wait_s = retry_after_s(response.headers.get("Retry-After"))
+        raise FetchError(f"status_{status}", f"the exchange answered with status {status}", retry_after_s=wait_s)
+    said = " ".join(response.body[:200].decode("utf-8", "replace").split())
+    raise ExchangeError(
+        f"{url}: the exchange does not understand the request (status {status}: {said}). Its interface has changed, or "
+        "the address is not that of an exchange (--url)."
+    )

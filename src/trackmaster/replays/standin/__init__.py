@@ -1,0 +1,1 @@
+"""A local stand-in of the exchange: the same routes, envelopes, cursors and quirks, and faults on demand."""
