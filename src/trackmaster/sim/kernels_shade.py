@@ -19,10 +19,28 @@ SKY_SIZE = 512
 @wp.func_native("""
     int* __restrict__ out = pixels.data + at;
     const unsigned* __restrict__ texels = atlas.data + page_start;
-#ifndef __CUDACC__
-    #pragma clang loop vectorize(assume_safety)
-#endif
+    // The points of a run lie on a line; if its ends are on one side of the blob, so is everything between.
+    bool in_shadow = has_shadow != 0;
+    const float end_a = (float)first + 0.5f, end_b = (float)last - 0.5f;
+    const float approach_a = approach_row + approach_step * end_a, approach_b = approach_row + approach_step * end_b;
+    if (in_shadow && approach_a > 1.0e-6f && approach_b > 1.0e-6f) {
+        const float z_a = eye_height / approach_a, z_b = eye_height / approach_b;
+        for (int k = 0; k < 3; k += 2) {
+            const float a = (ray_row[k] + ray_step[k] * end_a) * z_a + to_car[k];
+            const float b = (ray_row[k] + ray_step[k] * end_b) * z_b + to_car[k];
+            in_shadow = in_shadow && !(a > 3.0f && b > 3.0f) && !(a < -3.0f && b < -3.0f);
+        }
+    }
+#ifdef __CUDACC__
     for (int column = first; column < last; ++column) {
+#else
+    // Whole groups of eight, even for runs of three; what they spill over the end of the run is put back.
+    int kept[8];
+    for (int k = 0; k < 8; ++k) kept[k] = out[last + k];
+    for (int start = first; start < last; start += 8)
+    #pragma clang loop vectorize(assume_safety)
+    for (int column = start; column < start + 8; ++column) {
+#endif
         const float x = (float)column + 0.5f;
         // How much of the eye's height one unit of the ray covers; its inverse stretches the pixel's footprint.
         float approach = approach_row + approach_step * x;
@@ -48,7 +66,7 @@ SKY_SIZE = 512
         const int iv = ((int)(v * 8.0f + 65536.0f) & 255) >> level;
         const unsigned bgr = texels[87381 - (87381 >> (2 * level)) + iv * (256 >> level) + iu];
         float keep = (1.0f - fog) * light;
-        if (has_shadow) {
+        if (in_shadow) {
             // A blob under the car that fades with the height of the car above the surface.
             const float dx = px + to_car[0];
             const float drop = -(py + to_car[1]);
@@ -71,6 +89,9 @@ SKY_SIZE = 512
         r = r > 255.0f ? 255.0f : r;
         out[column] = (int)b | ((int)g << 8) | ((int)r << 16);
     }
+#ifndef __CUDACC__
+    for (int k = 0; k < 8; ++k) out[last + k] = kept[k];
+#endif
 """)
 def shade_surface(
     pixels: wp.array(dtype=wp.int32),
@@ -101,6 +122,12 @@ def shade_surface(
 
 
 @wp.func_native("""
+    // sqrtf may set errno, which keeps the compiler from doing eight at once.
+#ifdef __CUDACC__
+    #define SQUARE_ROOT sqrtf
+#else
+    #define SQUARE_ROOT __builtin_elementwise_sqrt
+#endif
     int* __restrict__ out = pixels.data + at;
     const unsigned* __restrict__ texels = sky.data;
 #ifndef __CUDACC__
@@ -113,13 +140,14 @@ def shade_surface(
         const float rz = ray_row[2] + ray_step[2] * x;
         // Stereographic: the horizon is the circle that touches the borders of the picture.
         const float up = ry < 0.0f ? 0.0f : ry;
-        const float scale = 256.0f / (up + sqrtf(rx * rx + up * up + rz * rz));
+        const float scale = 256.0f / (up + SQUARE_ROOT(rx * rx + up * up + rz * rz));
         int iu = (int)(rx * scale + 256.0f);
         int iv = (int)(rz * scale + 256.0f);
         iu = iu > 511 ? 511 : iu;
         iv = iv > 511 ? 511 : iv;
-        out[column] = (int)texels[iv * 512 + iu];
+        out[column] = iv * 512 + iu;
     }
+    for (int column = first; column < last; ++column) out[column] = (int)texels[out[column]];
 """)
 def shade_sky(
     pixels: wp.array(dtype=wp.int32),
@@ -218,3 +246,33 @@ def pack(color: wp.vec3):
     g = int(wp.clamp(color[1] + 0.5, 0.0, 255.0))
     r = int(wp.clamp(color[2] + 0.5, 0.0, 255.0))
     return b | (g << 8) | (r << 16)
+
+
+@wp.func_native("""
+    const int* __restrict__ owner = ids.data + at;
+    int column = first;
+    // Eight pixels at a time as long as all agree, then one by one.
+    while (column + 8 <= last) {
+        int differs = 0;
+#ifndef __CUDACC__
+        #pragma clang loop vectorize(enable)
+#endif
+        for (int k = 0; k < 8; ++k) {
+            const int up = (ray_y + step_y * ((float)(column + k) + 0.5f)) > horizon;
+            differs |= (owner[column + k] != number) | ((number < 0) & (up != (int)above));
+        }
+        if (differs) break;
+        column += 8;
+    }
+    for (; column < last; ++column) {
+        const bool up = (ray_y + step_y * ((float)column + 0.5f)) > horizon;
+        if (owner[column] != number || (number < 0 && up != above)) break;
+    }
+    return column;
+""")
+def run_end(
+    ids: wp.array(dtype=wp.int32), at: int, first: int, last: int, number: int, ray_y: float, step_y: float,
+    horizon: float, above: bool,
+) -> int:  # fmt: skip
+    """First column of a row that another triangle owns, or, where there is none, that lies across the horizon."""
+    ...

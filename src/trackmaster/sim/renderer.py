@@ -7,7 +7,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import ArrayLike, NDArray
 
-from trackmaster.sim import kernels_raster
+from trackmaster.sim import kernels_draw_types, kernels_raster
 from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.car_model import FRONT_HUB_M, CarModel, build_car
 from trackmaster.sim.draw_cells import CELL_M, MeshLike, SceneArrays, build_scene
@@ -27,6 +27,9 @@ DRAW_DISTANCE_M = 250.0
 
 CUDA_TILE_PX = 16
 """Edge of the square one CUDA thread fills."""
+
+SPILL_PX = 8
+"""Pixels are coloured in groups of this many; the last group of a frame may reach beyond it."""
 
 SMOOTH_FROM_PX = 360
 
@@ -96,7 +99,7 @@ class Renderer:
         self._slots = n_views * self._tiles if self._device.is_cuda else 1
         pixels = self._slots * min(tile, fine_w) * min(tile, fine_h)
         self._depth = wp.empty(pixels, dtype=wp.float32, device=self._device)
-        self._ids = wp.empty(pixels, dtype=wp.int32, device=self._device)
+        self._ids = wp.empty(pixels + SPILL_PX, dtype=wp.int32, device=self._device)
         self._scene = self._upload(build_scene(_meshes(tracks)), build_car(), draw_distance_m)
         self._views = _ViewBuffers(n_views, self._device, n_tracks=len(_meshes(tracks)))
         self._no_gray = wp.empty(1, dtype=wp.uint8, device=self._device)
@@ -247,9 +250,11 @@ class Renderer:
         def flat(values: NDArray[Any], dtype: Any) -> Any:
             return wp.array(values, dtype=dtype, device=device)
 
-        scene = kernels_raster.Scene()
+        scene = kernels_draw_types.Scene()
         scene.corner_a, scene.corner_b, scene.corner_c = (vectors(arrays.corners[:, k]) for k in range(3))
         scene.plane = wp.array(arrays.planes.reshape(-1, 4), dtype=wp.vec4, device=device)
+        rows = _rows(arrays.corners, arrays.planes)
+        scene.rows, scene.row_length = flat(rows.ravel(), wp.float32), rows.shape[1]
         scene.surface = flat(arrays.surface, wp.int32)
         scene.light = flat(look.light(arrays.normals), wp.float32)
         scene.cell_first = flat(arrays.cell_first, wp.int32)
@@ -258,6 +263,11 @@ class Renderer:
         scene.car_a, scene.car_b, scene.car_c = (vectors(car.corners[:, k]) for k in range(3))
         scene.car_normal, scene.car_color = vectors(car.normals), vectors(car.colors)
         scene.car_part = flat(car.part, wp.int32)
+        offset = -(car.normals.astype(np.float64) * car.corners[:, 0]).sum(axis=1)
+        rows = _rows(car.corners, np.concatenate([car.normals, offset[:, None]], axis=1))
+        scene.car_rows, scene.car_row_length = flat(rows.ravel(), wp.float32), rows.shape[1]
+        groups = [0, *(np.flatnonzero(np.diff(car.part)) + 1), len(car.part)]
+        scene.car_group, scene.n_car_groups = flat(np.asarray(groups, np.int32), wp.int32), len(groups) - 1
         scene.atlas = flat(look.atlas(), wp.uint32)
         scene.sky = flat(look.sky(), wp.uint32)
         scene.cell_size, scene.draw_distance, scene.near = CELL_M, float(draw_distance_m), NEAR_M
@@ -270,6 +280,14 @@ class Renderer:
         scene.steer_pivot = wp.vec3(*FRONT_HUB_M)
         scene.n_triangles, scene.n_car_triangles = len(arrays.corners), len(car.corners)
         return scene
+
+
+def _rows(corners: NDArray[Any], planes: NDArray[Any]) -> NDArray[np.float32]:
+    """Return corners (F, 3, 3) and planes (F, 4) by component, (13, F + padding), to be read eight at a time."""
+    table = np.zeros((13, (len(corners) | 15) + 9), np.float32)
+    table[:9, : len(corners)] = corners.reshape(-1, 9).T
+    table[9:, : len(corners)] = planes.T
+    return table
 
 
 class _ViewBuffers:
@@ -297,7 +315,7 @@ class _ViewBuffers:
             "car_steer": wp.vec2,
             "car_mode": wp.int32,
         }
-        self.struct = kernels_raster.Views()
+        self.struct = kernels_draw_types.Views()
         self._arrays: dict[str, Any] = {}
         for name, host in self._host.items():
             # On the CPU the Warp array is the numpy array: filling it is all there is to do.
