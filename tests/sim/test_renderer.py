@@ -154,6 +154,29 @@ def test_frames_are_equal_alone_in_a_batch_twice_and_in_any_tiling(town, mode) -
         assert single.render(**some(batch, slice(k, k + 1)), mode=mode).tobytes() == whole[k].tobytes()
 
 
+def test_nothing_that_fills_a_pixel_is_skipped_whatever_its_size_and_however_the_car_lies() -> None:
+    """Triangles and shadows are skipped by their bounds; with tiles of one pixel there is nothing left to bound."""
+    rng = np.random.default_rng(SEED)
+    n_triangles, n_views = 1500, 4
+    middle = rng.uniform((-60, -2, -60), (60, 22, 60), (n_triangles, 1, 3))
+    corners = middle + rng.normal(size=(n_triangles, 3, 3)) * 10 ** rng.uniform(-2, 1.6, (n_triangles, 1, 1))
+    turns = np.linalg.qr(rng.normal(size=(2, n_views, 3, 3)))[0]
+    turns[np.linalg.det(turns) < 0, :, 0] *= -1
+    eye = rng.uniform((-50, 4, -50), (50, 20, 50), (n_views, 3))
+    cameras = {
+        "eye_m": eye,
+        "rotation": turns[0],
+        "fov_deg": rng.uniform(20, 120, n_views),
+        "car_position_m": eye + turns[0, :, :, 2] * rng.uniform(1, 8, (n_views, 1)),
+        "car_rotation": turns[1],
+        "car_steer_rad": rng.uniform(-0.6, 0.6, n_views),
+    }
+    soup = mesh(corners, rng.integers(0, len(Look), n_triangles))
+    whole = Renderer(soup, 61, 43, n_views).render(**cameras, mode="bgra")
+    single = Renderer(soup, 61, 43, n_views, tile_px=1).render(**cameras, mode="bgra")
+    assert whole.tobytes() == single.tobytes()
+
+
 def test_gray_frames_are_opencv_gray_of_the_color_frames(town) -> None:
     renderer = Renderer(town, 80, 60, 8)
     color, gray = renderer.render(**views(8), mode="bgra"), renderer.render(**views(8), mode="gray")

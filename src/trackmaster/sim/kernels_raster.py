@@ -28,6 +28,7 @@ wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": 
 GRASS_PAGE = 2
 GROUND_Y_M = 9.0
 HORIZON = -1.0e-5
+SHADOW_REACH_M = 3.0
 
 
 @wp.kernel
@@ -78,6 +79,9 @@ def render_views(
         draw_car(scene, depth, ids, tile, cam, car_position, car_rotation, car_steer)
     draw_map(scene, depth, ids, tile, cam, views.track[view])
 
+    # The blob under a car that stands on its nose is stretched without end.
+    forward = wp.vec2(car_rotation[0, 2], car_rotation[2, 2])
+    shadow_reach = SHADOW_REACH_M / wp.max(wp.length(forward), 1.0e-6)
     inv_f = 1.0 / cam.focal
     ray_step = cam.left * -inv_f
     area_scale = inv_f * inv_f * (ATLAS_TEXELS_PER_M * ATLAS_TEXELS_PER_M)
@@ -127,6 +131,7 @@ def render_views(
                     cam.eye - car_position,
                     car_rotation[0, 2],
                     car_rotation[2, 2],
+                    shadow_reach,
                 )
             else:
                 shade_sky(ids, scene.sky, offset, first, last, ray_row, ray_step)

@@ -28,7 +28,7 @@ SKY_SIZE = 512
         for (int k = 0; k < 3; k += 2) {
             const float a = (ray_row[k] + ray_step[k] * end_a) * z_a + to_car[k];
             const float b = (ray_row[k] + ray_step[k] * end_b) * z_b + to_car[k];
-            in_shadow = in_shadow && !(a > 3.0f && b > 3.0f) && !(a < -3.0f && b < -3.0f);
+            in_shadow = in_shadow && !(a > reach && b > reach) && !(a < -reach && b < -reach);
         }
     }
 #ifdef __CUDACC__
@@ -116,6 +116,7 @@ def shade_surface(
     to_car: wp.vec3,
     forward_x: float,
     forward_z: float,
+    reach: float,
 ):
     """Colour a run of pixels on one plane; nothing is accumulated, so a run may be cut anywhere."""
     ...
