@@ -94,6 +94,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.capture.validate_config:ValidateConfig",
         "trackmaster.capture.validate:run_validate",
     ),
+    "standin": Verb(
+        "serve the simulator over a socket as if it were the game with its plugin",
+        "trackmaster.game.standin.config:StandinConfig",
+        "trackmaster.game.standin.command:run_standin",
+    ),
     "fidelity": Verb(
         "drive real inputs open loop and compare with the ghosts",
         "trackmaster.capture.fidelity.config:FidelityConfig",

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from trackmaster.game.link.client import LinkClient, Timeouts
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
-
 from trackmaster.gbx import Challenge, MediaClip
 from trackmaster.track import Track, line_from_path
 from trackmaster.track.layout import RoadLayout
@@ -87,8 +87,8 @@ def start(options: GameOptions) -> Iterator[Callable[..., Standin]]:
 class JumpingClock:
     """Real time until ``may_jump`` says that nothing will come any more; from then on every wait is over at once."""
 
-    def __init__(self, may_jump: Callable[[], bool] = lambda: False) -> None:
-        self.may_jump = may_jump
+    def __init__(self, may_jump: Callable[[socket.socket], bool] = lambda _: False) -> None:
+        self._may_jump = may_jump
         self._jumped_s = 0.0
 
     def now_s(self) -> float:
@@ -96,18 +96,46 @@ class JumpingClock:
 
     def wait_readable(self, connection: socket.socket, timeout_s: float) -> bool:
         deadline = self.now_s() + timeout_s
-        while not select.select([connection], [], [], 0.01)[0]:
-            if self.may_jump():
+        while True:
+            is_over = self._may_jump(connection)  # asked first: what came before it was so is still to be read
+            if select.select([connection], [], [], 0.01)[0]:
+                return True
+            if is_over:
                 self._jumped_s += max(0.0, deadline - self.now_s())
             if self.now_s() >= deadline:
                 return False
-        return True
 
     def sleep(self, seconds: float) -> None:
         self._jumped_s += seconds
 
     def jump(self, seconds: float) -> None:
         self._jumped_s += seconds
+
+
+def waits_for_ever(standin: Standin) -> Callable[[socket.socket], bool]:
+    """Whether a client of this stand-in will hear nothing more: the game hangs, or it is idle and asks nothing."""
+
+    def so_it_is(connection: socket.socket) -> bool:
+        if standin.hung.is_set():
+            return True
+        session = standin.plugin.session
+        is_ours = session.wire is not None and session.wire.serves(connection)
+        is_asked = session.greets or session.request is not None or session.waits_for is not None
+        return is_ours and not is_asked and standin.game.is_idle and not standin.plugin.holds_tick
+
+    return so_it_is
+
+
+@pytest.fixture
+def patient_clock() -> Callable[[Standin], JumpingClock]:
+    """Make a clock that jumps where a stand-in will say nothing more."""
+    return lambda standin: JumpingClock(waits_for_ever(standin))
+
+
+@pytest.fixture
+def jumping_clock() -> type[JumpingClock]:
+    """The class, for tests that need one or several."""
+    return JumpingClock
 
 
 @pytest.fixture

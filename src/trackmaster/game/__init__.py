@@ -1,4 +1,4 @@
-"""One car on one track behind one interface: the embedded simulator now, the real game later.
+"""One car on one track behind one interface: the embedded simulator, or the real game through TMInterface.
 
 Types are light; the simulator is imported on first use.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trackmaster.game.fleet import CarSnapshot, SimulatorFleet
     from trackmaster.game.recording import Run, drive_timeline, record_ghost
     from trackmaster.game.simulator import SimulatorGame
+    from trackmaster.game.tminterface import TmInterfaceGame
 
 _ON_FIRST_USE = {
     "CarSnapshot": "trackmaster.game.fleet",
@@ -21,6 +22,7 @@ _ON_FIRST_USE = {
     "Run": "trackmaster.game.recording",
     "SimulatorFleet": "trackmaster.game.fleet",
     "SimulatorGame": "trackmaster.game.simulator",
+    "TmInterfaceGame": "trackmaster.game.tminterface",
     "drive_timeline": "trackmaster.game.recording",
     "record_ghost": "trackmaster.game.recording",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "SimulatorFleet",
     "SimulatorGame",
     "Start",
+    "TmInterfaceGame",
     "drive_timeline",
     "record_ghost",
 ]

@@ -1,0 +1,159 @@
+"""One running stand-in: a listening port and the loop of a game that draws, ticks and calls its plugin."""
+
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+from trackmaster.errors import TrackmasterError
+from trackmaster.game.link.client import LOCALHOST
+from trackmaster.game.link.clock import Clock, SystemClock
+from trackmaster.game.standin.faults import Fault, FaultPlan, Phase
+from trackmaster.game.standin.game import GameOptions, Screen, StandinGame
+from trackmaster.game.standin.plugin import StandinPlugin
+from trackmaster.game.standin.wire import StoppedError
+
+JOIN_S: Final = 10.0
+_SCREEN_PHASES: Final[dict[Screen, Phase]] = {
+    Screen.MENUS: "menus",
+    Screen.LOADING: "load",
+    Screen.INTRO: "intro",
+    Screen.PRESS_A_KEY: "intro",
+    Screen.MEDALS: "medals",
+}
+
+
+class Standin:
+    """A game without a game: ``with Standin(options) as standin:`` and connect to ``standin.port``.
+
+    Everything runs in one thread, as in the real game; several stand-ins in one process do not touch each other.
+    """
+
+    def __init__(
+        self,
+        options: GameOptions | None = None,
+        *,
+        port: int = 0,
+        faults: Iterable[Fault] = (),
+        speaks_ours: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        """Listen; the game starts with ``start`` (or ``run`` in the present thread).
+
+        Args:
+            options: of the game.
+            port: to listen on; 0 takes a free one.
+            faults: what goes wrong.
+            speaks_ours: False leaves only the public plugin's protocol.
+            clock: time for waits and idle frames.
+
+        Raises:
+            TrackmasterError: the port is taken.
+        """
+        self.options = options if options is not None else GameOptions()
+        self.game = StandinGame(self.options)
+        self.hung = threading.Event()
+        """Set when the fault ``hang`` has begun."""
+        self.error: BaseException | None = None
+        """What ended the loop, if it was not ``stop``."""
+        self._clock = clock if clock is not None else SystemClock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._faults = FaultPlan(list(faults))
+        self._due_ticks = 0.0
+        self._seen: Screen | None = None
+        self.plugin = StandinPlugin(
+            self.game, self._clock, self._faults, self._stop.is_set, speaks_ours=speaks_ours, on_hang=self.hung.set
+        )
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((LOCALHOST, port))
+        except (OSError, OverflowError) as error:
+            self._listener.close()
+            raise TrackmasterError(
+                f"port {port} cannot be listened on ({getattr(error, 'strerror', None) or error}). A game or another "
+                "stand-in may have it already: give another --port, or 0 for any free one."
+            ) from None
+        self._listener.listen(8)
+        self.port: int = self._listener.getsockname()[1]
+
+    def start(self) -> Self:
+        """Run the game in a thread of its own."""
+        self._thread = threading.Thread(target=self._run_guarded, name=f"standin-{self.port}", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End the game and wait for it."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(JOIN_S)
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def run(self) -> None:
+        """Draw and tick until ``stop`` is called."""
+        try:
+            while not self._stop.is_set():
+                self._frame()
+        except StoppedError:
+            pass
+        finally:
+            self.game.close()
+            if self.plugin.session.wire is not None:
+                self.plugin.session.wire.close()
+            self._listener.close()
+
+    def _run_guarded(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _frame(self) -> None:
+        self.game.frame()
+        screen = self.game.screen
+        if screen is not self._seen and screen in _SCREEN_PHASES:
+            self.plugin.meet(_SCREEN_PHASES[screen])
+        self._seen = screen
+        if not self.game.is_minimised:
+            self._accept()
+            self.plugin.render()
+        self._tick()
+
+    def _accept(self) -> None:
+        """Take a client that knocks; the game paces itself by the wait where nothing else goes on."""
+        is_busy = self.plugin.has_work or (self.plugin.has_client and not self.game.is_idle)
+        pause_s = 0.0 if is_busy else 1.0 / self.options.fps
+        if not select.select([self._listener], [], [], pause_s)[0]:
+            return
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            self.plugin.accept(connection)
+
+    def _tick(self) -> None:
+        """Let the race move on by what the speed asks for between two pictures."""
+        self._due_ticks += self.game.speed * 100 / self.options.fps
+        while self._due_ticks >= 1:
+            self._due_ticks -= 1
+            if self.game.screen is not Screen.RACE or self.game.speed <= 0 or self.plugin.holds_tick:
+                self._due_ticks = 0.0
+                return
+            for report in self.game.tick():
+                self.plugin.gate_passed(report)
+            if self.game.race is not None and self.game.screen is Screen.RACE:
+                self.plugin.run_step()
