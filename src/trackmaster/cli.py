@@ -7,7 +7,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trackmaster import __version__
@@ -53,6 +53,11 @@ VERBS: dict[str, Verb] = {
         "say how far a folder of replays is, what failed and why, and how long it still takes",
         "trackmaster.replays.config:StatusConfig",
         "trackmaster.replays.status:run_status",
+    ),
+    "replays filter": Verb(
+        "keep the tracks of a list that are fit to learn from, and say why the others are not",
+        "trackmaster.replays.filter_config:FilterConfig",
+        "trackmaster.replays.filter:run_filter",
     ),
     "replays rename": Verb(
         "make the names of replays loadable for TMInterface",
@@ -163,9 +168,13 @@ def _answer(words: Sequence[str]) -> int:
     return run_verb(name, words[len(name.split()) :])
 
 
-def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None) -> int:
-    """Resolve the configuration of a verb and call its function; scripts with names of their own pass ``prog``."""
-    return _until_reader_leaves(lambda: _call(VERBS[name], argv, prog or f"trackmaster {name}"))
+def run_verb(name: str, argv: Sequence[str], *, prog: str | None = None, config: str | None = None) -> int:
+    """Resolve the configuration of a verb and call its function.
+
+    Scripts with names of their own pass ``prog``, and as ``config`` (``module:name``) a subclass with their defaults.
+    """
+    verb = VERBS[name] if config is None else replace(VERBS[name], config=config)
+    return _until_reader_leaves(lambda: _call(verb, argv, prog or f"trackmaster {name}"))
 
 
 def _call(verb: Verb, argv: Sequence[str], label: str) -> int:

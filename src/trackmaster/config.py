@@ -29,11 +29,30 @@ from trackmaster.errors import ConfigError
 
 NESTED = "__"
 PREFIXES = (
-    "CAPTURE_", "DATA_CLEAN_", "DATA_PREPARE_", "DEMO_", "EVALUATE_", "EXCHANGE_STANDIN_", "FIDELITY_", "GBX_SHOW_",
-    "INJECT_", "PRETRAIN_", "REPLAYS_DOWNLOAD_", "REPLAYS_LIST_", "REPLAYS_RENAME_", "REPLAYS_STATUS_",
-    "REPLAYS_TRACK_", "STANDIN_", "TRACK_BUNDLE_", "TRACK_COVERAGE_", "TRACK_DRIVE_", "TRACK_FIT_", "TRAIN_",
+    "CAPTURE_",
+    "DATA_CLEAN_",
+    "DATA_PREPARE_",
+    "DEMO_",
+    "EVALUATE_",
+    "EXCHANGE_STANDIN_",
+    "FIDELITY_",
+    "GBX_SHOW_",
+    "INJECT_",
+    "PRETRAIN_",
+    "REPLAYS_DOWNLOAD_",
+    "REPLAYS_FILTER_",
+    "REPLAYS_LIST_",
+    "REPLAYS_RENAME_",
+    "REPLAYS_STATUS_",
+    "REPLAYS_TRACK_",
+    "STANDIN_",
+    "TRACK_BUNDLE_",
+    "TRACK_COVERAGE_",
+    "TRACK_DRIVE_",
+    "TRACK_FIT_",
+    "TRAIN_",
     "VALIDATE_",
-)  # fmt: skip
+)
 """Of the variables of every verb: a verb checks its own and leaves those of the others to them."""
 
 MAX_LISTED = 20

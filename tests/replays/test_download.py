@@ -246,7 +246,7 @@ def test_a_catalogue_of_another_version_is_refused(
         ([], "Say what to do with one of --list-popular"),
         (["--track-ids", "a.txt", "--track-id", "5"], "Say what to do with one of"),
         (["--track-ids", "missing.txt"], "cannot be read"),
-        (["--track-ids", "bad.txt"], "bad.txt, line 2: expected the id of a track, found 'abc'"),
+        (["--track-ids", "bad.txt"], "bad.txt: expected ids of tracks of the exchange, found 'abc'"),
         (["--list-popular", "--url", "ftp://x"], "must begin with http"),
     ],
 )

@@ -1,6 +1,7 @@
 """Flags of listing and downloading: the seeds' names and defaults, and our own for manners and resuming."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,7 @@ from trackmaster.replays.client import DEFAULT_URL
 from trackmaster.replays.fetcher import Manners
 
 URL_VARIABLE = "TRACKMASTER_EXCHANGE_URL"
+_NO_NAME = re.compile(r"[\x00-\x1f/\\:]")
 DEFAULT_REPLAYS = Path("maps/replays")
 Order = Literal[
     "activity", "awards", "comments", "downloads", "uploaded", "updated", "awards-week", "awards-month", "world-record"
@@ -202,22 +204,35 @@ class StatusConfig(Settings):
     """Failed items to name."""
 
 
-def read_ids(path: Path) -> list[int]:
-    """Return the track ids of a list, in order, each once; empty lines and lines that begin with # do not count.
+def read_track_names(path: Path) -> list[str]:
+    """Return the tracks of a list, in order, each once; empty lines and lines that begin with # do not count.
 
     Raises:
-        ConfigError: the file cannot be read, or holds something else.
+        ConfigError: the file cannot be read, or holds something that is no name of a folder.
     """
-    found: dict[int, None] = {}
+    found: dict[str, None] = {}
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 word = line.strip()
                 if not word or word.startswith("#"):
                     continue
-                if not (word.isascii() and word.isdigit() and len(word) <= 15 and int(word) > 0):
-                    raise ConfigError(f"{path}, line {number}: expected the id of a track, found '{word[:40]}'.")
-                found[int(word)] = None
+                if _NO_NAME.search(word) or word.startswith("."):
+                    raise ConfigError(f"{path}, line {number}: expected the id of a track, found {word[:40]!r}.")
+                found[word] = None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the list of track ids cannot be read ({error}).") from None
     return list(found)
+
+
+def read_ids(path: Path) -> list[int]:
+    """Return the ids of a list of tracks of the exchange, in order, each once.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else.
+    """
+    names = read_track_names(path)
+    for name in names:
+        if not (name.isascii() and name.isdigit() and len(name) <= 15 and int(name) > 0):
+            raise ConfigError(f"{path}: expected ids of tracks of the exchange, found {name[:40]!r}.")
+    return list(dict.fromkeys(map(int, names)))

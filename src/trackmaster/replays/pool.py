@@ -31,7 +31,7 @@ class WorkPool:
         if self._processes == 0:
             return ThreadPoolExecutor(1, thread_name_prefix="check")
         return ProcessPoolExecutor(
-            self._processes, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+            self._processes, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
         )
 
     async def run(self, function: Callable[[Job], Result], job: Job) -> Result:
@@ -54,7 +54,7 @@ class WorkPool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when its parent is gone, however that went: a pool's processes would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the parent decides what it means
     parent = multiprocessing.parent_process()

@@ -1,0 +1,183 @@
+"""``trackmaster replays filter``: a list of tracks in, the list of the fit ones out, and a reason for every other."""
+
+import contextlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from trackmaster.errors import TrackmasterError
+from trackmaster.files import atomic_dir, atomic_write_text
+from trackmaster.gbx import printable
+from trackmaster.progress import progress
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
+from trackmaster.replays.config import read_track_names
+from trackmaster.replays.facts import Fact, MapFacts, ReplayFacts, map_facts, replay_facts, spread
+from trackmaster.replays.filter_config import FilterConfig
+from trackmaster.replays.names import MAP_SUFFIX, REPLAY_SUFFIX
+from trackmaster.replays.rules import Verdict, judge
+
+BATCH_TRACKS = 5_000
+MAP_COST, BODY_COST = 16, 16
+"""Reading a whole map or replay costs about as much as this many headers."""
+
+
+@dataclass
+class FilterSummary:
+    """What a filter did.
+
+    Attributes:
+        verdicts: by track, in the order of the list.
+        damaged: replays that could not be read, with the reason.
+        without_replays, without_map: tracks that were kept although there was nothing to judge.
+    """
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    damaged: list[ReplayFacts] = field(default_factory=list)
+    without_replays: int = 0
+    without_map: int = 0
+
+    @property
+    def kept(self) -> list[str]:
+        """Tracks that passed."""
+        return [name for name, verdict in self.verdicts.items() if not verdict.reason]
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Dropped tracks by reason."""
+        return Counter(verdict.reason for verdict in self.verdicts.values() if verdict.reason)
+
+
+def run_filter(config: FilterConfig) -> int:
+    """Filter, write the lists, say what was dropped; return 0."""
+    names = read_track_names(config.input)
+    summary = filter_tracks(names, config)
+    atomic_write_text(config.output, "".join(f"{name}\n" for name in summary.kept))
+    if config.replays_output is not None:
+        lines = (f"{name}/{run.path.name}\n" for name in summary.kept for run in summary.verdicts[name].runs)
+        atomic_write_text(config.replays_output, "".join(lines))
+    if config.copy_to is not None:
+        _lay_out(summary, config.copy_to)
+    for line in _lines(summary, config):
+        print(printable(line))
+    return 0
+
+
+def filter_tracks(names: Sequence[str], config: FilterConfig) -> FilterSummary:
+    """Judge tracks, some thousands at a time.
+
+    Raises:
+        TrackmasterError: replays or maps are needed and their folder is not there.
+    """
+    if config.needs_replays and not config.replays_dir.is_dir():
+        raise TrackmasterError(f"{config.replays_dir}: there is no such folder. Give that of the replays (-r).")
+    if config.judges_maps and not config.tracks_dir.is_dir() and not config.current_version:
+        raise TrackmasterError(f"{config.tracks_dir}: there is no such folder. Give that of the maps (-t).")
+    summary = FilterSummary()
+    path = config.catalogue or catalogue_path(config.replays_dir)
+    with contextlib.ExitStack() as stack:
+        catalogue = stack.enter_context(Catalogue(path, writable=False)) if path.is_file() else None
+        for start in range(0, len(names), BATCH_TRACKS):
+            _judge_batch(names[start : start + BATCH_TRACKS], config, catalogue, summary)
+    return summary
+
+
+def _judge_batch(
+    names: Sequence[str], config: FilterConfig, catalogue: Catalogue | None, summary: FilterSummary
+) -> None:
+    cores = os.cpu_count() or 1
+    replays = {name: _replays_of(config.replays_dir / name) if config.needs_replays else [] for name in names}
+    maps = {name: _map_of(config.tracks_dir, name) for name in names}
+    replay_paths = [path for paths in replays.values() for path in paths]
+    map_paths = [path for path in maps.values() if path is not None] if config.judges_maps else []
+    read = partial(replay_facts, needs_body=config.needs_body)
+    found = spread(read, replay_paths, min(config.workers, cores), cost=BODY_COST if config.needs_body else 1)
+    runs = iter(_shown(found, "replays", len(replay_paths), config))
+    judged = spread(map_facts, map_paths, min(config.jobs, cores), cost=MAP_COST)
+    facts = dict(zip(map_paths, _shown(judged, "maps", len(map_paths), config), strict=True))
+    for name in names:
+        own = [next(runs) for _ in replays[name]]
+        summary.damaged += [run for run in own if run.error]
+        path = maps[name]
+        known = _map_facts(path, facts)
+        summary.verdicts[name] = judge(own, known, _uid(catalogue, name, known), _validated(catalogue, name), config)
+        if not summary.verdicts[name].reason:
+            summary.without_replays += config.needs_replays and not own
+            summary.without_map += config.judges_maps and path is None
+
+
+def _shown(facts: Iterator[Fact], name: str, total: int, config: FilterConfig) -> Iterator[Fact]:
+    return progress(facts, desc=name, total=total, enabled=config.use_tqdm) if total else facts
+
+
+def _map_facts(path: Path | None, facts: dict[Path, MapFacts]) -> MapFacts | None:
+    """Return what is known of a map file: nothing where there is none, an empty record where it was not read."""
+    return None if path is None else facts.get(path, MapFacts())
+
+
+def _replays_of(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.lower().endswith(REPLAY_SUFFIX))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in names]
+
+
+def _map_of(tracks_dir: Path, name: str) -> Path | None:
+    direct = tracks_dir / f"{name}{MAP_SUFFIX}"
+    if direct.is_file():
+        return direct
+    inside = tracks_dir / name
+    if not inside.is_dir():
+        return None
+    return min((p for p in inside.iterdir() if p.name.lower().endswith(MAP_SUFFIX.lower())), default=None)
+
+
+def _uid(catalogue: Catalogue | None, name: str, facts: MapFacts | None) -> str:
+    """Return the uid of the current version of a map: what the exchange says, else what the map file says."""
+    row = None
+    if catalogue is not None and name.isdigit():
+        row = catalogue.one("SELECT uid FROM tracks WHERE track_id = ?", (int(name),))
+    return (row["uid"] if row is not None else "") or (facts.uid if facts is not None else "")
+
+
+def _validated(catalogue: Catalogue | None, name: str) -> dict[str, bool | None]:
+    if catalogue is None or not name.isdigit():
+        return {}
+    rows = catalogue.read("SELECT path, validated FROM replays WHERE track_id = ?", (int(name),))
+    return {
+        row["path"].rpartition("/")[2]: None if row["validated"] is None else bool(row["validated"]) for row in rows
+    }
+
+
+def _lay_out(summary: FilterSummary, folder: Path) -> None:
+    """Put the runs to use into a folder of their own; it replaces an earlier result."""
+    with atomic_dir(folder) as target:
+        for name in summary.kept:
+            for run in summary.verdicts[name].runs:
+                place = target / name / run.path.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(run.path, place)
+                except OSError:  # another disk, or one without links
+                    shutil.copyfile(run.path, place)
+
+
+def _lines(summary: FilterSummary, config: FilterConfig) -> Iterator[str]:
+    for run in summary.damaged:
+        yield f"not read: {run.path}: {run.error}"
+    if config.explain:
+        for name, verdict in summary.verdicts.items():
+            if verdict.reason:
+                yield f"dropped {name}: {verdict.detail.rstrip('.')}."
+    for reason, count in summary.reasons.most_common():
+        yield f"  {count:6d} dropped: {reason}"
+    if summary.without_replays:
+        yield f"  {summary.without_replays:6d} kept without a replay in {config.replays_dir}"
+    if summary.without_map:
+        yield f"  {summary.without_map:6d} kept without a map in {config.tracks_dir} (--only-with-maps drops them)"
+    yield f"{len(summary.kept)} of {len(summary.verdicts)} tracks kept, written to {config.output}."

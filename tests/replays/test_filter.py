@@ -1,0 +1,251 @@
+"""Tracks are kept or dropped for the right reason, each with a sentence; lists keep their order."""
+
+import csv
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trackmaster import gbx
+from trackmaster.cli import main, run_verb
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
+from trackmaster.replays.facts import MapFacts, ReplayFacts, map_facts, replay_facts, spread
+from trackmaster.replays.filter_config import FilterConfig, MapTypeFilterConfig
+from trackmaster.replays.records import ReplayRecord, TrackRecord
+from trackmaster.replays.rules import choose, judge, why_not_map
+from trackmaster.replays.standin.folder import BUNDLED
+
+SWITCHBACK = sorted((BUNDLED / "replays" / "switchback").iterdir())
+FILTER = ["replays", "filter", "--input", "ids.txt", "--output", "kept.txt", "-r", "replays", "-t", "tracks"]
+
+
+def write_replay(path: Path, **changes: object) -> None:
+    """A bundled run with other facts."""
+    found = gbx.read_replay(SWITCHBACK[0])
+    assert found.challenge_bytes is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gbx.write_replay(found.challenge_bytes, dataclasses.replace(found.ghosts[0], **changes)))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def corpus(here: Path) -> Path:
+    """Six tracks: plain, respawning, damaged, on a pad, under TMInterface, without replays."""
+    for number in (1, 2, 3, 4, 5):
+        for path in SWITCHBACK[:2]:
+            place = here / "replays" / str(number) / path.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+    write_replay(here / "replays" / "2" / "pos9_a_1ms.replay.gbx", respawns=3)
+    for path in (here / "replays" / "3").iterdir():
+        path.write_bytes(path.read_bytes()[:200])
+    events = gbx.read_replay(SWITCHBACK[0]).ghosts[0].events
+    assert events is not None
+    names = tuple("Steer" if name == "SteerLeft" else name for name in events.names)
+    assert names != events.names
+    for path in (here / "replays" / "4").iterdir():
+        write_replay(path, events=dataclasses.replace(events, names=names))
+    for path in (here / "replays" / "5").iterdir():
+        write_replay(path, events=dataclasses.replace(events, shift_ms=65_535))
+    (here / "tracks").mkdir()
+    shutil.copy(BUNDLED / "tracks" / "switchback.Challenge.Gbx", here / "tracks" / "1.Challenge.Gbx")
+    (here / "tracks" / "2").mkdir()
+    shutil.copy(BUNDLED / "tracks" / "first_steps.Challenge.Gbx", here / "tracks" / "2" / "a.Challenge.Gbx")
+    (here / "ids.txt").write_text("6\n5\n4\n3\n2\n1\n")
+    return here
+
+
+def kept(*flags: str) -> list[str]:
+    assert main([*FILTER, *flags]) == 0
+    return Path("kept.txt").read_text().split()
+
+
+def test_tracks_with_a_respawn_are_dropped_and_named(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kept("--no-respawn", "--explain") == ["6", "5", "4", "1"]
+    said = capsys.readouterr().out
+    assert "dropped 2: pos9_a_1ms.replay.gbx respawns 3 times." in said
+    assert "dropped 3: none of its replays can be read" in said
+    assert said.count("not read: ") == 2, "each damaged file is named"
+    assert "1 kept without a replay" in said
+
+
+def test_one_damaged_replay_does_not_drop_a_track(corpus: Path) -> None:
+    (corpus / "replays" / "1" / "pos3_x_1ms.replay.gbx").write_bytes(b"GBX")
+    assert "1" in kept("--no-respawn")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--device", "keyboard"], ["5", "2", "1"]),
+        (["--device", "pad"], ["4"]),
+        (["--no-tminterface"], ["4", "2", "1"]),
+        (["--max-run-s", "15.8"], ["5", "4", "2", "1"]),
+        (["--max-run-s", "15"], []),
+        (["--min-run-s", "16"], ["2", "1"]),
+        (["--current-version"], ["5", "4", "1"]),
+        (["--validated"], ["5", "4", "2", "1"]),
+        (["--only-with-maps"], ["2", "1"]),
+    ],
+)  # fmt: skip
+def test_each_rule_keeps_what_it_should(flags: list[str], expected: list[str], corpus: Path) -> None:
+    if flags == ["--min-run-s", "16"]:
+        for number in ("4", "5"):
+            shutil.rmtree(corpus / "replays" / number)
+    assert kept(*flags) == expected
+
+
+def test_the_reason_of_lost_runs_is_counted(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept("--device", "pad", "--explain")
+    said = capsys.readouterr().out
+    assert "dropped 1: no run is left: 2 on keyboard." in said
+    assert "dropped 3: no run is left: 2 damaged." in said
+    assert "dropped 6: no run is left: there are none." in said
+
+
+def test_the_catalogue_knows_what_the_exchange_validated_and_which_version_counts(corpus: Path) -> None:
+    names = [path.name for path in SWITCHBACK[:2]]
+    with Catalogue(catalogue_path(corpus / "replays")) as catalogue:
+        uid = gbx.read_challenge(SWITCHBACK[0]).uid
+        catalogue.note_tracks([TrackRecord(1, uid), TrackRecord(5, "another uid")])
+        for track_id, is_validated in ((1, True), (5, False)):
+            rows = [ReplayRecord(10 * track_id + i, 9_000, i, "d", 1, validated=is_validated) for i in (1, 2)]
+            paths = {row.replay_id: f"{track_id}/{name}" for row, name in zip(rows, names, strict=True)}
+            catalogue.note_replays(track_id, rows, paths, 50)
+    assert kept("--validated") == ["4", "2", "1"]
+    assert kept("--current-version") == ["4", "1"]
+
+
+def run(time_ms: int, login: str = "driver", author: str = "author") -> ReplayFacts:
+    return ReplayFacts(Path(f"{time_ms}.replay.gbx"), time_ms, 0, "uid", author, login)
+
+
+RUNS = [run(t) for t in (10_000, 11_000, 12_000, 14_000, 14_900)]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "runs", "expected"),
+    [
+        ("all", RUNS, [10_000, 11_000, 12_000, 14_000, 14_900]),
+        ("best", RUNS, [10_000]),
+        ("median", RUNS, [12_000]),
+        ("median", [*RUNS, run(15_100), run(90_000), run(95_000)], [12_000]),
+        ("median", RUNS[:2], [10_000]),
+        ("author", [*RUNS, run(15_500, "author")], [15_500]),
+        ("author", RUNS, []),
+        ("author", [run(9_000, "", "")], []),
+        ("best", [], []),
+    ],
+)
+def test_the_teacher_is_chosen(teacher: str, runs: list[ReplayFacts], expected: list[int]) -> None:
+    config = FilterConfig(teacher=teacher)  # type: ignore[arg-type]
+    assert [chosen.time_ms for chosen in choose(runs, config)] == expected
+
+
+def test_chosen_runs_are_listed_and_laid_out(corpus: Path) -> None:
+    flags = ["--teacher", "best", "--device", "keyboard", "--replays-output", "runs.txt", "--copy-to", "chosen"]
+    assert kept(*flags) == ["5", "2", "1"]
+    listed = Path("runs.txt").read_text().split()
+    assert listed[2] == f"1/{SWITCHBACK[0].name}"
+    assert sorted(p.relative_to("chosen").as_posix() for p in Path("chosen").rglob("*.gbx")) == sorted(listed)
+    assert (Path("chosen") / listed[2]).read_bytes() == SWITCHBACK[0].read_bytes()
+    assert kept("--teacher", "author") == ["5", "4", "2", "1"], "we drove our own maps"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (MapFacts("Stadium"), ""),
+        (MapFacts("Alpine"), ""),
+        (MapFacts("Moon"), "environment"),
+        (MapFacts(""), "environment"),
+        (MapFacts("Stadium", mode=5), "map_type"),
+        (MapFacts("Stadium", mode=1), "map_type"),
+        (MapFacts("Stadium", mode=99), "map_type"),
+        (MapFacts("Stadium", intro_s=15.0), ""),
+        (MapFacts("Stadium", intro_s=15.01), "preview"),
+        (MapFacts(error="cut short"), "damaged_map"),
+        (None, ""),
+    ],
+)
+def test_maps_are_judged_by_environment_type_and_intro(facts: MapFacts | None, reason: str) -> None:
+    config = MapTypeFilterConfig(max_preview_duration=15.0)
+    assert why_not_map(facts, config)[0] == reason
+    assert judge([], facts, "", {}, config).reason == reason
+    if facts is None:
+        assert why_not_map(None, config.model_copy(update={"only_with_maps": True}))[0] == "no_map"
+
+
+def test_the_script_for_respawns_needs_no_flag(corpus: Path) -> None:
+    config = "trackmaster.replays.filter_config:RespawnFilterConfig"
+    assert run_verb("replays filter", FILTER[2:], config=config) == 0
+    assert Path("kept.txt").read_text().split() == ["6", "5", "4", "1"]
+
+
+def test_unlimiter_maps_are_dropped_where_asked_for() -> None:
+    facts = MapFacts("Stadium", is_unlimiter=True)
+    assert why_not_map(facts, FilterConfig(no_unlimiter=True))[0] == "unlimiter"
+    assert why_not_map(facts, FilterConfig())[0] == ""
+
+
+def test_the_scripts_have_the_defaults_of_the_documents(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = "trackmaster.replays.filter_config:MapTypeFilterConfig"
+    (here / "maps").mkdir()
+    (here / "maps" / "track_ids.txt").write_text("1\n")
+    assert run_verb("replays filter", [], config=config) == 1
+    assert "maps/tracks_tmnf: there is no such folder" in capsys.readouterr().err
+    (here / "maps" / "tracks_tmnf").mkdir()
+    assert run_verb("replays filter", [], config=config) == 0
+    assert (here / "maps" / "track_ids_standard.txt").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "content", "expected"),
+    [
+        (["--input", "none.txt"], "1\n", "none.txt: the list of track ids cannot be read"),
+        ([], "1\n../../etc\n", "line 2: expected the id of a track"),
+        (["--map-types", "race,holiday"], "1\n", "holiday: no such mode. Known: race"),
+        (["--no-respawn", "-r", "nowhere"], "1\n", "nowhere: there is no such folder"),
+    ],
+)
+def test_wrong_input_is_a_sentence(
+    flags: list[str], content: str, expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "ids.txt").write_text(content)
+    assert main([*FILTER, *flags]) == 1
+    assert expected in capsys.readouterr().err
+    assert not (here / "kept.txt").exists()
+
+
+def test_facts_come_from_other_processes_as_from_this_one() -> None:
+    paths = sorted(BUNDLED.rglob("*.replay.gbx"))
+    assert list(spread(replay_facts, paths, 2, cost=10**6)) == [replay_facts(path) for path in paths]
+
+
+def test_official_maps_have_the_intros_that_players_know(corpus_dir: Path) -> None:
+    with (corpus_dir / "MANIFEST.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    durations: dict[str, float] = {}
+    for row in rows:
+        if row["parse"] != "ok" or row["file_class"] != "Challenge" or row["game"] != "TMF" or row["env"] != "Stadium":
+            continue
+        challenge = gbx.read_challenge(corpus_dir / row["path"])
+        facts = map_facts(corpus_dir / row["path"])
+        assert facts.intro_s == challenge.intro_duration_s
+        if challenge.author == "Nadeo" and facts.intro_s > 0:
+            durations[challenge.name] = facts.intro_s
+    assert len(durations) >= 40
+    assert np.isclose(durations["A01-Race"], 9.638, atol=5e-4)
+    assert min(durations.values()) >= 8.85
+    assert round(max(durations.values()), 2) <= 10.92
+
+
+def test_respawns_of_real_replays_are_those_of_the_list(corpus_dir: Path) -> None:
+    with (corpus_dir / "MANIFEST.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = [r for r in csv.DictReader(stream, delimiter="\t") if r["parse"] == "ok" and r["file_class"] == "Replay"]
+    assert len(rows) > 30
+    for row in rows:
+        facts = replay_facts(corpus_dir / row["path"])
+        assert facts.error == ""
+        assert max(facts.respawns or 0, 0) == max(int(row["respawns"].split("/")[0]), 0), row["path"]
