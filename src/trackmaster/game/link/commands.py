@@ -33,7 +33,10 @@ class Commands(ABC):
         self._command(Message.C_SET_SPEED, factor)
 
     def execute(self, line: str) -> None:
-        """Hand a line to the TMInterface console; lines of one drawn frame run last in, first out."""
+        """Hand a line to the TMInterface console.
+
+        Lines of one drawn frame run last in, first out; a plugin of ours runs one per frame, in order.
+        """
         self._inside().channel.write(encode_text(Message.C_EXECUTE_COMMAND, line))
 
     def get_state(self) -> SimStateData:

@@ -63,8 +63,8 @@ def prevent_finish(session: Session) -> None:
 
 
 def execute_line(session: Session) -> None:
-    """Queue a console line."""
-    session.game.command(session.blob().decode("utf-8", "replace"))
+    """Queue a console line; clients of ours get theirs run in order."""
+    session.game.command(session.blob().decode("utf-8", "replace"), in_order=session.is_ours)
 
 
 def set_timeout(session: Session) -> None:

@@ -62,6 +62,7 @@ def play_inputs(session: Session) -> None:
         if control in Control._value2member_map_
     ]
     session.game.play(commands)
+    session.plays = bool(commands)
 
 
 def capture_plan(session: Session) -> None:

@@ -89,6 +89,7 @@ class StandinGame:
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         """What the console printed."""
         self._stack: list[str] = []
+        self._line: deque[str] = deque()
         self._queue: deque[tuple[str, int]] = deque()
         self._script: list[Command] = []
         self._frame = 0
@@ -101,7 +102,9 @@ class StandinGame:
         """Whether nothing goes on by itself: neither a race nor a load nor a start."""
         is_driving = self.screen is Screen.RACE and self.speed > 0
         will_load = bool(self._queue) and self._may_load()
-        return not (is_driving or will_load or self._stack or self.screen in {Screen.LOADING, Screen.STARTUP})
+        return not (
+            is_driving or will_load or self._stack or self._line or self.screen in {Screen.LOADING, Screen.STARTUP}
+        )
 
     @property
     def is_in_race(self) -> bool:
@@ -119,6 +122,9 @@ class StandinGame:
             for part in line.split(";"):
                 self._run(part.strip())
         self._stack.clear()
+        if self._line:
+            self._run(self._line[0])
+            self._line.popleft()
         if self.screen is Screen.LOADING:
             self._open(self._queue.popleft()[0])
         elif self._queue and self._queue[0][1] <= self._frame and self._may_load():
@@ -148,9 +154,14 @@ class StandinGame:
 
     # What a player or a plugin does
 
-    def command(self, line: str) -> None:
-        """Hand a line to the console; it runs with the next drawn frame."""
-        self._stack.append(line)
+    def command(self, line: str, *, in_order: bool = False) -> None:
+        """Hand a line to the console; it runs with the next drawn frame, the last one of a frame first.
+
+        Args:
+            line: what a player would type.
+            in_order: run one such line per frame, the first one first, as our plugin has it.
+        """
+        (self._line if in_order else self._stack).append(line)
 
     def log(self, text: str) -> None:
         """Print a line on the console."""

@@ -86,7 +86,7 @@ class StandinPlugin:
             if session.is_ours:
                 self._tell(session.wire, "another program connected to this game and took the only place for a client")
             session.wire.close()
-        session.is_ours = False
+        session.is_ours = session.plays = False
         session.samples.clear()
         session.wire = PluginWire(connection, self._clock, self._is_stopped)
         session.greets = True
@@ -257,5 +257,7 @@ class StandinPlugin:
             self._game.speed = session.watchdog_speed if session.watchdog_speed > 0 else 1.0
             self._game.is_hud_shown = True
             session.period_ms = DEFAULT_PERIOD_MS
+            if session.plays:
+                self._game.play([])
         session.watchdog_s, session.watchdog_speed = 0.0, 1.0
-        session.is_ours = False
+        session.is_ours = session.plays = False

@@ -80,6 +80,8 @@ class Session:
     request: tuple[int, int] | None = None
     """The one slot for a picture; it outlives a client that is replaced."""
     samples: Samples = field(default_factory=Samples)
+    plays: bool = False
+    """A list of inputs was taken from the client; it goes with the client."""
     watchdog_s: float = 0.0
     watchdog_speed: float = 1.0
     heard_s: float = 0.0
