@@ -99,6 +99,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.capture.validate_config:ValidateConfig",
         "trackmaster.capture.validate:run_validate",
     ),
+    "doctor": Verb(
+        "check what the program and the real game need, and say what to do",
+        "trackmaster.game.setup.config:DoctorConfig",
+        "trackmaster.game.setup.doctor:run_doctor",
+    ),
     "standin": Verb(
         "serve the simulator over a socket as if it were the game with its plugin",
         "trackmaster.game.standin.config:StandinConfig",

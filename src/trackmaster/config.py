@@ -33,6 +33,7 @@ PREFIXES = (
     "DATA_CLEAN_",
     "DATA_PREPARE_",
     "DEMO_",
+    "DOCTOR_",
     "EVALUATE_",
     "EXCHANGE_STANDIN_",
     "FIDELITY_",

@@ -14,8 +14,16 @@ from pathlib import Path
 import pytest
 
 from trackmaster.game.link import protocol
-from trackmaster.game.link.protocol import INPUT_EVENT, LAYOUTS, PLAN_ENTRY, Message, Wants, encode, encode_text
-from trackmaster.game.standin.commands_ours import PLUGIN_VERSION
+from trackmaster.game.link.protocol import (
+    INPUT_EVENT,
+    LAYOUTS,
+    PLAN_ENTRY,
+    PLUGIN_VERSION,
+    Message,
+    Wants,
+    encode,
+    encode_text,
+)
 from trackmaster.gbx import Control
 
 ROOT = Path(__file__).resolve().parent.parent.parent

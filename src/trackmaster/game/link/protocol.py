@@ -68,6 +68,9 @@ MAGIC: Final = 0x31584D54
 VERSION: Final = (1, 0)
 """Major and minor number of our dialect; another major number is refused."""
 
+PLUGIN_VERSION: Final = "1.0.0"
+"""Of ``plugin/TrackmasterLink.as``."""
+
 BYTES_PER_PIXEL: Final = 4
 FORMAT_BGRA: Final = 1
 MAX_BLOB_BYTES: Final = 1 << 20

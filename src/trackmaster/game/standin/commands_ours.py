@@ -7,12 +7,11 @@ import struct
 from typing import Final
 
 from trackmaster.game.link import protocol
-from trackmaster.game.link.protocol import INPUT_EVENT, KEY_BITS, LAYOUTS, PLAN_ENTRY, Message, Wants
+from trackmaster.game.link.protocol import INPUT_EVENT, KEY_BITS, LAYOUTS, PLAN_ENTRY, PLUGIN_VERSION, Message, Wants
 from trackmaster.game.standin.commands import Handler
 from trackmaster.game.standin.session import Sample, Session
 from trackmaster.gbx import Command, Control
 
-PLUGIN_VERSION: Final = "1.0.0"
 MAX_ENTRIES: Final = 1 << 20
 
 
