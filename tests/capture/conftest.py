@@ -39,3 +39,27 @@ def ghost(track: Track) -> Ghost:
 def replay_bytes(challenge: Challenge, ghost: Ghost) -> bytes:
     """The run as a replay file."""
     return gbx.write_replay(gbx.write_challenge(challenge), ghost)
+
+
+@pytest.fixture(scope="session")
+def short_challenge() -> Challenge:
+    """Start, a checkpoint and the finish close together: driven in three seconds, for games that run tick by tick."""
+    road = RoadLayout(10, 1, 5, 0).straights(1).add("StadiumRoadMainCheckpoint")
+    road.add("StadiumRoadMainFinishLine").straights(4)
+    return Challenge(uid="short", name="Short", blocks=tuple(road.blocks))
+
+
+@pytest.fixture(scope="session")
+def short_ghost(short_challenge: Challenge) -> Ghost:
+    """A run over it that steers to both sides."""
+    keys = np.full(500, 1, np.uint8)
+    keys[100:110] |= 4
+    keys[120:130] |= 8
+    timeline = InputTimeline.from_keys(keys)
+    return record_ghost(SimulatorGame(watched=False), Track.from_challenge(short_challenge), timeline, nickname="short")
+
+
+@pytest.fixture(scope="session")
+def short_replay_bytes(short_challenge: Challenge, short_ghost: Ghost) -> bytes:
+    """The run as a replay file."""
+    return gbx.write_replay(gbx.write_challenge(short_challenge), short_ghost)

@@ -108,7 +108,9 @@ class CaptureConfig(Settings):
     force_speed: bool = False
     """Accept a running speed of the real game that was measured as inexact."""
     autosave_ghost: bool = False
-    """Copy the replay into the real game's Autosaves."""
+    """Copy the replay into the real game's Autosaves, so that its car is seen in the pictures."""
+    login: str = "trackmaster"
+    """Account name in the file names of Autosaves; TRACKMASTER_LOGIN where that is set."""
     keep_intros: bool = False
     """Leave intro clips in the real game's copy of the map."""
     allow_unknown_blocks: bool = False

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
-from trackmaster.capture.errors import UNFORESEEN, CaptureError, ReplayRejectedError
+from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.capture.folders import is_whole, recall, remove_capture
 from trackmaster.capture.outcomes import Outcome, OutcomeBook
-from trackmaster.capture.settled import SAME_NAME, is_settled
+from trackmaster.capture.settled import SAME_NAME, is_passing, is_settled
 from trackmaster.capture.tasks import Task, rejection
 from trackmaster.files import sha256_of
 
@@ -104,7 +104,7 @@ class Ledger:
         """Note what became of a task, and remove frames that no longer count."""
         self.summary.outcomes.append(outcome)
         before = task.before
-        if before is not None and before.status == "ok" and outcome.reason.startswith(UNFORESEEN):
+        if before is not None and before.status == "ok" and is_passing(outcome.reason):
             return  # a fault of the moment says nothing about the frames that are there
         self._book.record(task.key, outcome, wall_s=wall_s)
         self._forget_earlier(task.key, before, outcome)

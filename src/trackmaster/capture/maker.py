@@ -1,10 +1,14 @@
 """Building what captures: the flags decide whether the simulator or a game runs the replays."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
+from trackmaster.capture.games import Games
 from trackmaster.capture.lines import LineShelf
+from trackmaster.capture.played import PlayedRecorder
+from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.writer import UtcClock
@@ -17,13 +21,21 @@ class CaptureMaker:
     files: tuple[ReplayFile, ...]
     """All replays of the run: reference lines are built from them."""
     clock: UtcClock
+    games: Games | None = None
+    """One game per worker; None for the simulator."""
 
     def __call__(self, config: CaptureConfig, number: int) -> ReplayCapture:
         """Return the capturer of worker ``number``."""
-        del number  # simulators do not differ
         groups: dict[str, list[ReplayFile]] = {}
         for file in self.files:
             if file.track_id:
                 groups.setdefault(file.track_id, []).append(file)
         lines = LineShelf(config, {key: tuple(group) for key, group in groups.items()})
-        return ReplayCapture(config, SimulatedRecorder(config), lines, self.clock)
+        return ReplayCapture(config, self._recorder(config, number), lines, self.clock)
+
+    def _recorder(self, config: CaptureConfig, number: int) -> Recorder:
+        if self.games is None:
+            return SimulatedRecorder(config)
+        seat, launch = self.games.seats[number], self.games.launch
+        revive = None if launch is None else partial(launch, seat)
+        return PlayedRecorder(config, seat, speed_check=self.games.speed_check, revive=revive)

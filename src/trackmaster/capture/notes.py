@@ -1,20 +1,16 @@
-"""What the simulator says about flags that only the real game obeys."""
+"""What is said about flags that change nothing on the simulator, or on the real game."""
 
 from trackmaster.capture.config import CaptureConfig
-from trackmaster.capture.errors import CaptureError
 
 
-def refuse_real_game(config: CaptureConfig) -> None:
-    """Stop where the real game is asked for.
-
-    Raises:
-        CaptureError: ``--game tminterface``, or a mode that only makes sense there.
-    """
-    if config.resolved_game == "tminterface":
-        raise CaptureError(
-            "--game tminterface needs the link to the real game, which this version does not have yet. "
-            "Leave the flag out: the simulator captures the same replays without a game."
-        )
+def game_notes(config: CaptureConfig) -> list[str]:
+    """Return one sentence for every given flag that changes nothing on the real game."""
+    notes = []
+    if config.allow_unknown_blocks:
+        notes.append("--allow-unknown-blocks: the real game knows all blocks.")
+    if config.autosave_ghost:
+        notes.append("--autosave-ghost: the recorded car will be in the pictures.")
+    return notes
 
 
 def simulator_notes(config: CaptureConfig) -> list[str]:

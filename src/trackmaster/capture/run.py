@@ -1,5 +1,6 @@
 """The capture run: every replay becomes a verified folder of frames, or one line that says why not."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -7,9 +8,10 @@ from pathlib import Path
 
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
+from trackmaster.capture.games import Games, add_enter_maps, ready_games
 from trackmaster.capture.ledger import CaptureSummary, Ledger
 from trackmaster.capture.maker import CaptureMaker
-from trackmaster.capture.notes import refuse_real_game, simulator_notes
+from trackmaster.capture.notes import game_notes, simulator_notes
 from trackmaster.capture.outcomes import OutcomeBook
 from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.schedule import TrackQueue
@@ -22,7 +24,7 @@ __all__ = ["CaptureSummary", "capture", "run_capture"]
 log = logging.getLogger(__name__)
 
 
-def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSummary:
+def capture(config: CaptureConfig, *, clock: UtcClock = utc_now, games: Games | None = None) -> CaptureSummary:
     """Capture all replays that the configuration names.
 
     Damaged, unfinished or unsupported replays are recorded with their reason and left out. A run that is interrupted
@@ -31,12 +33,13 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
     Args:
         config: flags.
         clock: time of day for the stamps that are written.
+        games: the games that play the replays; found by the flags and the settings of the game without it.
 
     Raises:
-        CaptureError: there is nothing to capture, or the flags need a game that is not here.
+        CaptureError: there is nothing to capture, or the game that the flags ask for cannot be used.
     """
-    refuse_real_game(config)
-    for note in simulator_notes(config):
+    is_played = config.resolved_game == "tminterface"
+    for note in game_notes(config) if is_played else simulator_notes(config):
         log.warning("%s", note)
     found = find_replays(config.replays_dir, _listed(config))
     excluded = set(read_track_ids(config.exclude_enter_maps)) if config.exclude_enter_maps is not None else set()
@@ -44,14 +47,17 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now) -> CaptureSumma
     config.output_dir.mkdir(parents=True, exist_ok=True)
     book = OutcomeBook(config.output_dir, clock)
     ledger = Ledger(config, book, same_folder(found))
-    make = CaptureMaker(files, clock)
     started = time.perf_counter()
-    steps = _alone(config, make, ledger, files) if config.workers == 1 else _together(config, make, ledger, files)
-    try:
-        for _ in progress(steps, desc="capture", total=len(files), enabled=config.use_tqdm):
-            pass
-    finally:
-        book.save()
+    with ready_games(config, games, files) if is_played else contextlib.nullcontext() as ready:
+        make = CaptureMaker(files, clock, ready)
+        steps = _alone(config, make, ledger, files) if config.workers == 1 else _together(config, make, ledger, files)
+        try:
+            for _ in progress(steps, desc="capture", total=len(files), enabled=config.use_tqdm):
+                pass
+        finally:
+            book.save()
+            if config.write_enter_maps is not None:
+                add_enter_maps(config.write_enter_maps, ledger.summary.rejected)
     ledger.summary.wall_s = time.perf_counter() - started
     return ledger.summary
 

@@ -16,6 +16,8 @@ SAME_NAME = "same_name"
 
 _BY_MAP = ("no_map", "map_mismatch")
 _BY_LINE = ("no_valid_frames", "meta")
+_BY_CHANCE = (UNFORESEEN, "no_start", "stuck_menu", "stalled", "timeout", "frame_tick", "inputs_diff")
+"""What a machine or a game does at one time and not at another."""
 
 
 def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
@@ -33,11 +35,16 @@ def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
     return hashlib.sha256(f"{__version__} {state}".encode()).hexdigest()[:16]
 
 
+def is_passing(reason: str) -> bool:
+    """Return whether a rejection says something about the moment rather than about the replay."""
+    return reason.startswith(_BY_CHANCE)
+
+
 def is_settled(before: Outcome, config: CaptureConfig) -> bool:
     """Return whether an outcome is a rejection that would come out the same again."""
     return (
         before.status == "rejected"
-        and not before.reason.startswith((UNFORESEEN, SAME_NAME))
+        and not before.reason.startswith((*_BY_CHANCE, SAME_NAME))
         and before.settings == config.fingerprint
         and before.circumstances == circumstances(before.reason, before.track_id, config)
     )

@@ -1,0 +1,175 @@
+"""Several games at once: nothing is lost, doubled or mixed up, also when one of them fails."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from trackmaster import gbx
+from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
+from trackmaster.capture.discover import find_replays
+from trackmaster.capture.games import Games, add_enter_maps
+from trackmaster.capture.outcomes import Outcome
+from trackmaster.capture.played import Seat
+from trackmaster.capture.pool import WorkerPool
+from trackmaster.capture.staging import stage_maps
+from trackmaster.game.standin.faults import Fault
+from trackmaster.game.standin.game import GameOptions
+from trackmaster.game.standin.server import Standin
+from trackmaster.gbx import Challenge, Ghost
+
+TRACKS, REPLAYS = 3, 2
+
+
+@pytest.fixture
+def config(tmp_path: Path, short_challenge: Challenge, short_ghost: Ghost) -> CaptureConfig:
+    """Three maps with three replays each, to be captured by three workers."""
+    for track in range(TRACKS):
+        own = dataclasses.replace(short_challenge, uid=f"map{track}")
+        folder = tmp_path / "replays" / f"{track}"
+        folder.mkdir(parents=True)
+        for number in range(REPLAYS):
+            driver = dataclasses.replace(short_ghost, nickname=f"driver {track} {number}")
+            (folder / f"pos{number}.replay.gbx").write_bytes(gbx.write_replay(gbx.write_challenge(own), driver))
+    return CaptureConfig(
+        replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", tracks_dir=tmp_path / "tracks",
+        vcp_dir=tmp_path / "vcp", width=24, height=16, fps=10, game="tminterface", running_speed=16.0, workers=3,
+        use_tqdm=False, write_enter_maps=tmp_path / "enter.txt",
+    )  # fmt: skip
+
+
+@contextmanager
+def games(config: CaptureConfig, *faults: str) -> Iterator[Games]:
+    """Stand-ins, each with a user folder of its own; fault ``i:text`` goes to number i."""
+    folder = config.output_dir.parent
+    bases = [folder / f"user{number}" / "TrackMania" for number in range(config.workers)]
+    stage_maps(config, find_replays(config.replays_dir, None), bases)
+    with ExitStack() as stack:
+        seats = []
+        for number, base in enumerate(bases):
+            scripts = base.parent / "TMInterface" / "Scripts"
+            plan = [Fault.parse(text[2:]) for text in faults if text.startswith(f"{number}:")]
+            options = GameOptions(base_path=base, scripts_path=scripts)
+            standin = stack.enter_context(Standin(options, faults=plan))
+            seats.append(Seat(number, standin.port, base, scripts))
+        yield Games(tuple(seats))
+
+
+def verified(config: CaptureConfig) -> int:
+    """Check every folder of the output and return how many there are."""
+    found = list(config.output_dir.glob("*/*/verify.json"))
+    for path in found:
+        assert json.loads(path.read_text())["ok"]
+        manifest = json.loads((path.parent / "manifest.json").read_text())
+        metadata = json.loads((path.parent / "metadata.json").read_text())
+        assert metadata["map_uid"] == f"map{path.parent.parent.name}"
+        assert [entry["time_ms"] for entry in manifest["entries"]] == list(range(0, metadata["race_time_ms"] + 1, 100))
+        assert len(list(path.parent.glob("*.jpeg"))) == len(manifest["entries"])
+    return len(found)
+
+
+def run(config: CaptureConfig, *faults: str) -> CaptureSummary:
+    with games(config, *faults) as ready:
+        return capture(config, games=ready)
+
+
+def test_three_games_capture_everything_once(config: CaptureConfig) -> None:
+    summary = run(config)
+    assert (len(summary.captured), len(summary.rejected)) == (TRACKS * REPLAYS, 0)
+    assert verified(config) == TRACKS * REPLAYS
+    frames = {
+        tuple(sorted((p.name, p.read_bytes()) for p in folder.glob("*.jpeg")))
+        for folder in config.output_dir.glob("*/*")
+    }
+    assert len(frames) == 1, "the same run on the same road gives the same pictures on every game"
+    assert run(config).skipped == TRACKS * REPLAYS
+
+
+def test_one_hung_one_cut_and_one_talking_nonsense(config: CaptureConfig) -> None:
+    summary = run(config, "0:hang@frame:40", "1:drop@frame:40", "2:garbage@frame:40")
+    assert [outcome.reason for outcome in summary.rejected] == ["stalled"], "the others had a second try"
+    assert verified(config) == len(summary.captured) == TRACKS * REPLAYS - 1
+    again = run(config)
+    assert (len(again.captured), again.skipped) == (1, TRACKS * REPLAYS - 1), "a stall says nothing about a replay"
+    assert verified(config) == TRACKS * REPLAYS
+
+
+def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = WorkerPool._listen
+    killed = threading.Event()
+
+    def murderous(self: WorkerPool, worker: object, queue: object) -> Iterator[None]:
+        yield from usual(self, worker, queue)  # type: ignore[arg-type]
+        if not killed.is_set():
+            killed.set()
+            busy = next(one for one in self._workers.values() if one is not worker)
+            os.kill(busy.process.pid or 0, signal.SIGKILL)
+
+    monkeypatch.setattr(WorkerPool, "_listen", murderous)
+    summary = run(config)
+    assert killed.is_set()
+    assert (len(summary.captured), summary.rejected) == (TRACKS * REPLAYS, [])
+    assert verified(config) == TRACKS * REPLAYS
+
+
+def test_games_have_to_know_the_maps_before_they_start(config: CaptureConfig, tmp_path: Path) -> None:
+    base = tmp_path / "user" / "TrackMania"
+    alone = config.model_copy(update={"workers": 1})
+    seat = Seat(0, 1, base, tmp_path / "Scripts")
+    with pytest.raises(CaptureError, match=rf"{TRACKS} maps were put into .*start it now"):
+        capture(alone, games=Games((seat,)))
+    assert len(list((base / "Tracks" / "Challenges").iterdir())) == TRACKS
+    with pytest.raises(CaptureError, match="nothing listens on port 1 "):
+        capture(alone, games=Games((seat,)))
+    with pytest.raises(CaptureError, match="--workers 3 needs as many games, 1 are set up"):
+        capture(config, games=Games((seat,)))
+
+
+def test_a_game_that_we_start_finds_its_maps_and_leaves_none(config: CaptureConfig, tmp_path: Path) -> None:
+    base = tmp_path / "user" / "TrackMania"
+    running: list[Standin] = []
+    seat = Seat(0, 0, base, tmp_path / "Scripts")
+
+    def launch(seat: Seat) -> None:
+        running.append(Standin(GameOptions(base_path=seat.base_path, scripts_path=seat.scripts_path)).start())
+        object.__setattr__(seat, "port", running[-1].port)
+
+    summary = capture(config.model_copy(update={"workers": 1}), games=Games((seat,), launch))
+    running[0].stop()
+    assert len(summary.captured) == TRACKS * REPLAYS
+    assert list((base / "Tracks" / "Challenges").iterdir()) == []
+
+
+def test_maps_that_never_began_are_listed_once(tmp_path: Path) -> None:
+    path = tmp_path / "enter.txt"
+    outcomes = [Outcome(track, "r", "rejected", "", "", reason=reason) for track, reason in
+                (("1", "no_start"), ("2", "stalled"), ("3", "no_start"), ("1", "no_start"))]  # fmt: skip
+    add_enter_maps(path, outcomes)
+    add_enter_maps(path, outcomes)
+    assert path.read_text() == "1\n3\n"
+
+
+def test_a_ghost_in_autosaves_comes_and_goes(config: CaptureConfig, tmp_path: Path) -> None:
+    flags = config.model_copy(update={"workers": 1, "autosave_ghost": True, "track_id": "1", "login": "me"})
+    autosaves = tmp_path / "user0" / "TrackMania" / "Tracks" / "Replays" / "Autosaves"
+    autosaves.mkdir(parents=True)
+    own = autosaves / "me_Short.Replay.gbx"
+    own.write_bytes(b"my record")
+    seen: list[bytes] = []
+    with games(flags) as ready:
+        summary = capture(flags, games=ready, clock=lambda: seen.append(own.read_bytes()) or _noon())  # type: ignore[func-returns-value]
+    assert len(summary.captured) == REPLAYS
+    assert set(seen[:10]) == {(tmp_path / "replays" / "1" / "pos0.replay.gbx").read_bytes()}
+    assert [path.read_bytes() for path in autosaves.iterdir()] == [b"my record"]
+
+
+def _noon() -> object:
+    from datetime import UTC, datetime
+
+    return datetime(2026, 2, 18, 12, tzinfo=UTC)

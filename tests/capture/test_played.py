@@ -1,0 +1,85 @@
+"""Replays played by a game behind its plugin: the same frames as in process, and every way in which it goes wrong."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from trackmaster.capture import CaptureConfig
+from trackmaster.capture.discover import ReplayFile
+from trackmaster.capture.lines import LineShelf
+from trackmaster.capture.outcomes import Outcome
+from trackmaster.capture.played import PlayedRecorder, Seat
+from trackmaster.capture.recorder import Recorder
+from trackmaster.capture.replay import ReplayCapture
+from trackmaster.capture.simulated import SimulatedRecorder
+from trackmaster.capture.staging import stage_maps
+from trackmaster.files import sha256_of
+from trackmaster.game.standin.game import GameOptions
+from trackmaster.game.standin.server import Standin
+
+
+def clock() -> datetime:
+    return datetime(2026, 2, 18, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def file(tmp_path: Path, short_replay_bytes: bytes) -> ReplayFile:
+    folder = tmp_path / "replays" / "4711"
+    folder.mkdir(parents=True)
+    (folder / "a.replay.gbx").write_bytes(short_replay_bytes)
+    return ReplayFile(folder / "a.replay.gbx", "4711")
+
+
+def config(tmp_path: Path, out: str, **changes: object) -> CaptureConfig:
+    values: dict[str, object] = {
+        "replays_dir": tmp_path / "replays", "output_dir": tmp_path / out, "tracks_dir": tmp_path / "tracks",
+        "vcp_dir": tmp_path / "vcp", "width": 24, "height": 16, "fps": 50, "mode": "drive", "use_tqdm": False,
+    }  # fmt: skip
+    return CaptureConfig(**(values | changes))
+
+
+def run(flags: CaptureConfig, recorder: Recorder, file: ReplayFile) -> Outcome:
+    capturer = ReplayCapture(flags, recorder, LineShelf(flags, {}), clock)
+    try:
+        return capturer.run(file, sha256_of(file.path))
+    finally:
+        capturer.close()
+
+
+def standin(tmp_path: Path, flags: CaptureConfig, file: ReplayFile, **options: object) -> Standin:
+    base = tmp_path / "TrackMania"
+    stage_maps(flags, [file], [base])
+    speaks_ours = bool(options.pop("speaks_ours", True))
+    return Standin(GameOptions(base_path=base, scripts_path=tmp_path / "Scripts"), speaks_ours=speaks_ours, **options)
+
+
+def seat(tmp_path: Path, game: Standin) -> Seat:
+    return Seat(0, game.port, tmp_path / "TrackMania", tmp_path / "Scripts")
+
+
+def tree(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.iterdir()):
+        yield path.name, path.read_bytes()
+
+
+@pytest.mark.parametrize("speaks_ours", [True, False])
+@pytest.mark.parametrize("speed", [1.0, 16.0])
+def test_the_socket_gives_the_frames_and_the_manifest_of_the_process(
+    tmp_path: Path, file: ReplayFile, speaks_ours: bool, speed: float
+) -> None:
+    flags = config(tmp_path, "inside")
+    run(flags, SimulatedRecorder(flags), file)
+    flags = config(tmp_path, "socket", running_speed=speed)
+    with standin(tmp_path, flags, file, speaks_ours=speaks_ours) as game:
+        outcome = run(flags, PlayedRecorder(flags, seat(tmp_path, game)), file)
+    assert outcome.max_sample_error_m == 0.0
+    inside = dict(tree(tmp_path / "inside" / "4711" / "a.replay"))
+    socket = dict(tree(tmp_path / "socket" / "4711" / "a.replay"))
+    assert inside.keys() == socket.keys()
+    differing = [name for name in inside if inside[name] != socket[name]]
+    assert differing == ["metadata.json", "verify.json"]
+    checks = json.loads(socket["verify.json"])["checks"]
+    assert checks["inputs_acted"]["ok"] is True
