@@ -317,9 +317,9 @@ def test_the_command_prints_what_was_rejected(world: Path, capsys: pytest.Captur
 
 
 def test_flags_of_the_real_game_are_answered(world: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(CaptureError, match="link to the real game"):
+    with pytest.raises(CaptureError, match="set BASE_TMI_PORT and TRACKMANIA_BASE_PATH"):
         run(world, game="tminterface")
-    run(world, fps=1, running_speed=16, base_tmi_port=8478, autosave_ghost=True, keep_intros=True)
+    run(world, fps=1, game="simulator", running_speed=16, base_tmi_port=8478, autosave_ghost=True, keep_intros=True)
     said = caplog.text
     for flag in ("--running-speed 16", "--base-tmi-port 8478", "--autosave-ghost", "--keep-intros"):
         assert flag in said
