@@ -1,5 +1,6 @@
 """Exploring finds a way round, the same one every time, and what it finds is a drive like any other."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,14 @@ from trackmaster.cli import main
 from trackmaster.expert import ExpertError, drive_timeline, redrive, timeline_of
 from trackmaster.expert.archive import Archive, Arrivals
 from trackmaster.expert.explore import Discovery, Exploration, Explorer
+from trackmaster.expert.guide import Guide
+from trackmaster.expert.journal import ROOT, Journal
 from trackmaster.gbx import Block, Challenge
 from trackmaster.sim import World, WorldState
-from trackmaster.track import Track
+from trackmaster.track import Track, TriggerKind
 from trackmaster.track.bundled import BundledTrack
+from trackmaster.track.layout import RoadLayout
+from trackmaster.track.route import Course, RouteSearch, Source
 
 TRIES = 64
 
@@ -45,52 +50,98 @@ def test_polishing_is_never_slower(track: Track, discovery: Discovery) -> None:
 
 
 def test_too_few_rounds_end_in_a_sentence_that_says_how_far(track: Track) -> None:
-    with pytest.raises(ExpertError, match=r"2 rounds of 64 tries: the best one came \d+ m of \d+ m far"):
-        explore(track, rounds=2)
+    with pytest.raises(ExpertError, match=r"in 2 rounds of 64 tries.* the best one came \d+ m of \d+ m far"):
+        explore(track, limit=2)
 
 
-def arrivals(progress_m: list[float], time_ms: list[int], mark: list[float]) -> Arrivals:
-    n = len(progress_m)
+def test_rounds_without_progress_end_the_search_and_rounds_with_progress_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The finish stands on an island that no car can reach; the road before it takes some rounds."""
+    road = RoadLayout(10, 1, 4, 0).straights(12).blocks
+    island = Block("StadiumRoadMainFinishLine", 0, 10, 12, 19, 0)
+    track = Track.from_challenge(Challenge(uid="island", name="Island", blocks=(*road, island)))
+    plans: list[np.ndarray] = []
+    plan = RouteSearch.course
+
+    def noted(self: RouteSearch, sources: list[Source], laps: int) -> Course:
+        course = plan(self, sources, laps)
+        plans.append(course.points_m)
+        return course
+
+    monkeypatch.setattr(RouteSearch, "course", noted)
+    with pytest.raises(ExpertError, match="the last 24 without progress") as failure:
+        explore(track, rounds=24)
+    assert int(re.findall(r"in (\d+) rounds", str(failure.value))[0]) > 24
+    assert len(plans) >= 3, "where nobody gets on, it looks for other lines"
+
+
+def arrivals(cells: list[int], time_ms: list[int], mark: list[float]) -> Arrivals:
+    n = len(cells)
     state = WorldState(np.array([mark], np.float32), np.zeros((1, n), np.int32), np.zeros((1, n), np.uint8))
     return Arrivals(
-        np.array(progress_m), np.full(n, 10.0), np.zeros(n, np.int64), np.zeros(n, np.bool_),
-        np.array(time_ms), np.arange(n, dtype=np.int32), state,
-    )  # fmt: skip
+        cells,
+        np.array(cells, np.float64),
+        np.zeros(n, np.int64),
+        np.array(time_ms),
+        np.arange(n, dtype=np.int32),
+        state,
+    )
 
 
-def test_an_archive_keeps_the_earliest_arrival_and_how_it_came_there() -> None:
+def test_an_archive_keeps_the_earliest_arrival_and_asks_for_a_drive_only_then() -> None:
+    archive, asked = Archive(), list[int]()
+
+    def node_of(row: int) -> int:
+        asked.append(row)
+        return 100 + row
+
+    archive.keep(arrivals([7, 7, 9], [110, 105, 110], [2.0, 3.0, 4.0]), node_of)
+    assert (len(archive), asked) == (2, [1, 2])
+    assert archive.states(np.array([0])).floats.ravel().tolist() == [3.0]
+    archive.keep(arrivals([9, 7], [200, 50], [5.0, 6.0]), node_of)  # the first one is later: not kept
+    assert archive.states(np.array([0, 1])).floats.ravel().tolist() == [6.0, 4.0]
+    assert archive.nodes(np.array([0, 1])).tolist() == [101, 102]
+    assert archive.times_ms.tolist() == [50, 110]
+
+
+def test_an_archive_goes_on_by_weight_but_not_always_from_the_same_cell() -> None:
     archive = Archive()
-    archive.keep(arrivals([0.0], [10], [1.0]), np.array([-1]), np.zeros((1, 0), np.uint8))
-    keys = np.array([[1, 1], [5, 5], [9, 9]], np.uint8)
-    archive.keep(arrivals([20.0, 21.0, 40.0], [110, 105, 110], [2.0, 3.0, 4.0]), np.zeros(3, np.int64), keys)
-    assert len(archive) == 3  # 20 m and 21 m are one place
-    assert archive.furthest_m == 40.0
-    assert archive.states(np.array([1])).floats.ravel().tolist() == [3.0]
-    archive.keep(arrivals([40.5], [200], [5.0]), np.array([1]), np.array([[7]], np.uint8))  # later: not kept
-    archive.keep(arrivals([60.0], [210], [6.0]), np.array([1]), np.array([[7]], np.uint8))
-    assert archive.states(np.array([2])).floats.ravel().tolist() == [4.0]
-    assert archive.keys_to(int(archive.nodes(np.array([3]))[0])).tolist() == [5, 5, 7]
-
-
-def test_a_drive_belongs_to_the_arrival_it_set_out_from_even_if_an_earlier_one_comes_meanwhile() -> None:
-    archive = Archive()
-    archive.keep(arrivals([0.0], [10], [1.0]), np.array([-1]), np.zeros((1, 0), np.uint8))
-    start = archive.nodes(np.array([0]))
-    archive.keep(arrivals([20.0], [200], [2.0]), start, np.array([[1]], np.uint8))
-    origin = archive.nodes(np.array([1]))
-    archive.keep(arrivals([20.0], [100], [3.0]), start, np.array([[9]], np.uint8))
-    archive.keep(arrivals([50.0], [300], [4.0]), origin, np.array([[5]], np.uint8))
-    assert archive.keys_to(int(archive.nodes(np.array([2]))[0])).tolist() == [1, 5]
-
-
-def test_an_archive_goes_on_mostly_from_the_front_but_not_always_from_the_same_place() -> None:
-    archive = Archive()
-    progress = [10.0 * k for k in range(60)]
-    archive.keep(arrivals(progress, [100] * 60, progress), np.full(60, -1), np.zeros((60, 0), np.uint8))
-    chosen = archive.choose(np.random.default_rng(0), 2_000)
-    assert np.mean(archive.states(chosen).floats[0] > 400) > 0.6
+    archive.keep(arrivals(list(range(60)), [100] * 60, list(range(60))), lambda row: row)
+    weight = np.exp(np.arange(60) / 8.0)
+    chosen = archive.choose(np.random.default_rng(0), 2_000, weight)
+    assert np.mean(archive.states(chosen).floats[0] > 40) > 0.6
     front = int(np.bincount(chosen).argmax())
-    assert (archive.choose(np.random.default_rng(1), 2_000) == front).mean() < (chosen == front).mean()
+    assert (archive.choose(np.random.default_rng(1), 2_000, weight) == front).mean() < (chosen == front).mean()
+
+
+def test_a_journal_joins_drives_also_when_others_go_on_from_the_same_one() -> None:
+    journal = Journal()
+    first = journal.add(ROOT, np.array([1, 2], np.uint8), np.array([[0, 0, 0], [3, 0, 4]], np.float32))
+    left = journal.add(first, np.array([7], np.uint8), np.array([[3, 0, 10]], np.float32))
+    right = journal.add(first, np.array([9], np.uint8), np.array([[8, 0, 16]], np.float32))
+    assert journal.keys_to(left).tolist() == [1, 2, 7]
+    assert journal.keys_to(right).tolist() == [1, 2, 9]
+    assert journal.path_to(left).tolist() == [[0, 0, 0], [3, 0, 4], [3, 0, 10]]
+    assert (journal.length_m(left), journal.length_m(right)) == (11.0, 18.0)
+
+
+def test_a_guide_finds_cars_on_its_line_and_leaves_out_who_missed_a_gate(track: Track) -> None:
+    search = RouteSearch(track.blocks)
+    course = search.course([Source(search.graph.first())], 1)
+    guide = Guide(track, np.zeros((0, 3)), course)
+    line = guide.zones.centers
+    gate = next(t for t in track.triggers if t.kind is TriggerKind.CHECKPOINT)
+    passed = int(np.flatnonzero(gate.contains(line))[0])
+    zones = np.array([passed - 40, passed + 60], np.int32)
+    places, above = line[zones] + np.array([0.0, 1.0, 0.0]), line[zones] + np.array([0.0, 60.0, 0.0])
+    zone, near = guide.locate(places, np.diff(line, axis=0)[zones], np.array([0, 1]), [0, 1])
+    assert np.abs(zone - zones).max() <= 4
+    assert near.tolist() == [True, True]
+    assert guide.is_near(zones, places, np.array([0, 0])).tolist() == [True, False], "the gate is missing"
+    assert guide.is_near(zones, above, np.array([0, 1])).tolist() == [False, False]
+    _, near = guide.locate(places, np.diff(line, axis=0)[zones], np.array([0, 1]), [0, 2])
+    assert near.tolist() == [True, False], "it passed another gate"
 
 
 def test_the_command_writes_a_replay_that_can_be_driven_again(

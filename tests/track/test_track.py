@@ -9,6 +9,8 @@ from trackmaster.gbx import Block, Challenge
 from trackmaster.track import Look, Track, TrackError, TriggerKind
 from trackmaster.track.coverage import coverage, total
 from trackmaster.track.layout import RoadLayout
+from trackmaster.track.route import RouteSearch, Source
+from trackmaster.track.ways import Mark
 
 GROUND = 0x1000
 START = Block("StadiumRoadMainStartLine", 0, 10, 1, 10, GROUND)
@@ -200,6 +202,46 @@ def test_line_flies_over_a_gap_and_out_of_a_pipe() -> None:
     back = RoadLayout(6, 3, 7, 2, name="StadiumRoadMainCheckpoint").add("StadiumRoadMainFinishLine").blocks
     line = Track.from_challenge(challenge(*road, *pipe, *beside, *back)).centre_line()
     assert line[-1, 0] == pytest.approx(6.5 * 32)
+
+
+def test_line_crosses_open_grass_to_a_gate_on_it() -> None:
+    road = RoadLayout(5, 1, 5, 0).straights(2).blocks
+    gate = Block("StadiumGrassCheckpoint", 3, 9, 1, 12)  # passed along x
+    goal = Block("StadiumRoadMainFinishLine", 3, 14, 1, 12)
+    line = Track.from_challenge(challenge(*road, gate, goal)).centre_line()
+    assert np.linalg.norm(np.diff(line, axis=0), axis=1).max() < 1.6
+    assert np.linalg.norm(line[:, [0, 2]] - [9.5 * 32, 12.5 * 32], axis=1).min() < 4.0
+    assert line[-1] == pytest.approx([14 * 32 + 16 - 6.41, 9.345, 12.5 * 32])
+
+
+def test_line_flies_down_rather_than_up_to_where_no_car_can_fly() -> None:
+    road = RoadLayout(5, 3, 5, 0).straights(2).blocks
+    up = Block("StadiumRoadMainFinishLine", 0, 5, 5, 9)
+    down = Block("StadiumRoadMainFinishLine", 0, 5, 1, 13, 0)
+    line = Track.from_challenge(challenge(*road, up, down)).centre_line()
+    assert line[-1, 1] == pytest.approx(9.345)
+    only_up = Track.from_challenge(challenge(*road, up)).centre_line()
+    assert only_up[-1, 1] == pytest.approx(41.345), "the last resort"
+
+
+def test_a_discouraged_place_is_driven_around_and_a_lap_can_be_ended_from_anywhere() -> None:
+    field = [Block("StadiumCircuitBase", 0, x, 2, z) for x in (9, 10, 11) for z in range(10, 16)]
+    goal = Block("StadiumRoadMainFinishLine", 0, 10, 3, 15)
+    search = RouteSearch(Track.from_challenge(challenge(START._replace(y=3, flags=0), *field, goal)).blocks)
+    start = Source(search.graph.first())
+    straight = search.course([start], 1).points_m
+    assert np.ptp(straight[:, 0]) < 0.1
+    middle = straight[len(straight) // 2]
+    for _ in range(2):
+        search.graph.discourage(Mark(middle, np.array([0.0, 0.0, 1.0])))
+    around = search.course([start], 1).points_m
+    assert np.linalg.norm(around - middle, axis=1).min() > 10.0
+    on_field = Source(search.graph.from_place(np.array([11.5 * 32, 24.0, 13.5 * 32]), np.array([0.0, 0.0, 1.0])))
+    course = search.course([start, on_field], 1)
+    assert course.source == 1
+    assert course.points_m[0] == pytest.approx([11.5 * 32, 24.0, 13.5 * 32])
+    nowhere = search.graph.from_place(np.array([11.5 * 32, 90.0, 13.5 * 32]), np.array([0.0, 0.0, 1.0]))
+    assert not nowhere, "no block is under a car in the air"
 
 
 def test_laps_repeat_the_line_without_going_back() -> None:

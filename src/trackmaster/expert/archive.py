@@ -1,5 +1,6 @@
-"""What an exploration remembers: the earliest arrival at each place, with the car's state and how it was driven."""
+"""What an exploration remembers: the earliest arrival in each cell, with the car's state and how it was driven."""
 
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,79 +11,68 @@ from trackmaster.sim import WorldState
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-
-PLACE_M = 6.0
-"""Length of a place along the line."""
-
-SPEED_MPS = 6.0
-"""Speeds within this step are alike."""
-
-FRONT_M = 80.0
-"""Places this much further back are chosen e times less often."""
-
-ANYWHERE = 0.02
-"""Weight of a place far behind the front, against 1 at the front."""
 
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
     """Cars somewhere on their way, one per row (n,)."""
 
+    cells: Sequence[Hashable]
+    """Equal cells are alike: an archive keeps one arrival of each."""
     progress_m: F64
-    speed_mps: F64
     gates: I64
     """Passages that counted: checkpoints, and the finish at the end of each lap."""
-    is_airborne: NDArray[np.bool_]
     time_ms: I64
     zone: NDArray[np.int32]
     state: WorldState
 
-    def cells(self) -> list[tuple[int, int, int, bool]]:
-        """Return what makes two arrivals alike."""
-        place, speed = (self.progress_m // PLACE_M).astype(int), (self.speed_mps // SPEED_MPS).astype(int)
-        return list(zip(self.gates.tolist(), place.tolist(), speed.tolist(), self.is_airborne.tolist(), strict=True))
-
 
 class Archive:
-    """Grows with every place that is reached; a place keeps its earliest arrival."""
+    """Grows with every cell that is reached; a cell keeps its earliest arrival."""
 
     def __init__(self) -> None:
-        self._slot_of: dict[tuple[int, int, int, bool], int] = {}
+        self._slot_of: dict[Hashable, int] = {}
         self._floats = np.zeros((0, 0), np.float32)
         self._ints = np.zeros((0, 0), np.int32)
         self._bytes = np.zeros((0, 0), np.uint8)
         self._progress_m, self._time_ms = np.zeros(0), np.zeros(0, np.int64)
         self._zone, self._visits, self._gates = np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._node = np.zeros(0, np.int64)
-        self._parents: list[int] = []
-        self._keys: list[U8] = []
 
     def __len__(self) -> int:
-        """Return the number of places."""
+        """Return the number of cells."""
         return len(self._slot_of)
 
     @property
-    def furthest_m(self) -> float:
-        """Return the furthest progress of any place."""
-        return float(self._progress_m[: len(self)].max(initial=0.0))
+    def progress_m(self) -> F64:
+        """Progress (n,) of each slot."""
+        return self._progress_m[: len(self)]
 
     @property
-    def most_gates(self) -> int:
-        """Return the most passages of any arrival."""
-        return int(self._gates[: len(self)].max(initial=0))
+    def gates(self) -> I64:
+        """Passages (n,) of each slot."""
+        return self._gates[: len(self)]
 
-    def keep(self, arrivals: Arrivals, origins: I64, keys: U8) -> None:
+    @property
+    def times_ms(self) -> I64:
+        """Race time (n,) of each slot."""
+        return self._time_ms[: len(self)]
+
+    @property
+    def visits(self) -> I64:
+        """How often (n,) each slot was chosen since its arrival."""
+        return self._visits[: len(self)]
+
+    def keep(self, arrivals: Arrivals, node_of: Callable[[int], int]) -> None:
         """Keep the arrivals that are new or earlier than before.
 
         Args:
             arrivals: n cars.
-            origins: (n,) :meth:`nodes` that they set out from, -1 for the start itself.
-            keys: (n, D) key bits pressed since then.
+            node_of: gives for a row the number of the drive that led there; asked only for rows that are kept.
         """
-        self._reserve(len(self) + len(origins), arrivals.state)
+        self._reserve(len(self) + len(arrivals.cells), arrivals.state)
         chosen: dict[int, int] = {}  # slot -> row; a later row may replace an earlier one of the same call
-        for row, cell in enumerate(arrivals.cells()):
+        for row, cell in enumerate(arrivals.cells):
             slot = self._slot_of.setdefault(cell, len(self._slot_of))
             if arrivals.time_ms[row] < self._time_ms[slot]:
                 self._time_ms[slot] = arrivals.time_ms[row]
@@ -95,17 +85,12 @@ class Archive:
         self._progress_m[slots], self._zone[slots] = arrivals.progress_m[rows], arrivals.zone[rows]
         self._gates[slots] = arrivals.gates[rows]
         self._visits[slots] = 0
-        for slot, row in zip(slots.tolist(), rows.tolist(), strict=True):
-            self._node[slot] = len(self._parents)
-            self._parents.append(int(origins[row]))
-            self._keys.append(keys[row].copy())
+        self._node[slots] = [node_of(row) for row in rows.tolist()]
 
-    def choose(self, random: np.random.Generator, count: int) -> I64:
-        """Draw the slots (count,) to go on from: mostly at the front, seldom the same again and again."""
-        n = len(self)
-        behind = self._progress_m[:n].max() - self._progress_m[:n]
-        weight = (np.exp(-behind / FRONT_M) + ANYWHERE) / (1.0 + self._visits[:n])
-        slots = random.choice(n, count, p=weight / weight.sum())
+    def choose(self, random: np.random.Generator, count: int, weight: F64) -> I64:
+        """Draw the slots (count,) to go on from, seldom the same again and again; weights are (n,)."""
+        weight = weight / (1.0 + self.visits)
+        slots = random.choice(len(self), count, p=weight / weight.sum())
         np.add.at(self._visits, slots, 1)
         return slots.astype(np.int64)
 
@@ -127,13 +112,9 @@ class Archive:
         zones: NDArray[np.int32] = self._zone[slots]
         return zones
 
-    def keys_to(self, node: int) -> U8:
-        """Return all keys from the start to a node."""
-        parts = []
-        while node >= 0:
-            parts.append(self._keys[node])
-            node = self._parents[node]
-        return np.concatenate(parts[::-1])
+    def put_zones(self, zones: NDArray[np.int32]) -> None:
+        """Set the zones (n,) of all slots: the line is another one."""
+        self._zone[: len(self)] = zones
 
     def _reserve(self, count: int, like: WorldState) -> None:
         room = len(self._time_ms)

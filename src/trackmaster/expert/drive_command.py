@@ -43,7 +43,7 @@ def _drive(challenge: Challenge, source: Path, config: DriveConfig, label: str) 
     if kept:
         return f"kept from an earlier call, {kept[0]}"
     track = Track.from_challenge(challenge)
-    exploration = Exploration(seed=config.seed, rounds=config.rounds, polish_rounds=config.polish)
+    exploration = Exploration(seed=config.seed, rounds=config.rounds, limit=config.limit, polish_rounds=config.polish)
     found = Explorer(World(track, config.tries), track, exploration).run(Reporter(label))
     ghost = _driven_alone(track, found)
     author_ms = challenge.medals.author_ms

@@ -17,7 +17,9 @@ class DriveConfig(Settings):
     """Maps or replays (their embedded map counts), or folders of them."""
     output: Path | None = None
     """Folder for the replays (OUTPUT/<map uid>/pos1_trackmaster_<time>ms.replay.gbx); nothing is written without it."""
-    rounds: int = Field(default=300, ge=1)
+    rounds: int = Field(default=100, ge=1)
+    """Batches of tries without progress after which a map is given up."""
+    limit: int = Field(default=3000, ge=1)
     """Batches of tries per map at most."""
     polish: int = Field(default=10, ge=0)
     """Batches after the first finish, in which a faster way may turn up."""

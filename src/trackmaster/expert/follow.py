@@ -13,6 +13,7 @@ F64 = NDArray[np.float64]
 
 _NO_LIMIT_MPS = 1e9
 _ZONE_M = 0.5
+_WANDER = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +33,14 @@ class Followers:
     brakes: F64
     """Chance per decision of braking for no reason: it stops a nose that drops in a flight."""
     reverses: NDArray[np.bool_]
+    wanders: NDArray[np.bool_]
+    """These do not look at the line: one steering for long, full throttle mostly."""
+    wandering: F64
+    """How they steer."""
 
     @classmethod
-    def draw(cls, random: np.random.Generator, n: int) -> "Followers":
-        """Return n drivers."""
+    def draw(cls, random: np.random.Generator, n: int, wanderers: int = 0) -> "Followers":
+        """Return n drivers, of which the last ones only wander about."""
         cautious = random.random(n) < 0.45
         return cls(
             look_base_m=random.uniform(2.0, 15.0, n),
@@ -47,6 +52,8 @@ class Followers:
             slips=random.choice([0.0, 0.1, 0.4, 0.8], n, p=[0.45, 0.3, 0.15, 0.1]),
             brakes=random.choice([0.0, 0.2, 0.9], n, p=[0.8, 0.1, 0.1]),
             reverses=random.random(n) < 0.02,
+            wanders=(np.arange(n) >= n - wanderers) & (random.random(n) < _WANDER),
+            wandering=random.integers(-1, 2, n).astype(np.float64),
         )
 
     def decide(self, view: CarView, zones: ZoneMap, zone: NDArray[np.int32], random: np.random.Generator) -> Keys:
@@ -60,6 +67,7 @@ class Followers:
         sine = left / np.maximum(np.hypot(left, local[:, 2]), 1e-6)
         steer = np.where(np.abs(sine) > self.dead, -np.sign(sine), 0.0)
         steer = np.where(local[:, 2] < 0, -np.sign(left), steer)
+        steer = np.where(self.wanders, self.wandering, steer)
         steer = np.where(random.random(n) < self.slips, random.integers(-1, 2, n), steer)
         brake = (speed > self.speed_mps + self.brake_margin_mps) | (random.random(n) < self.brakes)
         gas = (speed < self.speed_mps) & ~brake

@@ -5,7 +5,7 @@ from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.camera import CAMERA_1, CAMERA_2, CameraPose, CameraState, ChaseCamera, HoodCamera
 from trackmaster.sim.errors import SimError
 from trackmaster.sim.renderer import Renderer, RenderError
-from trackmaster.sim.state import CarView, WorldState
+from trackmaster.sim.state import CarView, WorldState, view_of
 from trackmaster.sim.world import World
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "SimError",
     "World",
     "WorldState",
+    "view_of",
 ]

@@ -1,54 +1,51 @@
-"""The centre line of a track that nobody drove: shortest way over connected blocks through every gate.
-
-Blocks are joined at their exits; a way through a block is a straight, an arc or an S-bend between two of its exits.
-Where nothing goes on, the line flies straight to an entry ahead (see :mod:`jumps`).
-"""
+"""The centre line of a track that nobody drove: the cheapest way through every gate, in the graph of :mod:`ways`."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
 
-from trackmaster.track.catalogue import BlockSpec, Clip, Exit
 from trackmaster.track.errors import TrackError
-from trackmaster.track.jumps import LandingTable, with_open_sides
 from trackmaster.track.mesh import F64
-from trackmaster.track.placement import OUTWARDS, Joint, PlacedBlock, exits_by_joint, local_joint
-from trackmaster.track.pose import TriggerKind
-from trackmaster.units import CELL_SIZE_M
-
-POINT_SPACING_M = 1.0
-"""Spacing of the points along a way through a block."""
+from trackmaster.track.placement import PlacedBlock
+from trackmaster.track.ways import Doorway, Way, WayGraph, length_m
 
 MAX_STATES = 100_000
 """States after which the search stops comparing orders of checkpoints and goes to the nearest one left."""
 
 
-MAX_GAPS = 1_500
-"""Gaps that the search looks over; real maps have some hundreds of edges."""
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A place from which a lap may be finished.
 
+    Attributes:
+        ways: how it goes on.
+        taken: bit n is set where checkpoint number n is passed already.
+        cost_m: what it cost to come here.
+    """
 
-@dataclass(frozen=True)
-class Doorway:
-    """A place between two blocks, passed in a direction: leaving towards ``heading`` on a surface of kind ``clip``."""
-
-    joint: Joint
-    heading: int
-    clip: Clip
+    ways: list[Way]
+    taken: int = 0
+    cost_m: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
-    """One way through a block: where it comes out, its points in the world, its length and the gate it passes."""
+class Course:
+    """A way to the finish.
 
-    out: Doorway | None
+    Attributes:
+        source: number of the source from which it begins.
+        points_m: (N, 3) along it, world.
+        ways: its parts; a part of it may be shorter than the points say where two of them meet.
+    """
+
+    source: int
     points_m: F64
-    length_m: float
-    gate: int | None
+    ways: tuple[Way, ...]
 
 
 @dataclass(order=True)
@@ -60,23 +57,20 @@ class _Entry:
 
 
 _State = tuple[Doorway, int]
+_Found = tuple[int, list[Way]]
+"""Number of the source, and the ways from there through the finish."""
 
 
 class RouteSearch:
-    """Shortest ways over the blocks of one map."""
+    """Cheapest courses over the blocks of one map.
+
+    Attributes:
+        graph: the ways; what is discouraged there is avoided by later searches.
+    """
 
     def __init__(self, placed: Sequence[PlacedBlock]) -> None:
         """Index the exits of all blocks."""
-        placed = with_open_sides(placed)
-        self._landings = LandingTable(placed)
-        self._gaps = 0
-        self._doors = exits_by_joint(placed)
-        self._ways: dict[Doorway, list[_Way]] = {}
-        self._plans: dict[tuple[int, Exit, Exit], tuple[F64 | None, float]] = {}
-        gates = [b for b in placed if b.spec.waypoint and b.spec.waypoint.kind is TriggerKind.CHECKPOINT]
-        self._gate_number = {block.index: number for number, block in enumerate(gates)}
-        self._gates = gates
-        self._start = next(block for block in placed if block.spec.spawn is not None)
+        self.graph = WayGraph(placed)
 
     def centre_line(self, laps: int) -> F64:
         """Return points (N, 3) from the start over all checkpoints to the finish, ``laps`` times.
@@ -84,95 +78,97 @@ class RouteSearch:
         Raises:
             TrackError: no connected road leads there.
         """
-        pieces = []
-        ways, doorway = self._lap(self._first_ways())
-        pieces += ways
+        return self.course([Source(self.graph.first())], laps).points_m
+
+    def course(self, sources: Sequence[Source], laps: int) -> Course:
+        """Return the cheapest course that ends a lap begun at one of the sources, and goes on for ``laps - 1`` more.
+
+        Raises:
+            TrackError: no connected road leads there.
+        """
+        try:
+            chosen, ways = self._lap(sources)
+        except TrackError:
+            if not self.graph.allow_ground():
+                raise
+            chosen, ways = self._lap(sources)
         for _ in range(laps - 1):
-            half_way = pieces[-1]
-            ways, doorway = self._lap([_beyond(way, half_way) for way in self._through(doorway)])
-            pieces += ways
-        line = np.concatenate([way.points_m for way in pieces])
+            doorway, half_way = ways[-2].out, ways[-1]
+            assert doorway is not None
+            ways += self._lap([Source([_beyond(way, half_way) for way in self.graph.through(doorway)])])[1]
+        line = np.concatenate([way.points_m for way in ways])
         keep = np.concatenate([[True], np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6])
-        points: F64 = line[keep]
-        return points
+        return Course(chosen, line[keep], tuple(ways))
 
-    def _first_ways(self) -> list[_Way]:
-        spawn = self._start.spec.spawn
-        assert spawn is not None
-        origin = np.array([16.0, 16.0 - spawn.behind_m])
-        ways = []
-        for way_out in self._start.spec.exits:
-            if way_out.side == 0:
-                end = local_joint(way_out.side, way_out.unit)
-                xz = _line(origin, end[[0, 2]])
-                heights = np.full(len(xz), way_out.clip.surface_m)
-                points = self._start.to_world(np.stack([xz[:, 0], heights, xz[:, 1]], axis=1))
-                ways.append(_Way(self._leave(self._start, way_out), points, _length(points), None))
-        return ways
-
-    def _lap(self, first: list[_Way]) -> tuple[list[_Way], Doorway]:
-        """Return the ways of one lap and the doorway behind the finish (of the finish block itself)."""
-        everything = (1 << len(self._gates)) - 1
-        self._check_reach(first)
-        came_from: dict[_State, tuple[_State | None, _Way]] = {}
+    def _lap(self, sources: Sequence[Source]) -> _Found:
+        """Return the ways of one lap; the last one leads through the finish."""
+        everything = (1 << len(self.graph.gates)) - 1
+        self._check_reach(sources)
+        came_from: dict[_State, tuple[_State | int, Way]] = {}
         best: dict[_State, float] = {}
         queue: list[_Entry] = []
         numbers = count()
 
-        def offer(way: _Way, cost_m: float, taken: int, previous: _State | None) -> None:
+        def offer(way: Way, cost_m: float, taken: int, previous: _State | int) -> None:
             taken |= 0 if way.gate is None else 1 << way.gate
             if way.out is None:
                 return
             state = (way.out, taken)
-            if cost_m + way.length_m < best.get(state, np.inf):
-                best[state] = cost_m + way.length_m
+            cost_m += self.graph.cost_m(way)
+            if cost_m < best.get(state, np.inf):
+                best[state] = cost_m
                 came_from[state] = (previous, way)
-                heapq.heappush(queue, _Entry(best[state], next(numbers), way.out, taken))
+                heapq.heappush(queue, _Entry(cost_m, next(numbers), way.out, taken))
 
-        for way in first:
-            offer(way, 0.0, 0, None)
+        for number, source in enumerate(sources):
+            for way in source.ways:
+                offer(way, source.cost_m, source.taken, number)
         while queue and len(best) <= MAX_STATES:
             entry = heapq.heappop(queue)
             state = (entry.doorway, entry.taken)
             if entry.cost_m > best[state]:
                 continue
-            if entry.taken == everything and (final := self._finish(entry.doorway)):
-                return [*self._trace(state, came_from), final[0]], final[1]
-            for way in self._through(entry.doorway):
+            if entry.taken == everything and (final := self.graph.finish(entry.doorway)):
+                chosen, ways = self._trace(state, came_from)
+                return chosen, [*ways, final]
+            for way in self.graph.through(entry.doorway):
                 offer(way, entry.cost_m, entry.taken, state)
         if queue:
-            return self._nearest_first(first)
+            return self._nearest_first(sources)
         raise _no_road("a finish after all checkpoints", len(best))
 
-    def _nearest_first(self, first: list[_Way]) -> tuple[list[_Way], Doorway]:
+    def _nearest_first(self, sources: Sequence[Source]) -> _Found:
         """Return one lap that always goes to the nearest gate left: for maps with too many orders to compare."""
-        path: list[_Way] = []
-        ways = first
-        left = set(range(len(self._gates)))
+        most = max(source.taken.bit_count() for source in sources)
+        furthest = min((s for s in sources if s.taken.bit_count() == most), key=lambda s: s.cost_m)
+        begins = {id(w): k for k, s in enumerate(sources) for w in s.ways if s.taken == furthest.taken}
+        path: list[Way] = []
+        ways = [(w, s.cost_m) for s in sources for w in s.ways if s.taken == furthest.taken]
+        left = {number for number in range(len(self.graph.gates)) if not furthest.taken >> number & 1}
         while left:
             path += self._leg(ways, lambda way: way.gate in left and self._leads_on(way, len(left) == 1))
             gate, doorway = path[-1].gate, path[-1].out
             assert gate is not None
             left.remove(gate)
-            ways = self._through(doorway) if doorway is not None else []
-        if not (path and path[-1].out and self._finish(path[-1].out)):
-            path += self._leg(ways, lambda way: way.out is not None and self._finish(way.out) is not None)
+            ways = [(way, 0.0) for way in self.graph.through(doorway)] if doorway is not None else []
+        if not (path and path[-1].out and self.graph.finish(path[-1].out)):
+            path += self._leg(ways, lambda way: way.out is not None and self.graph.finish(way.out) is not None)
         assert path[-1].out is not None
-        final = self._finish(path[-1].out)
+        final = self.graph.finish(path[-1].out)
         assert final is not None
-        return [*path, final[0]], final[1]
+        return begins[id(path[0])], [*path, final]
 
-    def _leads_on(self, way: _Way, is_last: bool) -> bool:
+    def _leads_on(self, way: Way, is_last: bool) -> bool:
         """Tell whether something follows a gate: more road, or the finish behind the last one."""
         if way.out is None:
             return False
-        return bool(self._through(way.out)) or (is_last and self._finish(way.out) is not None)
+        return bool(self.graph.through(way.out)) or (is_last and self.graph.finish(way.out) is not None)
 
-    def _leg(self, first: list[_Way], is_goal: Callable[[_Way], bool]) -> list[_Way]:
-        """Return the shortest chain of ways from one of ``first`` to a way that is a goal."""
+    def _leg(self, first: list[tuple[Way, float]], is_goal: Callable[[Way], bool]) -> list[Way]:
+        """Return the cheapest chain of ways, from one of ``first`` and its cost so far, to a way that is a goal."""
         numbers = count()
-        queue: list[tuple[float, int, _Way, tuple[_Way, ...]]] = [
-            (way.length_m, next(numbers), way, ()) for way in first
+        queue: list[tuple[float, int, Way, tuple[Way, ...]]] = [
+            (cost_m + self.graph.cost_m(way), next(numbers), way, ()) for way, cost_m in first
         ]
         heapq.heapify(queue)
         seen: set[Doorway] = set()
@@ -184,98 +180,36 @@ class RouteSearch:
             if way.out is None or way.out in seen:
                 continue
             seen.add(way.out)
-            for onward in self._through(way.out):
-                heapq.heappush(queue, (cost_m + onward.length_m, next(numbers), onward, chain))
+            for onward in self.graph.through(way.out):
+                heapq.heappush(queue, (cost_m + self.graph.cost_m(onward), next(numbers), onward, chain))
         raise _no_road("the next checkpoint", len(seen))
 
     @staticmethod
-    def _trace(state: _State, came_from: dict[_State, tuple[_State | None, _Way]]) -> list[_Way]:
-        ways: list[_Way] = []
-        at: _State | None = state
-        while at is not None:
+    def _trace(state: _State, came_from: dict[_State, tuple[_State | int, Way]]) -> _Found:
+        ways: list[Way] = []
+        at: _State | int = state
+        while not isinstance(at, int):
             at, way = came_from[at]
             ways.append(way)
-        return ways[::-1]
+        return at, ways[::-1]
 
-    def _check_reach(self, first: list[_Way]) -> None:
+    def _check_reach(self, sources: Sequence[Source]) -> None:
         """Look without counting: a gate that no road leads to would keep the real search busy for nothing."""
         seen: set[Doorway] = set()
-        gates: set[int] = set()
-        todo = list(first)
+        gates = {n for n in range(len(self.graph.gates)) if any(s.taken >> n & 1 for s in sources)}
+        todo = [way for source in sources for way in source.ways]
         while todo:
             way = todo.pop()
             gates |= set() if way.gate is None else {way.gate}
             if way.out is not None and way.out not in seen:
                 seen.add(way.out)
-                todo += self._through(way.out)
-        missing = [block.block for number, block in enumerate(self._gates) if number not in gates]
+                todo += self.graph.through(way.out)
+        missing = [block.block for number, block in enumerate(self.graph.gates) if number not in gates]
         if missing:
             block = missing[0]
             raise _no_road(f"checkpoint {block.name} at ({block.x}, {block.y}, {block.z})", len(seen))
-        if not any(self._finish(doorway) for doorway in seen):
+        if not any(self.graph.finish(doorway) for doorway in seen):
             raise _no_road("a finish", len(seen))
-
-    def _through(self, doorway: Doorway) -> list[_Way]:
-        """Return the ways on behind a doorway: the shortest for each exit and gate."""
-        if doorway not in self._ways:
-            best: dict[tuple[Doorway, int | None], _Way] = {}
-            for block, entry in self._entered(doorway):
-                gate = self._gate_number.get(block.index) if entry.side % 2 == 0 else None
-                for way_out in block.spec.exits:
-                    local, length_m = self._plan(block, entry, way_out)
-                    if local is None:
-                        continue
-                    key = (self._leave(block, way_out), gate)
-                    if key not in best or length_m < best[key].length_m:
-                        best[key] = _Way(key[0], block.to_world(local), length_m, gate)
-            self._ways[doorway] = list(best.values()) or self._over_gap(doorway)
-        return self._ways[doorway]
-
-    def _over_gap(self, doorway: Doorway) -> list[_Way]:
-        """Return the ways over the gap behind a doorway that nothing continues, or out of the pipe it leads into."""
-        if self._gaps >= MAX_GAPS:
-            return []
-        self._gaps += 1
-        half_x, half_z, level = doorway.joint
-        cx, cy, cz = CELL_SIZE_M
-        begin = np.array([half_x * cx / 2, level * cy + doorway.clip.surface_m, half_z * cz / 2])
-        is_closed = any(True for _ in self._entered(doorway))
-        found = [] if is_closed else self._landings.ahead(begin, doorway.heading)
-        found = found or self._landings.around(begin)
-        ways = []
-        for landing in found:
-            joint = landing.block.joint(landing.entry.side, landing.entry.unit)
-            out = Doorway(joint, landing.heading, landing.clip)
-            ways.append(_Way(out, _line(begin, landing.position_m), landing.cost_m, None))
-        return ways
-
-    def _plan(self, block: PlacedBlock, entry: Exit, way_out: Exit) -> tuple[F64 | None, float]:
-        """Return the way in the block's frame and its length; equal blocks share it."""
-        key = (id(block.spec), entry, way_out)
-        if key not in self._plans:
-            local = way_between(block.spec, entry, way_out) if way_out is not entry else None
-            self._plans[key] = (local, 0.0 if local is None else _length(local))
-        return self._plans[key]
-
-    def _entered(self, doorway: Doorway) -> Iterator[tuple[PlacedBlock, Exit]]:
-        for block, entry in self._doors.get(doorway.joint, ()):
-            if block.world_side(entry.side) == (doorway.heading + 2) % 4 and _goes_on(doorway.clip, entry.clip):
-                yield block, entry
-
-    def _finish(self, doorway: Doorway) -> tuple[_Way, Doorway] | None:
-        for block, entry in self._entered(doorway):
-            gate = block.spec.waypoint
-            if gate is None or gate.kind is not TriggerKind.FINISH or entry.side != 2:
-                continue
-            begin = local_joint(entry.side, entry.unit)
-            xz = _line(begin[[0, 2]], np.array([16.0, 16.0 - gate.plane_m]))
-            points = block.to_world(np.stack([xz[:, 0], np.full(len(xz), gate.surface_m), xz[:, 1]], axis=1))
-            return _Way(None, points, _length(points), None), doorway
-        return None
-
-    @staticmethod
-    def _leave(block: PlacedBlock, way_out: Exit) -> Doorway:
-        return Doorway(block.joint(way_out.side, way_out.unit), block.world_side(way_out.side), way_out.clip)
 
 
 def _no_road(goal: str, searched: int) -> TrackError:
@@ -285,75 +219,9 @@ def _no_road(goal: str, searched: int) -> TrackError:
     )
 
 
-def _goes_on(leaving: Clip, entering: Clip) -> bool:
-    """Tell whether one can drive on; a road that stands on a platform drops to it by its own thickness."""
-    return leaving.joins(entering) or {leaving, entering} == {Clip.ROAD, Clip.PLATFORM}
-
-
-def way_between(spec: BlockSpec, entry: Exit, way_out: Exit) -> F64 | None:
-    """Return points (k, 3) in the block's frame from one exit to another, None where one cannot drive through."""
-    begin, end = local_joint(entry.side, entry.unit), local_joint(way_out.side, way_out.unit)
-    ahead_in, ahead_out = -np.array(OUTWARDS[entry.side]), np.array(OUTWARDS[way_out.side])
-    xz = _plan(begin[[0, 2]], ahead_in, end[[0, 2]], ahead_out)
-    if xz is None:
-        return None
-    if spec.middle is not None:
-        knots, heights = np.array(spec.middle, np.float64).T
-        return np.stack([xz[:, 0], np.interp(xz[:, 1], knots, heights), xz[:, 1]], axis=1)
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(xz, axis=0), axis=1))])
-    share = along / along[-1]
-    low, high = begin[1] + entry.clip.surface_m, end[1] + way_out.clip.surface_m
-    return np.stack([xz[:, 0], low + (high - low) * share, xz[:, 1]], axis=1)
-
-
-def _plan(begin: F64, ahead_in: F64, end: F64, ahead_out: F64) -> F64 | None:
-    """Return the way on the ground plan; both directions are of travel."""
-    turn = float(ahead_in @ ahead_out)
-    if turn < -0.5:
-        return None
-    offset = end - begin
-    if turn > 0.5:
-        across = offset - (offset @ ahead_in) * ahead_in
-        if offset @ ahead_in <= 0:
-            return None
-        if np.linalg.norm(across) < 1e-6:
-            return _line(begin, end)
-        return _s_bend(begin, offset @ ahead_in * ahead_in, across)
-    along_in, along_out = float(offset @ ahead_in), float(offset @ ahead_out)
-    if along_in <= 0 or along_out <= 0:
-        return None
-    radius = min(along_in, along_out)
-    angles = np.linspace(0, np.pi / 2, max(4, int(radius * np.pi / 2 / POINT_SPACING_M)))[:, None]
-    corner = begin + (along_in - radius) * ahead_in
-    arc = corner + radius * (np.sin(angles) * ahead_in + (1 - np.cos(angles)) * ahead_out)
-    return np.vstack([begin, arc, end])[_distinct(np.vstack([begin, arc, end]))]
-
-
-def _s_bend(begin: F64, forward: F64, across: F64) -> F64:
-    """Return an S whose ends run parallel: smooth in slope at both ends."""
-    steps = np.linspace(0, 1, max(4, int(np.linalg.norm(forward) / POINT_SPACING_M)))[:, None]
-    points: F64 = begin + steps * forward + steps**2 * (3 - 2 * steps) * across
-    return points
-
-
-def _line(begin: F64, end: F64) -> F64:
-    steps = max(2, int(np.linalg.norm(end - begin) / POINT_SPACING_M) + 1)
-    points: F64 = begin + np.linspace(0, 1, steps)[:, None] * (end - begin)
-    return points
-
-
-def _distinct(points: F64) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    gaps = np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-6
-    return np.concatenate([[True], gaps])
-
-
-def _beyond(way: _Way, done: _Way) -> _Way:
+def _beyond(way: Way, done: Way) -> Way:
     """Return what is left of a straight way after the part of it that ``done`` covers already."""
     begin = way.points_m[0]
-    rest = way.points_m[np.linalg.norm(way.points_m - begin, axis=1) > done.length_m]
+    rest = way.points_m[np.linalg.norm(way.points_m - begin, axis=1) > length_m(done.points_m)]
     points = np.vstack([done.points_m[-1:], rest])
-    return _Way(way.out, points, _length(points), way.gate)
-
-
-def _length(points: F64) -> float:
-    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
+    return Way(way.out, points, length_m(points), way.gate)

@@ -1,0 +1,56 @@
+"""What makes two cars of an exploration alike: cells along a line, and cells of the space to stand in."""
+
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trackmaster.sim import CarView
+
+F64 = NDArray[np.float64]
+
+ALONG_M, SPEED_MPS = 6.0, 6.0
+"""Size of a cell along the line."""
+
+PLACE_M = np.array([16.0, 8.0, 16.0])
+"""Size of a cell in space: half a block."""
+
+_UPRIGHT = 0.3
+_WHEELS = 3
+
+
+def line_cells(view: CarView, progress_m: F64) -> list[Hashable]:
+    """Return for each car (n,): gate, place along the line, speed, and whether it flies."""
+    place = (progress_m // ALONG_M).astype(int)
+    speed = (np.linalg.norm(view.velocity_mps, axis=1) // SPEED_MPS).astype(int)
+    flies = ~np.any(view.wheel_contact, axis=1)
+    return list(zip(view.cp_count.tolist(), place.tolist(), speed.tolist(), flies.tolist(), strict=True))
+
+
+def place_cells(view: CarView) -> list[Hashable]:
+    """Return for each car (n,): gate, place in space and the quarter into which it moves."""
+    x, y, z = (view.position_m // PLACE_M).astype(int).T.tolist()
+    heading = headings(view)
+    quarter = np.floor(np.arctan2(heading[:, 0], heading[:, 2]) / (np.pi / 2) + 0.5).astype(int) % 4
+    return list(zip(view.cp_count.tolist(), x, y, z, quarter.tolist(), strict=True))
+
+
+def stands(view: CarView) -> NDArray[np.bool_]:
+    """Return which cars stand on something with their wheels."""
+    upright = view.rotation[:, 1, 1] > _UPRIGHT
+    standing: NDArray[np.bool_] = (view.wheel_contact.sum(axis=1) >= _WHEELS) & upright
+    return standing
+
+
+def headings(view: CarView) -> F64:
+    """Return the unit vectors (n, 3) along which cars move, of slow ones where their noses point to."""
+    velocity = view.velocity_mps.astype(np.float64)
+    speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+    moving: F64 = np.where(speed > 3.0, velocity / np.maximum(speed, 1e-6), view.rotation[:, :, 2])
+    return moving
+
+
+def taken_bits(taken: NDArray[np.int32]) -> list[int]:
+    """Return the gates (4, n) that cars took on their lap as one whole number each, bit n for trigger n."""
+    words = taken.astype(np.int64) & 0xFFFFFFFF
+    return [sum(int(word) << 32 * k for k, word in enumerate(column)) for column in words.T]
