@@ -42,6 +42,9 @@ _BULK_LEVELS = 2
 _NO_BULK = {"water", "ring", "border", "platform"}
 """Families whose blocks without exits do not carry a car from one side to the other."""
 
+WATER_M = 600.0
+"""What a way into the water costs on top: cars are slow there and do not get out again easily."""
+
 _JOINS = {
     Clip.TILT_LEFT: Clip.TILT_RIGHT,
     Clip.TILT_RIGHT: Clip.TILT_LEFT,
@@ -101,6 +104,7 @@ class LandingTable:
         inwards = [(item.world_side(way.side) + 2) % 4 for item, way in self._ports]
         self._headings: NDArray[np.int64] = np.array(inwards, np.int64)
         self._is_ground = np.arange(len(self._ports)) >= len(self._ports) - sum(len(g.spec.exits) for g in ground)
+        self._is_water = np.array([way.clip is Clip.WATER for _, way in self._ports], np.bool_)
         self._is_gate = np.array([item.spec.waypoint is not None for item, _ in self._ports], np.bool_)
         self._bulk = np.zeros((GRID_COLUMNS, GRID_LEVELS, GRID_COLUMNS), np.bool_)
         for item in placed:
@@ -137,7 +141,7 @@ class LandingTable:
         )
         usable &= (offset[:, 1] <= RISE_M) & (offset[:, 1] >= -FALL_M)
         cost = _TAKE_OFF_M + _PER_METRE * np.linalg.norm(offset, axis=1) + _PER_METRE_SIDEWAYS * across
-        cost += _TURN_M * (turn != 0)
+        cost += _TURN_M * (turn != 0) + WATER_M * self._is_water
         usable &= ~self._is_ground | (turn == 0)
         if slope is not None:
             distance = np.hypot(along, across)

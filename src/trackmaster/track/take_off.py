@@ -10,8 +10,8 @@ from trackmaster.track.placement import OUTWARDS, local_joint
 from trackmaster.units import CELL_SIZE_M
 
 _GRAVITY_MPS2 = 25.0
-_EASY_MPS, _FASTEST_MPS = 50.0, 120.0
-_PER_MPS, _OUT_OF_REACH_M, _PER_METRE_TOO_HIGH = 5.0, 1500.0, 40.0
+_EASY_MPS, _FASTEST_MPS = 40.0, 95.0
+_PER_MPS, _OUT_OF_REACH_M, _PER_METRE_TOO_HIGH = 10.0, 1500.0, 40.0
 """A gap that asks for more speed costs more, one that no car can fly over is the last resort."""
 
 _MISSED_M = 0.5

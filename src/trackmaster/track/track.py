@@ -104,8 +104,8 @@ class Track:
     def centre_line(self) -> F64:
         """Return points (N, 3) along the middle of the road from the start through all checkpoints to the finish.
 
-        The shortest way over the blocks' exits; nobody has to have driven it. Heights are those of the surface. Where
-        the road ends before an entry that lies ahead, the line flies straight to it.
+        The cheapest way over the blocks' exits; nobody has to have driven it. Heights are those of the surface. Where
+        the road ends, the line crosses open grass, or flies straight to an entry that lies ahead.
 
         Raises:
             TrackError: no way leads on to a gate, not even over such a jump.
