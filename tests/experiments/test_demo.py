@@ -15,8 +15,11 @@ from trackmaster.errors import InterruptedRunError, TrackmasterError
 from trackmaster.experiments import stages
 from trackmaster.experiments.collect import Collection, FoundReplay, lay_out, read_replays
 from trackmaster.experiments.demo import BUNDLED_DIR
+from trackmaster.experiments.fetch import fetch_replays
+from trackmaster.files import sha256_of
 from trackmaster.nn.encoder import build_encoder
 from trackmaster.pretrain.pixels import normalise
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.rl.evaluation_log import LoggedEvaluation, read_evaluations
 
 
@@ -57,6 +60,31 @@ def test_the_demo_leaves_report_and_video(demo_dir: Path) -> None:
     assert set(json.loads((demo_dir / "stages.json").read_text())) == {
         "replays", "frames", "encoder", "agent", "lap", "report",
     }  # fmt: skip
+
+
+def test_the_replays_came_from_an_exchange_over_http(demo_dir: Path, replays: Path) -> None:
+    with Catalogue(catalogue_path(demo_dir / "exchange" / "replays"), writable=False) as catalogue:
+        rows = list(catalogue.read("SELECT path, sha256, state FROM replays"))
+        run = catalogue.one("SELECT SUM(requests) requests, SUM(received_bytes) received FROM runs")
+    whole = [path for path in replays.iterdir() if path.name != "cut.Replay.Gbx"]
+    assert {row["sha256"] for row in rows} == {sha256_of(path) for path in whole}
+    assert {row["state"] for row in rows} == {"done"}
+    assert run is not None
+    assert run["requests"] >= len(whole) + 2, "a list, the replays of its track, and each file"
+    assert run["received"] > sum(path.stat().st_size for path in whole)
+    laid_out = {sha256_of(path) for path in (demo_dir / "maps" / "replays").rglob("*.gbx")}
+    assert laid_out == {row["sha256"] for row in rows}
+
+
+def test_a_replay_that_the_download_refuses_is_left_out_with_its_reason(replays: Path, tmp_path: Path) -> None:
+    found = read_replays(replays, use_tqdm=False)
+    first, *others = sorted(found.found, key=lambda row: not row.is_used)
+    wrong = replace(first, race_time_ms=1)
+    fetched = fetch_replays(replace(found, found=(wrong, *others)), tmp_path, use_tqdm=False)
+    assert [row.is_used for row in fetched.found] == [False, *(row.is_used for row in others)]
+    assert "refused by the download: other_time" in fetched.found[0].reason
+    with pytest.raises(TrackmasterError, match="None of the replays came"):
+        fetch_replays(replace(found, found=(wrong,)), tmp_path / "other", use_tqdm=False)
 
 
 def test_the_evaluations_begin_untrained_and_end_with_the_final_weights(demo_dir: Path) -> None:

@@ -23,6 +23,7 @@ from trackmaster.experiments.collect import FoundReplay, lay_out, read_replays
 from trackmaster.experiments.demo_config import DemoConfig
 from trackmaster.experiments.demo_folder import MARK_NAME, claim, refuse_foreign_folder
 from trackmaster.experiments.demo_report import DemoResult, demo_report, training_run
+from trackmaster.experiments.fetch import fetch_replays
 from trackmaster.experiments.lap import Lap, drive_lap, lap_frames, track_length_m
 from trackmaster.experiments.report import write_report
 from trackmaster.experiments.report_data import Evaluation, TrainingRun
@@ -72,6 +73,7 @@ def _run(given: DemoConfig, config: DemoConfig) -> None:
         _say_replays(collection.found)
         claim(out, given.model_copy(update={"use_tqdm": True}).to_yaml(), collection.fingerprint)
         clock.keep_in(out / "stages.json")
+        collection = fetch_replays(collection, out / "exchange", use_tqdm=config.use_tqdm)
         lay_out(collection, out / "maps")
     preset = TrainConfig.load(config=_preset_path())
     with clock.stage("frames"):

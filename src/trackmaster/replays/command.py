@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def run_download(config: DownloadConfig) -> int:
 
 
 def _finish(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         return asyncio.run(work())
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -128,7 +128,8 @@ class Breaker:
     def success(self) -> None:
         """Note an answer that the exchange could give, whatever it says."""
         self._failures = self._breaks = 0
-        self._turn(is_open=False, probe_at_s=None)
+        if self.is_open:
+            self._turn(is_open=False, probe_at_s=None)
 
     def failure(self, detail: str, *, is_probe: bool) -> float:
         """Note a failure; return how long the exchange is left alone from now on, 0 if nothing changes.

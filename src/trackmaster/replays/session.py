@@ -1,9 +1,9 @@
 """One visit to the exchange: connections, manners and catalogue, put together from the flags and taken apart again."""
 
 import contextlib
-import logging
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from trackmaster.replays.tasks import Counts
 from trackmaster.replays.transport import HttpTransport
 
 KEEP_PAGES_S = 30 * 24 * 3600.0
+NOTE_EVERY_S = 1.0
 FEW_TRACKS = 8
 """Up to so many tracks, a thread checks files sooner than processes would have started."""
 
@@ -32,6 +33,7 @@ class Session:
 
     client: ExchangeClient
     catalogue: Catalogue
+    run_id: int
 
 
 @asynccontextmanager
@@ -41,7 +43,6 @@ async def exchange_session(config: ExchangeSettings, replays_dir: Path, command:
     Raises:
         CatalogueError: the catalogue cannot be used, or another run is at work in the folder.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     manners = config.manners
     async with contextlib.AsyncExitStack() as stack:
         path: Path | str = ":memory:"
@@ -56,7 +57,7 @@ async def exchange_session(config: ExchangeSettings, replays_dir: Path, command:
         fetcher = Fetcher(transport, manners, contact=contact, rng=random.Random(os.urandom(8)))
         run_id = catalogue.begin_run(command)
         try:
-            yield Session(ExchangeClient(fetcher, config.url, catalogue), catalogue)
+            yield Session(ExchangeClient(fetcher, config.url, catalogue), catalogue, run_id)
         finally:
             catalogue.keep_run(run_id, ended=True, requests=fetcher.requests, received_bytes=fetcher.bytes)
 
@@ -76,25 +77,40 @@ async def fetch_files(session: Session, config: FileSettings, plan: Plan, track_
         session.client, pool, plan.replays_dir, max_bytes=plan.max_bytes, is_full=config.verify == "full"
     )
     reporter = Reporter(len(track_ids), has_bar=config.has_bar)
-    run = session.catalogue.one("SELECT MAX(run_id) AS run_id FROM runs")
-    run_id = int(run["run_id"]) if run is not None else 0
+    note = _RunNotes(session, len(track_ids))
 
     def report(counts: Counts) -> None:
         reporter(counts)
-        fetcher = session.client.fetcher
-        session.catalogue.keep_run(
-            run_id, tracks_done=counts.tracks, replays_done=counts.done - counts.adopted, tracks_total=len(track_ids),
-            requests=fetcher.requests, received_bytes=fetcher.bytes,
-        )  # fmt: skip
+        note(counts)
 
     pipeline = Pipeline(session.client, session.catalogue, files, plan, report)
     try:
         return await pipeline.run(track_ids, finished_before=read_progress(plan.replays_dir))
     finally:
-        report(pipeline.counts)
+        note(pipeline.counts, is_last=True)
         reporter.close(pipeline.counts)
         pool.close()
         files.close()
+
+
+class _RunNotes:
+    """Keeps the counts of a run in the catalogue, for ``status``; once a second is enough."""
+
+    def __init__(self, session: Session, total: int) -> None:
+        self._session = session
+        self._total = total
+        self._last_s = float("-inf")
+
+    def __call__(self, counts: Counts, *, is_last: bool = False) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s < NOTE_EVERY_S and not is_last:
+            return
+        self._last_s = now_s
+        fetcher = self._session.client.fetcher
+        self._session.catalogue.keep_run(
+            self._session.run_id, tracks_done=counts.tracks, replays_done=counts.done - counts.adopted,
+            tracks_total=self._total, requests=fetcher.requests, received_bytes=fetcher.bytes,
+        )  # fmt: skip
 
 
 def plan_of(config: FileSettings, replays_dir: Path, *, replays: bool = True, fetch_maps: bool = False) -> Plan:

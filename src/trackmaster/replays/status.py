@@ -94,7 +94,7 @@ def _last_run(catalogue: Catalogue) -> LastRun | None:
 def run_status(config: StatusConfig) -> int:
     """Print the status; return 0, or 2 when ``--check`` found wrong or missing files."""
     path = config.catalogue or catalogue_path(config.replays_dir)
-    wrong = _check_files(path, config.replays_dir) if config.check else 0
+    wrong = check_files(path, config.replays_dir) if config.check else 0
     with Catalogue(path, writable=False) as catalogue:
         status = status_of(catalogue)
         for line in _lines(status, config.replays_dir):
@@ -140,8 +140,12 @@ def _failed_items(catalogue: Catalogue, limit: int) -> list[str]:
     return [f"  {row['kind']} {row['id']}: {row['reason']}" for row in rows]
 
 
-def _check_files(path: Path, replays_dir: Path) -> int:
-    """Compare all files with their sums; what is wrong or missing is wanted again. Return how many are."""
+def check_files(path: Path, replays_dir: Path) -> int:
+    """Compare all files of a catalogue with their sums; what is wrong or missing is wanted again.
+
+    Returns:
+        How many are.
+    """
     wrong = 0
     with CatalogueLock(path), Catalogue(path) as catalogue:
         rows = catalogue.read("SELECT replay_id, path, sha256 FROM replays WHERE state = ?", (states.DONE,))
