@@ -5,6 +5,7 @@ import dataclasses
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
@@ -178,6 +179,33 @@ def test_autoreset_modes_keep_the_last_observation_apart(straight: Track, mode: 
         assert np.array_equal(seen["floats"], first["floats"])
         assert rewards.tolist() == [0, 0]
         assert not truncated.any()
+
+
+@pytest.mark.parametrize("n_tracks", [1, 2])
+def test_many_cars_share_one_storage_from_step_to_step(straight: Track, n_tracks: int) -> None:
+    n_cars = 1024
+    config = EnvConfig(image_width=8, image_height=8, time_limit_ms=150)
+    shared, copying = (
+        RacingVectorEnv([straight] * n_tracks, n_cars, config, autoreset_mode=AutoresetMode.SAME_STEP, copy=copy)
+        for copy in (False, True)
+    )
+    first, _ = shared.reset()
+    copying.reset()
+    tensors = {key: torch.from_numpy(array) for key, array in first.items()}
+    before = first["floats"].copy()
+    actions = np.arange(n_cars) % 12
+    for _ in range(4):
+        seen, rewards, _, _, info = shared.step(actions)
+        theirs, their_rewards, _, _, their_info = copying.step(actions)
+        assert np.array_equal(rewards, their_rewards)
+        assert ("final_obs" in info) == ("final_obs" in their_info)
+        for key, tensor in tensors.items():
+            assert seen[key].ctypes.data == tensor.data_ptr(), "an observation moved to other memory"
+            assert np.array_equal(tensor.numpy(), theirs[key])
+            if "final_obs" in info:
+                assert not np.shares_memory(info["final_obs"][key], seen[key])
+                assert np.array_equal(info["final_obs"][key], their_info["final_obs"][key])
+    assert not np.array_equal(before, tensors["floats"].numpy())
 
 
 def test_evaluation_starts_are_drawn_from_the_seed_and_bounded() -> None:

@@ -28,7 +28,9 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
     """N cars on one or several tracks behind Gymnasium's vector interface.
 
     Observation: ``{"image": uint8 (N, n_frames, H, W), "floats": float32 (N, 184 + extras)}``; action: (N,) index into
-    the 12-action table. Arrays that are handed out are never written again.
+    the 12-action table. Arrays that are handed out are never written again, except with ``copy=False``: then every
+    observation is the environment's own storage, allocated once and overwritten by the next ``reset`` or ``step``;
+    ``torch.from_numpy(observation["image"])``, made once, stays the newest picture. ``final_obs`` is a copy always.
 
     ``info`` holds one array per key: ``progress_m`` (metres since the episode began), ``race_time_ms`` (-1 before the
     finish), ``finished``, ``zone_idx``, ``time_ms``, ``potential`` and ``reason`` (``EndReason``).
@@ -52,6 +54,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         seed: int | None = None,
         device: str = "cpu",
         track_of_env: Sequence[int] | None = None,
+        copy: bool = True,
     ) -> None:
         """Build physics, camera, renderer and books.
 
@@ -63,6 +66,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
             seed: for starts drawn from kept states.
             device: Warp device of physics and pictures.
             track_of_env: index into ``tracks`` per car; cars are dealt out in turn without it.
+            copy: False hands out the environment's own storage as observation instead of a copy per step.
 
         Raises:
             EnvError: a track has no reference line, or the numbers do not fit together.
@@ -88,6 +92,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         shape = (n_envs, self.config.n_frames, self.config.image_height, self.config.image_width)
         self._image = np.zeros(shape, dtype=np.uint8)
         self._started = np.zeros(n_envs, dtype=bool)
+        self._copy = copy
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -146,7 +151,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
             self._look(moved=~was_over, fresh=_nobody(self.num_envs))
         if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
             info = {
-                "final_obs": self._observation(),
+                "final_obs": self._observation(copy=True),
                 "final_info": self._info(),
                 "_final_obs": over,
                 "_final_info": over,
@@ -211,9 +216,11 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         self._image[cars, -1] = grey
         self._image[fresh] = self._image[fresh, -1:]
 
-    def _observation(self) -> Observation:
-        floats = self._book.floats.copy()
-        return {"image": self._image.copy(), "floats": floats} if self.config.images else {"floats": floats}
+    def _observation(self, *, copy: bool | None = None) -> Observation:
+        own: dict[str, NDArray[Any]] = {"floats": self._book.floats}
+        if self.config.images:
+            own["image"] = self._image
+        return {key: array.copy() for key, array in own.items()} if (self._copy if copy is None else copy) else own
 
     def _info(self) -> Info:
         finished = self._book.reason == EndReason.FINISHED
