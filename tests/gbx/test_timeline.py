@@ -37,12 +37,12 @@ def recorded(draw: st.DrawFn) -> gbx.ControlEvents:
     return events(*sorted(rows, key=lambda row: row[0]))
 
 
-def test_script_time_is_one_tick_before_the_tick_that_acts() -> None:
-    rows = [(10, "Accelerate", 1), (19, "Brake", 1), (120, "SteerLeft", 1), (125, "Respawn", 1), (130, "Respawn", 0),
+def test_script_time_is_one_tick_before_the_first_tick_that_starts_no_earlier() -> None:
+    rows = [(10, "Accelerate", 1), (11, "Brake", 1), (120, "SteerLeft", 1), (125, "Respawn", 1), (130, "Respawn", 0),
             (140, "Respawn", 1)]  # fmt: skip
     assert [(c.time_ms, c.control.name) for c in gbx.commands_from_events(events(*rows))] == [
         (0, "ACCELERATE"),
-        (0, "BRAKE"),
+        (10, "BRAKE"),
         (110, "LEFT"),
         (120, "RESPAWN"),
         (130, "RESPAWN"),

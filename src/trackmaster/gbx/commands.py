@@ -66,15 +66,13 @@ _REAL = {"acceleratereal", "brakereal"}
 _FULL_REAL = 1
 
 
-def script_times_ms(time_ms: npt.NDArray[np.int64], is_respawn: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def script_times_ms(time_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the script time of events at race time ``time_ms``; negative before the start.
 
-    Driving inputs act in the tick of their own race time, so they are set one tick earlier. Respawns carry the
-    player's own milliseconds and act in the first tick after, which for exact multiples of 10 is the same rule.
+    An event acts in the first tick that starts at its time or later, so it is set one tick earlier. Driving events lie
+    on the grid of ticks, respawns do not, and in replays of the first Nations no event does.
     """
-    tick = time_ms // TICK_MS * TICK_MS
-    is_late = is_respawn & (time_ms % TICK_MS != 0)
-    return np.where(is_late, tick, tick - TICK_MS)
+    return -(-time_ms // TICK_MS) * TICK_MS - TICK_MS
 
 
 def commands_from_events(events: ControlEvents, *, offset_ms: int = 0) -> list[Command]:
@@ -95,8 +93,7 @@ def commands_from_events(events: ControlEvents, *, offset_ms: int = 0) -> list[C
     names = [name.lower() for name in events.names]
     controls = [EVENT_CONTROLS.get(name) for name in names]
     sign = -1 if NO_INVERSION.lower() in names else 1
-    respawn_indices = [index for index, control in enumerate(controls) if control is Control.RESPAWN]
-    times = script_times_ms(events.time_ms, np.isin(events.control, respawn_indices)) + offset_ms
+    times = script_times_ms(events.time_ms) + offset_ms
     analog = np.clip(sign_extend_24(events.value), -FULL_AXIS, FULL_AXIS)
     commands: list[Command] = []
     for time, index, value, axis in zip(
