@@ -159,7 +159,7 @@ def test_planes_are_found_only_where_all_wheels_stand_on_them(recording: Recordi
     ground = Ground.of(recording)
     stands = np.isfinite(ground.plane_m)
     assert stands[23:29].all()
-    assert np.unique(ground.plane_m[stands]) == pytest.approx([9.345])
+    assert np.unique(ground.plane_m[stands]) == pytest.approx([9.3448])
     contact = recording.contact.copy()
     contact[25, 2] = False
     lifted = changed(recording, contact=contact)

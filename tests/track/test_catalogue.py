@@ -15,12 +15,12 @@ BLOCKS = list(known_blocks())
 IDS = [f"{name[7:]}-{variant}" for name, variant, _ in BLOCKS]
 AHEAD = np.array([[0, 0, 1], [-1, 0, 0], [0, 0, -1], [1, 0, 0]], np.float64)
 ACROSS = np.array([-12.4, -11.5, -10.65, -9.0, -4.0, 0.0, 4.0, 9.0, 10.65, 11.5, 12.4])
-SECTION = np.array([1.345, 1.345, 1.373, 1.345, 1.345, 1.345, 1.345, 1.345, 1.373, 1.345, 1.345])
+SECTION = np.array([1.345, 1.345, 1.3718, 1.345, 1.345, 1.345, 1.345, 1.345, 1.3718, 1.345, 1.345])
 INSIDE_M = 0.01
 SECTIONS = {
     Clip.ROAD: SECTION,
-    Clip.TILT_LEFT: SECTION + 3.987 - 0.25 * ACROSS,
-    Clip.TILT_RIGHT: SECTION + 3.987 + 0.25 * ACROSS,
+    Clip.TILT_LEFT: SECTION + 3.9825 - 0.2512 * ACROSS,
+    Clip.TILT_RIGHT: SECTION + 3.9825 + 0.2512 * ACROSS,
     Clip.DIRT: section(ACROSS),
     Clip.DIRT_HIGH: section(ACROSS) + 8.0,
     Clip.BANK_LEFT: bank(48.0 + ACROSS),

@@ -187,7 +187,7 @@ def test_line_drops_from_a_road_to_the_platform_it_stands_on() -> None:
     line = Track.from_challenge(challenge(START._replace(y=3, flags=0), *field, goal)).centre_line()
     on_platform = (line[:, 2] > 11.1 * 32) & (line[:, 2] < 14.9 * 32)
     assert line[on_platform, 1] == pytest.approx(24.0)
-    assert line[0, 1] == line[-1, 1] == pytest.approx(25.345)
+    assert line[0, 1] == line[-1, 1] == pytest.approx(25.3448)
 
 
 def test_line_flies_over_a_gap_and_out_of_a_pipe() -> None:
@@ -195,8 +195,8 @@ def test_line_flies_over_a_gap_and_out_of_a_pipe() -> None:
     far = RoadLayout(5, 2, 12, 0, name="StadiumRoadMainCheckpoint").straights(1).add("StadiumRoadMainFinishLine").blocks
     line = Track.from_challenge(challenge(*road, *far)).centre_line()
     assert np.linalg.norm(np.diff(line, axis=0), axis=1).max() < 1.6
-    assert line[0, 1] == pytest.approx(25.345)
-    assert line[-1] == pytest.approx([176.0, 17.345, 14 * 32 + 16 - 6.41])
+    assert line[0, 1] == pytest.approx(25.3448)
+    assert line[-1] == pytest.approx([176.0, 17.3448, 14 * 32 + 16 - 6.41])
     pipe = [Block("StadiumPlatformToRoad", 2, 5, 3, 8), Block("StadiumPlatformLoopStart", 2, 5, 3, 9)]
     beside = [Block("StadiumPlatformToRoad", 2, 6, 3, 8), Block("StadiumPlatformLoopStart", 2, 6, 3, 9)]
     back = RoadLayout(6, 3, 7, 2, name="StadiumRoadMainCheckpoint").add("StadiumRoadMainFinishLine").blocks

@@ -14,12 +14,12 @@ from trackmaster.sim import World
 from trackmaster.track.catalogue.measured import ROAD_SURFACE_M
 from trackmaster.units import CELL_SIZE_M, TICK_MS
 
-SPAWN_HEIGHT_M = {"StadiumRoadMainStartLine": 0.21, "StadiumRoadMainStartFinishLine": 0.225}
+SPAWN_HEIGHT_M = {"StadiumRoadMainStartLine": 0.21, "StadiumRoadMainStartFinishLine": 0.2252}
 """Height of the car's origin over the surface of the start block at race time 0."""
 
 SETTLED: Final = 5
 """Rows after which the car has found its height over the plane."""
-ROAD_RESPAWN_M: Final = 0.225
+ROAD_RESPAWN_M: Final = 0.2252
 """Origin over a road after a respawn; on a platform it is put exactly onto the surface (``car_physics.md`` 2.5)."""
 RIDE_M: Final = (0.004, 0.045)
 """Origin over the plane, 24 mm at rest, while a car drives on it."""

@@ -30,7 +30,7 @@ Tilt = tuple[float, float, float]
 
 LEVEL: Tilt = (0.0, 0.0, 0.0)
 CLIMBING: Tilt = (0.0, 0.0, 0.25)
-TILTED: Tilt = (m.TILTED_FLOOR_M - 16.0 * m.BANK, m.BANK, 0.0)
+TILTED: Tilt = (m.TILTED_FLOOR_M - 16.0 * m.CROSS_SLOPE, m.CROSS_SLOPE, 0.0)
 
 _TOP = m.ROAD_SURFACE_M
 

@@ -7,14 +7,14 @@ wheel) in the frame of the block; single points scatter by about 1 cm. "Assumed"
 GRASS_M = 9.0
 """World height of the grass (measured; one plane for the whole map)."""
 
-ROAD_SURFACE_M = 1.345
-"""Road surface over the floor of its block (measured, 20 000 contacts)."""
+ROAD_SURFACE_M = 1.3448
+"""Road surface over the floor of its block (measured on 18 race starts: with 1.345 all cars drive 0.2 mm too high)."""
 
-ASPHALT_HALF_WIDTH_M = 10.48
-"""Half width of the asphalt of RoadMain: beyond it runs the kerb (measured, +-0.03)."""
+ASPHALT_HALF_WIDTH_M = 10.4275
+"""Half width of the asphalt of RoadMain: beyond it runs the kerb (measured, +-0.01)."""
 
-KERB_FLANK_M, KERB_TOP_M, KERB_HEIGHT_M = 0.04, 0.24, 0.028
-"""Rubber kerb: width of a flank, width of its top, height (measured, 71 contacts, +-0.01 in height)."""
+KERB_M = ((0.0, 0.0), (0.037, 0.0106), (0.185, 0.0257), (0.342, 0.0308), (0.396, 0.0))
+"""Section of the rubber kerb: distance from the asphalt's edge, height (measured: +-0.02, +-0.001)."""
 
 WALL_OFFSET_M = 12.6
 """Inner face of the barrier (measured: no wheel centre was ever further out than 12.41, wheels are 0.182 half wide)."""
@@ -29,10 +29,13 @@ ROAD_BODY_BOTTOM_M = 0.0
 """Underside of the road body over the floor of its block (assumed)."""
 
 BANK = 0.25
-"""Sideways slope of tilted roads (measured: 0.251, 2 000 contacts) and slope of the plane that their curves climb."""
+"""Slope of the plane that tilted curves climb (8 m per 32 m)."""
 
-TILTED_FLOOR_M = 4.0 - 0.013
-"""Floor under the middle of a tilted road (measured: surface at 5.332, 2 000 contacts, +-0.005)."""
+CROSS_SLOPE = 0.2512
+"""Sideways slope of tilted roads (measured by driving on them: +-0.0004)."""
+
+TILTED_FLOOR_M = 4.0 - 0.0175
+"""Floor under the middle of a tilted road (measured by driving on it: surface at 5.3275, +-0.002)."""
 
 START_ROAD_BEGINS_M = 4.0
 """Where the road of a start block begins, from its back side (measured: after 3.0, before 5.7)."""
@@ -40,11 +43,12 @@ START_ROAD_BEGINS_M = 4.0
 START_PAD_M = 2.0
 """Top of the pad under the start line (measured)."""
 
-START_PAD_HALF_WIDTH_M = 2.2
-"""Half width of that pad (measured: more than 1.97, less than 2.36)."""
+START_PAD_HALF_WIDTH_M = 2.0
+"""Half width of that pad (measured: three starts that leave it sideways, +-0.05)."""
 
-START_PAD_BEGIN_M, START_PAD_FALL_M, START_PAD_END_M = 7.4, 16.0, 28.0
-"""The pad begins, starts to fall and reaches the road at these distances from the back side (measured, +-0.3)."""
+START_PAD_BEGIN_M, START_PAD_FALL_M, START_PAD_END_M = 7.4, 16.0, 27.817
+"""The pad begins, starts to fall and reaches the road at these distances from the back side (the last two measured on
+17 race starts: with them the cars are 0.2 mm from the ghosts behind the pad, +-0.005; the first +-0.3)."""
 
 FINISH_ROAD_ENDS_M, FINISH_METAL_M = 19.9, 17.0
 """Road of a finish block: where it ends and where its asphalt turns to metal (measured, +-0.3)."""
@@ -64,7 +68,7 @@ DIRT_CHECKPOINT_PLANE_M = 2.33
 FINISH_PLANE_M = 6.41
 """Car origin before the block centre when the finish counts (measured, 20 passes, +-0.02)."""
 
-RESPAWN_OVER_SURFACE_M = 0.225
+RESPAWN_OVER_SURFACE_M = 0.2252
 """Origin over a road surface after a respawn (measured); on platforms it is zero."""
 
 PLATFORM_TOP_M = 8.0

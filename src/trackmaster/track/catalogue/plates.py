@@ -56,7 +56,7 @@ def _plate_beside_road(site: Site, *, mirrored: bool) -> list[Patch]:
 
 def _road_on_plate(begin: float, end: float, low: float, high: float, *, fades_at_end: bool) -> list[Patch]:
     """Return asphalt, kerbs and gutters between two distances along z and two across; the kerbs rise or fade away."""
-    inner = [(x, y) for x, y in road_profile().points if abs(x) <= m.ASPHALT_HALF_WIDTH_M + m.KERB_TOP_M + 0.09]
+    inner = [(x, y) for x, y in road_profile().points if abs(x) < m.WALL_OFFSET_M]
     offsets, heights = np.array(sorted({(16.0 + x, y) for x, y in inner})).T
     fade = (end - KERB_FADES_M, end) if fades_at_end else (begin, begin + KERB_FADES_M)
     shares = (1.0, 0.0) if fades_at_end else (0.0, 1.0)

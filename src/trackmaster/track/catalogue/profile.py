@@ -11,14 +11,10 @@ BARRIER = Finish(Material.CONCRETE, Look.WALL)
 UNDERSIDE = Finish(Material.CONCRETE, Look.UNDERSIDE)
 
 _TOP = m.ROAD_SURFACE_M + m.WALL_HEIGHT_M
-_KERB = m.ROAD_SURFACE_M + m.KERB_HEIGHT_M
-_KERB_OUTER = m.ASPHALT_HALF_WIDTH_M + 2 * m.KERB_FLANK_M + m.KERB_TOP_M
 
 _HALF = (
-    (m.ASPHALT_HALF_WIDTH_M, m.ROAD_SURFACE_M, KERB),
-    (m.ASPHALT_HALF_WIDTH_M + m.KERB_FLANK_M, _KERB, KERB),
-    (_KERB_OUTER - m.KERB_FLANK_M, _KERB, KERB),
-    (_KERB_OUTER, m.ROAD_SURFACE_M, METAL),
+    *((m.ASPHALT_HALF_WIDTH_M + x, m.ROAD_SURFACE_M + y, KERB) for x, y in m.KERB_M[:-1]),
+    (m.ASPHALT_HALF_WIDTH_M + m.KERB_M[-1][0], m.ROAD_SURFACE_M, METAL),
     (m.WALL_OFFSET_M, m.ROAD_SURFACE_M, BARRIER),
     (m.WALL_OFFSET_M, _TOP, BARRIER),
     (m.ROAD_OUTER_OFFSET_M, _TOP, BARRIER),
@@ -56,4 +52,4 @@ def underside_profile() -> Profile:
 
 
 def _without_kerb(gutter: Finish) -> tuple[tuple[float, float, Finish], ...]:
-    return ((m.ASPHALT_HALF_WIDTH_M, m.ROAD_SURFACE_M, gutter), *_HALF[4:])
+    return ((m.ASPHALT_HALF_WIDTH_M, m.ROAD_SURFACE_M, gutter), *_HALF[len(m.KERB_M) :])

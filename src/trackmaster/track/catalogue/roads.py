@@ -42,8 +42,9 @@ FREE_WHEELING = Finish(Material.FREE_WHEELING, Look.FREE_WHEELING)
 PAD = Finish(Material.ASPHALT, Look.START)
 FINISH = Finish(Material.METAL, Look.FINISH)
 
-CURVE_STEP_M = 8.0
-"""Length of one step along the outer edge of a curve: the edge is then less than 0.1 m off its circle."""
+CURVE_STEPS = 8
+"""Pieces of a curve per cell of its size (measured where cars cross the kerbs of curves of 3, 4 and 5 cells: 24 to 39,
+31 to 34 and 36 to 48 pieces explain them)."""
 
 _MIDDLE = 16.0
 
@@ -61,8 +62,7 @@ def slope(rise: Rise, surface: Finish = ASPHALT, *, base_m: float = 0.0) -> Surf
 def curve(cells: int) -> Surfaces:
     """Return the surfaces of a quarter circle over ``cells`` x ``cells`` from the side -x to the side +z."""
     radius = 32.0 * cells - 16.0
-    steps = max(6, math.ceil((32.0 * cells) * math.pi / 2 / CURVE_STEP_M))
-    path = arc_path((0, 32.0 * cells), radius, -math.pi / 2, 0.0, steps)
+    path = arc_path((0, 32.0 * cells), radius, -math.pi / 2, 0.0, CURVE_STEPS * cells)
     return partial(_swept, path=path, profile=road_profile())
 
 

@@ -21,7 +21,7 @@ SHIFT_M = 64.0
 HALF_WIDTH_M, KERBS_END_M, ASPHALT_END_M = 12.6, 0.5, 6.0
 """Half width of the loop's strip (assumed; contacts up to 8 m from its middle); its ends are asphalt (measured)."""
 
-STEPS = 60
+STEPS = 64
 """Pieces of half a loop."""
 
 _TOP = m.ROAD_SURFACE_M

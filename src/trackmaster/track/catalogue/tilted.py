@@ -24,13 +24,14 @@ from trackmaster.track.shapes import Finish, Path, arc_path, s_path, straight_pa
 
 MEASURED, FAMILY = Evidence.MEASURED, Evidence.FAMILY
 
-_TILTED = m.TILTED_FLOOR_M
+_TILTED, _CROSS_SLOPE = m.TILTED_FLOOR_M, m.CROSS_SLOPE
 _LOWERED = 4.0 - m.TILTED_FLOOR_M
 """A tilted road lies this much lower in its middle than a road on an exact plane."""
 
 
-CURVE_STEP_M = 4.0
-"""Length of one step along the outer edge of a tilted curve: chords lie lower than the cone, here less than 3 mm."""
+CURVE_STEPS = 24
+"""Pieces of a tilted curve per cell of its size (measured on GTCurve4, 305 samples: with 96 pieces cars are 1.6 mm from
+the ghosts after 0.1 s, with 64 pieces 2.1 mm, with 32 pieces 8.6 mm; more pieces change nothing)."""
 
 TWISTED_STRIP_M = 3.0
 """Widest face of a road whose bank changes."""
@@ -69,14 +70,14 @@ class _Form:
 def cone(path: Path, *, left_high: bool = True) -> _Form:
     """Return a tilted road of constant height."""
     sign = 1.0 if left_high else -1.0
-    return _Form(path, np.full(len(path), _TILTED), np.full(len(path), sign * m.BANK))
+    return _Form(path, np.full(len(path), _TILTED), np.full(len(path), sign * _CROSS_SLOPE))
 
 
 def plane_along_x(path: Path, *, from_x_m: float = 0.0, sign: float = 1.0) -> _Form:
     """Return a road on the plane that climbs with ``sign`` x from ``from_x_m``."""
     rise = sign * m.BANK * (path.points[:, 0] - from_x_m)
-    bank = sign * m.BANK * path.lefts[:, 0]
-    return _Form(path, rise - _LOWERED * np.abs(bank) / m.BANK, bank)
+    across = sign * path.lefts[:, 0]
+    return _Form(path, rise - _LOWERED * np.abs(across), _CROSS_SLOPE * across)
 
 
 def transition(
@@ -111,8 +112,7 @@ def _straight(length_m: float, steps: int = 1) -> Path:
 
 
 def _arc(center: tuple[float, float], cells: int, start: float, end: float) -> Path:
-    steps = max(8, math.ceil(32.0 * cells * math.pi / 2 / CURVE_STEP_M))
-    return arc_path(center, 32.0 * cells - 16.0, start * math.pi / 2, end * math.pi / 2, steps)
+    return arc_path(center, 32.0 * cells - 16.0, start * math.pi / 2, end * math.pi / 2, CURVE_STEPS * cells)
 
 
 def _diagonal(length_cells: int, across_cells: int, *, mirrored: bool) -> Path:
@@ -147,7 +147,7 @@ _RIGHT_LOW = "+z@0,0,0:tR -z@0,0,0:tL"
 _LEFT_LOW = "+z@0,0,0:tL -z@0,0,0:tR"
 _STRAIGHT = cone(_straight(32.0))
 _STRAIGHT_LEFT = cone(_straight(32.0), left_high=False)
-_LEVEL_HIGH, _TILT, _TILT_RIGHT = (8.0, 0.0), (_TILTED, m.BANK), (_TILTED, -m.BANK)
+_LEVEL_HIGH, _TILT, _TILT_RIGHT = (8.0, 0.0), (_TILTED, _CROSS_SLOPE), (_TILTED, -_CROSS_SLOPE)
 
 
 def _to_tilt(length_m: float, end: tuple[float, float]) -> _Form:
@@ -155,7 +155,7 @@ def _to_tilt(length_m: float, end: tuple[float, float]) -> _Form:
 
 
 def _diagonal_to_tilt(*, mirrored: bool) -> _Form:
-    end = (8.0 + _TILTED, -m.BANK if mirrored else m.BANK)
+    end = (8.0 + _TILTED, -_CROSS_SLOPE if mirrored else _CROSS_SLOPE)
     easings = (DIAGONAL_RISE_EASING, DIAGONAL_BANK_EASING)
     return transition(_diagonal(2, 2, mirrored=mirrored), (0.0, 0.0), end, easings)
 
