@@ -102,7 +102,7 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb(
         "check what the program and the real game need, and say what to do",
         "trackmaster.game.setup.config:DoctorConfig",
-        "trackmaster.game.setup.doctor:run_doctor",
+        "trackmaster.capture.doctor:run_doctor",
     ),
     "standin": Verb(
         "serve the simulator over a socket as if it were the game with its plugin",

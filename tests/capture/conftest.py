@@ -1,10 +1,13 @@
 """A straight track, a run on it with curves of the steering wheel, and both as a real replay file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from trackmaster import gbx
 from trackmaster.game import SimulatorGame, record_ghost
+from trackmaster.game.setup.instances import Instance
 from trackmaster.gbx import Challenge, Ghost, InputTimeline
 from trackmaster.track import Track
 from trackmaster.track.layout import RoadLayout
@@ -63,3 +66,8 @@ def short_ghost(short_challenge: Challenge) -> Ghost:
 def short_replay_bytes(short_challenge: Challenge, short_ghost: Ghost) -> bytes:
     """The run as a replay file."""
     return gbx.write_replay(gbx.write_challenge(short_challenge), short_ghost)
+
+
+def instance_in(folder: Path, port: int = 1, index: int = 0) -> Instance:
+    """A game whose files lie in a folder of a test."""
+    return Instance(index, port, folder / "TrackMania", folder / "TMInterface", "default")

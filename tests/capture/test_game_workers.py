@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import os
+import shlex
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,15 +17,18 @@ import pytest
 from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
 from trackmaster.capture.discover import find_replays
-from trackmaster.capture.games import Games, add_enter_maps
+from trackmaster.capture.games import Games, add_enter_maps, find_games
 from trackmaster.capture.outcomes import Outcome
-from trackmaster.capture.played import Seat
 from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.staging import stage_maps
+from trackmaster.game.setup.launcher import is_listened_to
+from trackmaster.game.setup.settings import GameSettings
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
 from trackmaster.gbx import Challenge, Ghost
+
+from .conftest import instance_in
 
 TRACKS, REPLAYS = 3, 2
 
@@ -48,17 +54,16 @@ def config(tmp_path: Path, short_challenge: Challenge, short_ghost: Ghost) -> Ca
 def games(config: CaptureConfig, *faults: str) -> Iterator[Games]:
     """Stand-ins, each with a user folder of its own; fault ``i:text`` goes to number i."""
     folder = config.output_dir.parent
-    bases = [folder / f"user{number}" / "TrackMania" for number in range(config.workers)]
-    stage_maps(config, find_replays(config.replays_dir, None), bases)
+    places = [instance_in(folder / f"user{number}", index=number) for number in range(config.workers)]
+    stage_maps(config, find_replays(config.replays_dir, None), places)
     with ExitStack() as stack:
-        seats = []
-        for number, base in enumerate(bases):
-            scripts = base.parent / "TMInterface" / "Scripts"
-            plan = [Fault.parse(text[2:]) for text in faults if text.startswith(f"{number}:")]
-            options = GameOptions(base_path=base, scripts_path=scripts)
+        found = []
+        for place in places:
+            plan = [Fault.parse(text[2:]) for text in faults if text.startswith(f"{place.index}:")]
+            options = GameOptions(base_path=place.user_path, scripts_path=place.scripts_path)
             standin = stack.enter_context(Standin(options, faults=plan))
-            seats.append(Seat(number, standin.port, base, scripts))
-        yield Games(tuple(seats))
+            found.append(dataclasses.replace(place, port=standin.port))
+        yield Games(tuple(found))
 
 
 def verified(config: CaptureConfig) -> int:
@@ -119,31 +124,34 @@ def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig, monkeypat
 
 
 def test_games_have_to_know_the_maps_before_they_start(config: CaptureConfig, tmp_path: Path) -> None:
-    base = tmp_path / "user" / "TrackMania"
+    place = instance_in(tmp_path / "user")
     alone = config.model_copy(update={"workers": 1})
-    seat = Seat(0, 1, base, tmp_path / "Scripts")
     with pytest.raises(CaptureError, match=rf"{TRACKS} maps were put into .*start it now"):
-        capture(alone, games=Games((seat,)))
-    assert len(list((base / "Tracks" / "Challenges").iterdir())) == TRACKS
+        capture(alone, games=Games((place,)))
+    assert len(list(place.challenges_path.iterdir())) == TRACKS
     with pytest.raises(CaptureError, match="nothing listens on port 1 "):
-        capture(alone, games=Games((seat,)))
+        capture(alone, games=Games((place,)))
     with pytest.raises(CaptureError, match="--workers 3 needs as many games, 1 are set up"):
-        capture(config, games=Games((seat,)))
+        capture(config, games=Games((place,)))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="starts the game through a script of a POSIX shell")
 def test_a_game_that_we_start_finds_its_maps_and_leaves_none(config: CaptureConfig, tmp_path: Path) -> None:
-    base = tmp_path / "user" / "TrackMania"
-    running: list[Standin] = []
-    seat = Seat(0, 0, base, tmp_path / "Scripts")
-
-    def launch(seat: Seat) -> None:
-        running.append(Standin(GameOptions(base_path=seat.base_path, scripts_path=seat.scripts_path)).start())
-        object.__setattr__(seat, "port", running[-1].port)
-
-    summary = capture(config.model_copy(update={"workers": 1}), games=Games((seat,), launch))
-    running[0].stop()
-    assert len(summary.captured) == TRACKS * REPLAYS
-    assert list((base / "Tracks" / "Challenges").iterdir()) == []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    user = tmp_path / "user" / "TrackMania"
+    script = tmp_path / "launch.sh"
+    environment = f"PYTHONPATH={shlex.quote(os.pathsep.join(sys.path))}"
+    words = [sys.executable, "-m", "trackmaster", "standin", "--base-path", str(user), "--port"]
+    script.write_text(f'#!/bin/sh\nexec env {environment} {shlex.join(words)} "$1"\n')
+    script.chmod(0o755)
+    settings = GameSettings(base_tmi_port=port, trackmania_base_path=user, launch_script=script)
+    alone = config.model_copy(update={"workers": 1, "track_id": "1"})
+    summary = capture(alone, games=find_games(alone, settings))
+    assert len(summary.captured) == REPLAYS
+    assert list((user / "Tracks" / "Challenges").iterdir()) == []
+    assert not is_listened_to(port), "what we started, we end"
 
 
 def test_maps_that_never_began_are_listed_once(tmp_path: Path) -> None:

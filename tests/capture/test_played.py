@@ -11,7 +11,7 @@ from trackmaster.capture import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.outcomes import Outcome
-from trackmaster.capture.played import PlayedRecorder, Seat
+from trackmaster.capture.played import PlayedRecorder
 from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.simulated import SimulatedRecorder
@@ -19,6 +19,8 @@ from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
+
+from .conftest import instance_in
 
 
 def clock() -> datetime:
@@ -49,15 +51,10 @@ def run(flags: CaptureConfig, recorder: Recorder, file: ReplayFile) -> Outcome:
         capturer.close()
 
 
-def standin(tmp_path: Path, flags: CaptureConfig, file: ReplayFile, **options: object) -> Standin:
-    base = tmp_path / "TrackMania"
-    stage_maps(flags, [file], [base])
-    speaks_ours = bool(options.pop("speaks_ours", True))
-    return Standin(GameOptions(base_path=base, scripts_path=tmp_path / "Scripts"), speaks_ours=speaks_ours, **options)
-
-
-def seat(tmp_path: Path, game: Standin) -> Seat:
-    return Seat(0, game.port, tmp_path / "TrackMania", tmp_path / "Scripts")
+def standin(tmp_path: Path, flags: CaptureConfig, file: ReplayFile, *, speaks_ours: bool) -> Standin:
+    place = instance_in(tmp_path)
+    stage_maps(flags, [file], [place])
+    return Standin(GameOptions(base_path=place.user_path, scripts_path=place.scripts_path), speaks_ours=speaks_ours)
 
 
 def tree(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -74,7 +71,7 @@ def test_the_socket_gives_the_frames_and_the_manifest_of_the_process(
     run(flags, SimulatedRecorder(flags), file)
     flags = config(tmp_path, "socket", running_speed=speed)
     with standin(tmp_path, flags, file, speaks_ours=speaks_ours) as game:
-        outcome = run(flags, PlayedRecorder(flags, seat(tmp_path, game)), file)
+        outcome = run(flags, PlayedRecorder(flags, instance_in(tmp_path, game.port)), file)
     assert outcome.max_sample_error_m == 0.0
     inside = dict(tree(tmp_path / "inside" / "4711" / "a.replay"))
     socket = dict(tree(tmp_path / "socket" / "4711" / "a.replay"))

@@ -16,14 +16,16 @@ from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import ReplayRejectedError, WorkerLostError
 from trackmaster.capture.lines import LineShelf
 from trackmaster.capture.outcomes import Outcome
-from trackmaster.capture.played import PlayedRecorder, Seat, replay_limit_s
+from trackmaster.capture.played import PlayedRecorder, replay_limit_s
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.simulated import SimulatedRecorder
-from trackmaster.capture.staging import CHALLENGES, stage_maps
+from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions, Screen
 from trackmaster.game.standin.server import Standin
+
+from .conftest import instance_in
 
 WAITING = {Screen.MENUS, Screen.MEDALS}
 
@@ -67,14 +69,15 @@ class Scene:
             vcp_dir=folder / "vcp", width=24, height=16, fps=10, mode="drive", running_speed=16.0, use_tqdm=False,
             sample_tolerance_m=0.001,
         )  # fmt: skip
-        stage_maps(self.flags, [self.file], [folder / "TrackMania"])
-        self.options = GameOptions(base_path=folder / "TrackMania", scripts_path=folder / "Scripts")
+        place = instance_in(folder)
+        stage_maps(self.flags, [self.file], [place])
+        self.options = GameOptions(base_path=place.user_path, scripts_path=place.scripts_path)
         self.game: Standin | None = None
         self.clock: JumpingClock | None = None
 
     @property
     def map_name(self) -> str:
-        return next((self.folder / "TrackMania" / CHALLENGES).iterdir()).name
+        return next(instance_in(self.folder).challenges_path.iterdir()).name
 
     def start(self, *faults: str, speaks_ours: bool = True, **options: Any) -> Standin:
         plan = [Fault.parse(text) for text in faults]
@@ -84,8 +87,7 @@ class Scene:
     def recorder(self, may_jump: Callable[[], bool] | None = None, seconds_per_wait: float = 0.0) -> PlayedRecorder:
         assert self.game is not None
         self.clock = JumpingClock(may_jump or self.game.hung.is_set, seconds_per_wait)
-        seat = Seat(0, self.game.port, self.folder / "TrackMania", self.folder / "Scripts")
-        return PlayedRecorder(self.flags, seat, clock=self.clock, patience_ms=1_000)
+        return PlayedRecorder(self.flags, instance_in(self.folder, self.game.port), clock=self.clock, patience_ms=1_000)
 
     def run(self, recorder: Any, out: str = "out") -> Outcome:
         flags = self.flags.model_copy(update={"output_dir": self.folder / out})

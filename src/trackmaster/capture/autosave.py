@@ -8,17 +8,18 @@ from typing import Final
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import ReplayRejectedError
-from trackmaster.capture.played import Seat
 from trackmaster.capture.source import read_source
 from trackmaster.files import atomic_write_bytes, safe_name
+from trackmaster.game.setup.instances import Instance
 from trackmaster.gbx import plain_text
 
-AUTOSAVES: Final = Path("Tracks") / "Replays" / "Autosaves"
 ASIDE: Final = ".trackmaster-aside"
 
 
 @contextlib.contextmanager
-def ghosts_in_autosaves(config: CaptureConfig, files: Sequence[ReplayFile], seats: Sequence[Seat]) -> Iterator[None]:
+def ghosts_in_autosaves(
+    config: CaptureConfig, files: Sequence[ReplayFile], instances: Sequence[Instance]
+) -> Iterator[None]:
     """Copy the first replay of each map as ``{login}_{map name}.Replay.gbx`` where that is wanted; undo it at the end.
 
     A record of the user that stood there is put aside and comes back.
@@ -29,7 +30,7 @@ def ghosts_in_autosaves(config: CaptureConfig, files: Sequence[ReplayFile], seat
     placed: list[Path] = []
     try:
         for name, content in _ghosts(config, files).items():
-            for folder in dict.fromkeys(seat.base_path / AUTOSAVES for seat in seats):
+            for folder in dict.fromkeys(instance.autosaves_path for instance in instances):
                 placed.append(_put(folder / name, content))
         yield
     finally:

@@ -1,7 +1,6 @@
 """Building what captures: the flags decide whether the simulator or a game runs the replays."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
@@ -12,6 +11,7 @@ from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.writer import UtcClock
+from trackmaster.game.setup.keeper import GameKeeper
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ class CaptureMaker:
     def _recorder(self, config: CaptureConfig, number: int) -> Recorder:
         if self.games is None:
             return SimulatedRecorder(config)
-        seat, launch = self.games.seats[number], self.games.launch
-        revive = None if launch is None else partial(launch, seat)
-        return PlayedRecorder(config, seat, speed_check=self.games.speed_check, revive=revive)
+        instance, settings = self.games.instances[number], self.games.settings
+        keeper = None if settings is None else GameKeeper(settings, instance)
+        return PlayedRecorder(config, instance, speed_check=self.games.speed_check, keeper=keeper)

@@ -2,9 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +21,12 @@ from trackmaster.capture.verify import Check
 from trackmaster.game.link.barrier import SamplePlan, WrongTickError, samples
 from trackmaster.game.link.client import LinkClient, Timeouts
 from trackmaster.game.link.clock import Clock, SystemClock
-from trackmaster.game.link.errors import CannotConnectError, SilentGameError
+from trackmaster.game.link.errors import CannotConnectError, LinkError, SilentGameError
 from trackmaster.game.link.events import Event
 from trackmaster.game.link.play import RUN_TIMEOUT_MS, Player, PlayOptions, StallError
 from trackmaster.game.link.protocol import Feature, Message, Wants
+from trackmaster.game.setup.instances import Instance
+from trackmaster.game.setup.keeper import GameKeeper
 from trackmaster.game.state import GameError
 from trackmaster.units import TICK_MS
 
@@ -45,18 +45,6 @@ TRIES = 2
 """How often a replay is run when the connection breaks under it."""
 
 
-@dataclass(frozen=True)
-class Seat:
-    """One game and where it looks for its files."""
-
-    number: int
-    port: int
-    base_path: Path
-    """User folder with ``Tracks/Challenges``."""
-    scripts_path: Path
-    """Folder of input scripts."""
-
-
 def replay_limit_s(race_time_ms: int, speed: float) -> float:
     """Return how long one replay may take altogether: five minutes, more for long races at low speed."""
     return max(300.0, 60.0 + 1.5 * race_time_ms / (1_000 * speed))
@@ -68,31 +56,32 @@ class PlayedRecorder:
     def __init__(
         self,
         config: CaptureConfig,
-        seat: Seat,
+        instance: Instance,
         *,
         clock: Clock | None = None,
         speed_check: Check | None = None,
         patience_ms: int = RUN_TIMEOUT_MS,
-        revive: Callable[[], None] | None = None,
+        keeper: GameKeeper | None = None,
     ) -> None:
         """Prepare; no connection is made yet.
 
         Args:
             config: flags.
-            seat: the game.
+            instance: the game.
             clock: time for all time-outs.
             speed_check: what is known about the running speed on this machine.
             patience_ms: how long the game waits for us before it drops us.
-            revive: starts the game again when it is gone; a game that somebody else started is given up instead.
+            keeper: starts the game where it does not run, and again when it is gone; a game that somebody else
+                started is given up instead.
         """
         self._config = config
-        self._seat = seat
+        self._instance = instance
         self._clock = clock if clock is not None else SystemClock()
         self._speed_check = speed_check if speed_check is not None else Check(None)
-        self._revive = revive
+        self._keeper = keeper
         # After a broken session the game still waits for our word, and takes nobody else until it gives up.
         timeouts = Timeouts(connect_s=patience_ms / 1_000 + CONNECT_S, event_s=RACE_SILENCE_S)
-        client = LinkClient(seat.port, timeouts=timeouts, clock=self._clock)
+        client = LinkClient(instance.port, timeouts=timeouts, clock=self._clock)
         options = PlayOptions(running_speed=config.running_speed, patience_ms=patience_ms)
         self._player = Player(client, options, clock=self._clock)
 
@@ -121,10 +110,16 @@ class PlayedRecorder:
                     reason = f"{UNFORESEEN}{type(error).__name__}"
                     raise ReplayRejectedError(reason, f"{source.file.path.name}: {error}") from None
             frames.begin_again()
-        raise WorkerLostError(f"the game on port {self._seat.port} was started again and still cannot be reached.")
+        raise WorkerLostError(f"the game on port {self._instance.port} was started again and still cannot be reached.")
 
     def close(self) -> None:
-        """Give the game back: speed 1, HUD on, no script."""
+        """Give the game back; one that we started is ended."""
+        self.leave()
+        if self._keeper is not None:
+            self._keeper.end()
+
+    def leave(self) -> None:
+        """Give the game back as a player wants it: speed 1, HUD on, no script."""
         with contextlib.suppress(GameError):
             self._player.leave()
 
@@ -135,10 +130,13 @@ class PlayedRecorder:
 
     def _restart_game(self, error: CannotConnectError) -> None:
         self._leave()
-        if self._revive is None:
+        if self._keeper is None:
             raise WorkerLostError(str(error)) from None
         log.warning("%s It is started again.", error)
-        self._revive()
+        try:
+            self._keeper.start(self._player.client)
+        except LinkError as failure:
+            raise WorkerLostError(str(failure)) from None
 
     def _play(self, source: ReplaySource, rows: NDArray[np.integer], frames: FrameTaker) -> Recording:
         deadline_s = self._clock.now_s() + replay_limit_s(source.race_time_ms, self._config.running_speed)
@@ -166,6 +164,8 @@ class PlayedRecorder:
         """Bring the game into the countdown of the replay's map, with the replay's inputs armed."""
         player, name = self._player, staged_name(source.map)
         if player.client.inside is None:
+            if self._keeper is not None:
+                self._keeper.start_if_absent(player.client)
             player.connect()
         self._arm(source)  # before the map, so that nothing of the replay before acts on it
         if player.map_name != name:
@@ -178,8 +178,8 @@ class PlayedRecorder:
         if self._player.client.plugin.has(Feature.PLAY_INPUTS):
             self._player.arm(script.commands)
             return
-        self._seat.scripts_path.mkdir(parents=True, exist_ok=True)
-        (self._seat.scripts_path / script.name).write_text(script.text, encoding="ascii")
+        self._instance.scripts_path.mkdir(parents=True, exist_ok=True)
+        (self._instance.scripts_path / script.name).write_text(script.text, encoding="ascii")
         self._player.arm(script.name)
         self._player.client.execute("set execute_commands true")
 

@@ -12,11 +12,11 @@ from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import ReplayRejectedError
 from trackmaster.capture.source import MapSource, read_source
 from trackmaster.files import atomic_write_bytes
+from trackmaster.game.setup.instances import Instance
 
 log = logging.getLogger(__name__)
 
 _STAGED = re.compile(r"m[0-9a-f]{16}\.Challenge\.Gbx")
-CHALLENGES = Path("Tracks") / "Challenges"
 
 
 def staged_name(source: MapSource) -> str:
@@ -39,7 +39,7 @@ class Staging:
         self.fresh.clear()
 
 
-def stage_maps(config: CaptureConfig, files: Iterable[ReplayFile], base_paths: Iterable[Path]) -> Staging:
+def stage_maps(config: CaptureConfig, files: Iterable[ReplayFile], instances: Iterable[Instance]) -> Staging:
     """Put a copy of every map of a batch into every user folder, before the games start.
 
     Replays that cannot be captured anyway are passed over; their own turn says why.
@@ -47,9 +47,9 @@ def stage_maps(config: CaptureConfig, files: Iterable[ReplayFile], base_paths: I
     Args:
         config: flags; ``keep_intros`` leaves the clips in.
         files: the batch.
-        base_paths: user folders, each with ``Tracks/Challenges``.
+        instances: games whose folders get them.
     """
-    staging, folders = Staging(), [base / CHALLENGES for base in dict.fromkeys(base_paths)]
+    staging, folders = Staging(), list(dict.fromkeys(one.challenges_path for one in instances))
     for source in _maps(config, files).values():
         content = source.content
         if not config.keep_intros:

@@ -1,5 +1,6 @@
 """One replay, end to end: run, pictured, checked, and every check printed."""
 
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import REPLAY_SUFFIX, ReplayFile
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
+from trackmaster.capture.games import choose_game, ready_games
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.plan import parse_frame
 from trackmaster.capture.scripts import run_script
@@ -36,7 +38,7 @@ def run_validate(config: ValidateConfig, *, clock: UtcClock = utc_now) -> int:
     for note in _notes(config):
         log.warning("%s", note)
     file = ReplayFile(path, config.track_id or path.absolute().parent.name)
-    flags = _capture_flags(config)
+    flags = choose_game(_capture_flags(config))
     try:
         if config.prepare_only:
             _prepare(flags, file)
@@ -83,11 +85,12 @@ def _prepare(flags: CaptureConfig, file: ReplayFile) -> None:
 
 
 def _validate(config: ValidateConfig, flags: CaptureConfig, file: ReplayFile, clock: UtcClock) -> int:
-    work = CaptureMaker((file,), clock)(flags, 0)
-    try:
-        work.run(file, sha256_of(file.path))
-    finally:
-        work.close()
+    with ready_games(flags, None, (file,)) if flags.game == "tminterface" else contextlib.nullcontext() as ready:
+        work = CaptureMaker((file,), clock, ready)(flags, 0)
+        try:
+            work.run(file, sha256_of(file.path))
+        finally:
+            work.close()
     folder = flags.output_dir / (file.track_id or "") / file.name
     verdict = json.loads((folder / "verify.json").read_text(encoding="utf-8"))
     _rewrite(folder, config, verdict)

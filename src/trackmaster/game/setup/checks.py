@@ -5,7 +5,6 @@ import importlib.metadata
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from trackmaster.errors import TrackmasterError
-from trackmaster.game.link.client import LOCALHOST, LinkClient
+from trackmaster.game.link.client import LinkClient
 from trackmaster.game.link.protocol import PLUGIN_VERSION
 from trackmaster.game.setup.instances import Instance
+from trackmaster.game.setup.launcher import is_listened_to
 from trackmaster.game.setup.settings import VARIABLES, GameSettings, read_dotenv
 
 Status = Literal["ok", "note", "warn", "fail"]
@@ -170,11 +170,8 @@ def check_plugin(instance: Instance) -> Finding:
 def check_port(instance: Instance) -> Finding:
     """Does something listen on the port? Nothing connects: that would take the game's only place for a client."""
     name = f"port {instance.index}"
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind((LOCALHOST, instance.port))
-        except OSError:
-            return Finding(name, "ok", f"something listens on {instance.port}; --connect asks who")
+    if is_listened_to(instance.port):
+        return Finding(name, "ok", f"something listens on {instance.port}; --connect asks who")
     return Finding(name, "warn", f"nothing listens on {instance.port}",
                    "start the game; its console must say 'Port set to "
                    f"{instance.port}' (another number: set BASE_TMI_PORT)")  # fmt: skip

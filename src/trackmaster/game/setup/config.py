@@ -21,6 +21,12 @@ class DoctorConfig(Settings):
     """Game instances to check."""
     connect: bool = False
     """Open a session with each game and say who answers; whoever is connected is thrown out."""
+    speeds: bool = False
+    """Play the same inputs at several running speeds, find out which are exact, and keep the answer for capture."""
+    try_speeds: list[float] = Field(default_factory=list)
+    """Speeds to try with --speeds; 1 2 4 5 6 8 10 16 20 without it."""
+    speeds_replay: Path | None = None
+    """Replay whose inputs are played with --speeds; a bundled one without it."""
     dotenv: Path = Path(".env")
     """The file of settings to look at."""
     game_config: Path | None = None

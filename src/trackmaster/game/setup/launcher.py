@@ -4,6 +4,7 @@ Source: ``game_link.md`` 15.
 """
 
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Final
 
 import psutil
 
-from trackmaster.game.link.client import LinkClient
+from trackmaster.game.link.client import LOCALHOST, LinkClient
 from trackmaster.game.link.clock import Clock, SystemClock
 from trackmaster.game.link.errors import CannotConnectError, LinkError
 from trackmaster.game.setup.instances import Instance
@@ -29,6 +30,18 @@ END_S: Final = 10.0
 
 class LaunchError(LinkError):
     """A game could not be started or found."""
+
+
+def is_listened_to(port: int) -> bool:
+    """Tell whether a program listens on a port; nothing connects, because that would take the game's only place."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        if os.name != "nt":  # there it would allow what is taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError:
+            return True
+    return False
 
 
 def windows_command(settings: GameSettings, instance: Instance) -> str:
