@@ -316,8 +316,11 @@ def test_the_command_prints_what_was_rejected(world: Path, capsys: pytest.Captur
     assert "1 replay captured (9 frames" in printed
 
 
-def test_flags_of_the_real_game_are_answered(world: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(CaptureError, match="set BASE_TMI_PORT and TRACKMANIA_BASE_PATH"):
+def test_flags_of_the_real_game_are_answered(
+    world: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKMANIA_BASE_PATH", str(world / "nowhere"))
+    with pytest.raises(CaptureError, match="there is no user folder of the game"):
         run(world, game="tminterface")
     run(world, fps=1, game="simulator", running_speed=16, base_tmi_port=8478, autosave_ghost=True, keep_intros=True)
     said = caplog.text

@@ -126,6 +126,9 @@ def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig, monkeypat
 def test_games_have_to_know_the_maps_before_they_start(config: CaptureConfig, tmp_path: Path) -> None:
     place = instance_in(tmp_path / "user")
     alone = config.model_copy(update={"workers": 1})
+    with pytest.raises(CaptureError, match="there is no user folder of the game. Start the game once"):
+        capture(alone, games=Games((place,)))
+    place.user_path.mkdir(parents=True)
     with pytest.raises(CaptureError, match=rf"{TRACKS} maps were put into .*start it now"):
         capture(alone, games=Games((place,)))
     assert len(list(place.challenges_path.iterdir())) == TRACKS
@@ -141,6 +144,7 @@ def test_a_game_that_we_start_finds_its_maps_and_leaves_none(config: CaptureConf
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     user = tmp_path / "user" / "TrackMania"
+    user.mkdir(parents=True)
     script = tmp_path / "launch.sh"
     environment = f"PYTHONPATH={shlex.quote(os.pathsep.join(sys.path))}"
     words = [sys.executable, "-m", "trackmaster", "standin", "--base-path", str(user), "--port"]

@@ -85,6 +85,13 @@ def ready_games(config: CaptureConfig, games: Games | None, files: Sequence[Repl
     games = games if games is not None else find_games(config)
     if len(games.instances) < config.workers:
         raise CaptureError(f"--workers {config.workers} needs as many games, {len(games.instances)} are set up.")
+    for instance in games.instances[: config.workers]:
+        if not instance.user_path.is_dir():
+            raise CaptureError(
+                f"{instance.user_path}: there is no user folder of the game. Start the game once, or set "
+                "TRACKMANIA_BASE_PATH (in .env or the environment); without the game, --game simulator captures the "
+                "same replays."
+            )
     staging = stage_maps(config, files, games.instances)
     stale = [one for one in games.instances if games.settings is None or is_listened_to(one.port)]
     unknown = [path for path in staging.fresh if any(path.is_relative_to(one.user_path) for one in stale)]
