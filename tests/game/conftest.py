@@ -118,6 +118,8 @@ def waits_for_ever(standin: Standin) -> Callable[[socket.socket], bool]:
     def so_it_is(connection: socket.socket) -> bool:
         if standin.hung.is_set():
             return True
+        if standin._faults.faults:
+            return False  # what is to go wrong has not happened yet
         session = standin.plugin.session
         is_ours = session.wire is not None and session.wire.serves(connection)
         is_asked = session.greets or session.request is not None or session.waits_for is not None

@@ -215,9 +215,15 @@ def test_half_a_message_ends_the_session_and_no_message_does_not(talk_to: Callab
     patient = talk_to(GREETING)
     patient.connect()
     patient.acknowledge()
-    with pytest.raises(SilentGameError, match="0 of 4 bytes"):
+    with pytest.raises(SilentGameError, match="says nothing for 7 s"):
         patient.wait()
     assert patient.is_connected
+    torn = talk_to(GREETING + b"\1\0")
+    torn.connect()
+    torn.acknowledge()
+    with pytest.raises(SilentGameError, match="2 of 4 bytes"):
+        torn.wait()
+    assert not torn.is_connected, "half a number cannot be put back"
 
 
 def test_a_length_that_cannot_be_one_is_refused_before_it_is_read(talk_to: Callable[..., LinkClient]) -> None:

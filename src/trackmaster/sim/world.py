@@ -106,6 +106,7 @@ class World:
         self._near = wp.zeros(self.n_cars, dtype=Near, device=self.device)
         self._items = wp.zeros((self.n_cars, MAX_NEAR), dtype=wp.int32, device=self.device)
         self._view: CarView | None = None
+        self._tables: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None = None
         self._launches = self._record(1 if self._on_gpu else max(1, min(int(threads), self.n_cars)))
         self._pool = ThreadPoolExecutor(len(self._launches)) if len(self._launches) > 1 else None
         self.reset()
@@ -222,6 +223,9 @@ class World:
 
     def snapshot(self, ids: Ids | None = None) -> WorldState:
         """Return a complete copy of the state of chosen cars (all by default), in the order of ``ids``."""
+        if not self._on_gpu:
+            numbers = self._numbers(ids)
+            return WorldState(*(table.take(numbers, axis=1) for table in self._host()))
         slots = self._slots(ids)
         parts = []
         for table in (self._floats, self._ints, self._bytes):
@@ -243,12 +247,14 @@ class World:
             raise SimError(
                 f"{state.n_cars} states cannot go into {len(slots)} cars; give as many ids as there are states."
             )
-        pairs: list[tuple[Any, NDArray[Any]]] = [
-            (self._floats, state.floats),
-            (self._ints, state.ints),
-            (self._bytes, state.bytes),
-        ]
-        for table, part in pairs:
+        parts: tuple[NDArray[Any], ...] = (state.floats, state.ints, state.bytes)
+        if not self._on_gpu:
+            numbers = self._numbers(ids)
+            for rows, part in zip(self._host(), parts, strict=True):
+                rows[:, numbers] = part
+            wp.launch(forget_cars, len(slots), [self._near, slots], device=self.device)
+            return
+        for table, part in zip((self._floats, self._ints, self._bytes), parts, strict=True):
             source = wp.array(part, dtype=table.dtype, device=self.device)
             wp.launch(scatter_columns, part.shape, [source, slots, table], device=self.device)
         wp.launch(forget_cars, len(slots), [self._near, slots], device=self.device)
@@ -286,11 +292,20 @@ class World:
         inputs = [self._floats, self._ints, self._bytes, self._near, slots, vectors[0], quaternions, *vectors[1:]]
         wp.launch(place_cars, n, inputs, device=self.device)
 
+    def _host(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """The tables themselves as the kernels see them (CPU only): a copy of a column needs no launch."""
+        if self._tables is None:
+            self._tables = (self._floats.numpy(), self._ints.numpy(), self._bytes.numpy())
+        return self._tables
+
     def _slots(self, ids: Ids | None) -> Any:
+        return wp.array(self._numbers(ids), dtype=wp.int32, device=self.device)
+
+    def _numbers(self, ids: Ids | None) -> NDArray[np.int32]:
         numbers = np.arange(self.n_cars, dtype=np.int32) if ids is None else np.asarray(ids, np.int32).reshape(-1)
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= self.n_cars):
             raise SimError(f"Car numbers go from 0 to {self.n_cars - 1}; got {numbers.min()} to {numbers.max()}.")
-        return wp.array(numbers, dtype=wp.int32, device=self.device)
+        return numbers
 
     @property
     def view(self) -> CarView:

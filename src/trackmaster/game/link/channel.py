@@ -9,6 +9,8 @@ from trackmaster.game.link.errors import CannotConnectError, LostConnectionError
 from trackmaster.game.link.protocol import MAX_BLOB_BYTES, ProtocolError
 
 RECEIVE_BYTES: Final = 1 << 18
+SEND_S: Final = 30.0
+"""How long the other side may leave what we send unread; a game that waits for us reads at once."""
 GOODBYE_S: Final = 2.0
 """How long we go on reading after our last word, so that the game reads it before the connection is reset."""
 
@@ -29,7 +31,7 @@ class Channel:
         self._place = place
         self._is_open = True
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setblocking(True)
+        connection.settimeout(SEND_S)
 
     @classmethod
     def connect(cls, host: str, port: int, clock: Clock, *, timeout_s: float) -> "Channel":
@@ -63,6 +65,18 @@ class Channel:
             self._socket.sendall(content)
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from None
+
+    def wait_for_word(self, timeout_s: float) -> None:
+        """Wait until the other side begins to say something (or is gone, which the next read tells).
+
+        Raises:
+            SilentGameError: it does not; nothing was read.
+        """
+        if not self._clock.wait_readable(self._socket, timeout_s):
+            raise SilentGameError(
+                f"{self._place} says nothing for {timeout_s:g} s. Is its window minimised or covered, does it wait for "
+                "a key, or is it paused?"
+            )
 
     def read(self, size: int, timeout_s: float) -> bytearray:
         """Return exactly ``size`` bytes.

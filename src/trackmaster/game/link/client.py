@@ -223,8 +223,9 @@ class LinkClient(Commands):
         wire = self._session()
         if wire.inside is not None:
             raise ProtocolError(f"the game waits for the answer to {wire.inside.name}: acknowledge it before waiting.")
-        number = wire.channel.read_i32(self.timeouts.event_s if timeout_s is None else timeout_s)
+        wire.channel.wait_for_word(self.timeouts.event_s if timeout_s is None else timeout_s)
         try:
+            number = wire.channel.read_i32(self.timeouts.answer_s)
             event = read_event(wire, number)
         except (LinkError, ProtocolError):
             self.abort()  # the rest of a message is missing: whatever comes next cannot be understood

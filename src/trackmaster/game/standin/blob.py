@@ -131,15 +131,16 @@ def _rows(table: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _write_body(state: SimStateData, car: CarState, world: WorldState) -> None:
-    for copy in ("previous", "current", "temporary"):
-        body = state[copy]
-        body["quaternion_wxyz"] = _rows(world.floats, "quaternion")
-        body["rotation"] = car.rotation
-        body["position"] = car.position_m
-        body["linear_speed"] = car.velocity_mps
-        body["not_tweaked_linear_speed"] = car.velocity_mps
-        body["angular_speed"] = car.angular_velocity_radps
-        body["force"] = _rows(world.floats, "force")
+    body = state["current"]
+    body["quaternion_wxyz"] = _rows(world.floats, "quaternion")
+    body["rotation"] = car.rotation
+    body["position"] = car.position_m
+    body["linear_speed"] = car.velocity_mps
+    body["not_tweaked_linear_speed"] = car.velocity_mps
+    body["angular_speed"] = car.angular_velocity_radps
+    body["force"] = _rows(world.floats, "force")
+    for copy in ("previous", "temporary"):
+        state[copy] = body
 
 
 def _write_vehicle(state: SimStateData, car: CarState, snapshot: CarSnapshot) -> None:
@@ -148,13 +149,14 @@ def _write_vehicle(state: SimStateData, car: CarState, snapshot: CarSnapshot) ->
     state["input_steer"], state["input_gas"], state["input_brake"] = steer, gas, brake
     state["max_linear_speed"] = 1_000.0 / MPS_TO_KMPH
     state["gearbox_state"] = car.gearbox_state
-    for copy in ("prev_sync_state", "sync_state", "async_state", "prev_async_state"):
-        half = state[copy]
-        half["speed_forward"], half["speed_sideward"] = local[2], local[0]
-        half["input_steer"], half["input_gas"], half["input_brake"] = steer, gas, brake
-        half["is_turbo"] = car.turbo > 0
-        half["rpm"] = car.rpm
-        half["gearbox_state"] = car.gearbox_state
+    sync = state["sync_state"]
+    sync["speed_forward"], sync["speed_sideward"] = local[2], local[0]
+    sync["input_steer"], sync["input_gas"], sync["input_brake"] = steer, gas, brake
+    sync["is_turbo"] = car.turbo > 0
+    sync["rpm"] = car.rpm
+    sync["gearbox_state"] = car.gearbox_state
+    for copy in ("prev_sync_state", "async_state", "prev_async_state"):
+        state[copy] = sync
     state["clamped_rpm"] = state["actual_rpm"] = car.rpm
     state["gear"] = car.gear
     state["has_any_lateral_contact"] = car.lateral_contact

@@ -86,7 +86,7 @@ class Race:
         self._controls = ControlState()
         self._played = []
         self._respawn_next = False
-        self._set_moment(RaceMoment(-COUNTDOWN_MS - TICK_MS))
+        self._put(RaceMoment(-COUNTDOWN_MS - TICK_MS))
 
     def play(self, script: Iterable[Command]) -> None:
         """Replace the script; its commands act from the current time on."""
@@ -103,11 +103,11 @@ class Race:
         before = self._now().cp_count - moment.is_finish_hidden
         if time_ms > 0:
             self._drive()
-        self._set_moment(replace(self._moment, time_ms=time_ms, is_finish_hidden=False))
         car = self._now()
         is_told = moment.is_finish_hidden or moment.is_finish_reported
         is_hidden = car.finished and not is_told
-        self._set_moment(replace(self._moment, is_finish_hidden=is_hidden, is_finish_reported=is_told))
+        self._moment = replace(self._moment, time_ms=time_ms, is_finish_hidden=is_hidden, is_finish_reported=is_told)
+        self._state = None
         if time_ms >= 0 and self.takes_inputs:
             self._apply(self._by_time.get(time_ms, ()))
         return self._passed(before, car.cp_count - is_hidden)
@@ -147,7 +147,7 @@ class Race:
         self._controls = ControlState(moment.controls)
         self._played = [command for command in self._played if command.time_ms <= moment.time_ms]
         self._respawn_next = False
-        self._set_moment(moment)
+        self._put(moment)
 
     def prevent_finish(self) -> None:
         """Go on as if the finish had not been crossed; nothing happens before it was told."""
@@ -177,6 +177,7 @@ class Race:
             self._moment = replace(self._moment, respawns=self._moment.respawns + 1)
         steer, gas, brake = np.array([[value] for value in self._controls.effective()], np.float32)
         self._fleet.step(steer, gas, brake, 1)
+        self._car = None
 
     def _apply(self, group: Iterable[Command]) -> None:
         commands = list(group)
@@ -201,7 +202,8 @@ class Race:
             self._car = self._fleet.states.car(0)
         return self._car
 
-    def _set_moment(self, moment: RaceMoment) -> None:
+    def _put(self, moment: RaceMoment) -> None:
+        """Take the clock of a car that was put elsewhere."""
         self._moment = moment
         self._state = None
         self._car = None

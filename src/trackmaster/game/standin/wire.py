@@ -11,6 +11,8 @@ from trackmaster.game.link.clock import Clock
 
 POLL_S: Final = 0.02
 """How often a wait looks at the clock and at the request to stop."""
+SEND_S: Final = 10.0
+"""A reader that is slower than this is dropped: the game's only thread would stand still for it."""
 TRICKLE_BYTES: Final = 977
 RECEIVE_BYTES: Final = 1 << 18
 
@@ -29,7 +31,7 @@ class PluginWire:
     def __init__(self, connection: socket.socket, clock: Clock, is_stopped: Callable[[], bool]) -> None:
         """Take over an accepted connection."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setblocking(True)
+        connection.settimeout(SEND_S)
         self._socket = connection
         self._clock = clock
         self._is_stopped = is_stopped
