@@ -126,7 +126,7 @@ def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig, monkeypat
 def test_games_have_to_know_the_maps_before_they_start(config: CaptureConfig, tmp_path: Path) -> None:
     place = instance_in(tmp_path / "user")
     alone = config.model_copy(update={"workers": 1})
-    with pytest.raises(CaptureError, match="there is no user folder of the game. Start the game once"):
+    with pytest.raises(CaptureError, match="there is no user folder of the game"):
         capture(alone, games=Games((place,)))
     place.user_path.mkdir(parents=True)
     with pytest.raises(CaptureError, match=rf"{TRACKS} maps were put into .*start it now"):
