@@ -158,7 +158,7 @@ def _judge(
         available=len(available), on_disk=on_disk, missing=len(available - rows.keys()), wrong=wrong,
         foreign=len(set(files) - known), duplicates=sum(count - 1 for count in sums.values()), unexplained=unexplained,
         deleted=len(expected) - len(available), maps=right_maps, maps_expected=len(done_tracks), kills=kills,
-        repeats=_repeats(log), in_flight=workers * 3, seconds=seconds,
+        repeats=_repeats(log), in_flight=workers, seconds=seconds,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Listing, downloading, resuming and saying how far it is, over real HTTP on this machine."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,43 @@ def test_more_replays_are_fetched_when_more_are_wanted(here: Path, serve: Serve)
     assert len(asked_for(server, "/recordgbx/")) == 15
     assert {entry.status for entry in server.log[-4:]} <= {200, 304}
     assert sum(entry.status == 304 for entry in server.log) >= 3, "asked conditionally"
+
+
+def test_a_new_version_of_a_map_replaces_replays_and_map_on_refresh(here: Path, serve: Serve) -> None:
+    exhibit = crowd_exhibit(3, 3)
+    serve(exhibit)
+    (here / "ids.txt").write_text("1001\n")
+    command = ["replays", "download", "--track-ids", "ids.txt", "--replays-dir", "r", "--tracks-dir", "t"]
+    assert main([*command, "--extract-tracks-from-replays"]) == 0
+    before = (here / "t" / "1001.Challenge.Gbx").read_bytes()
+    track, newer = exhibit.tracks[1001], exhibit.tracks[1002]
+    track.uid, track.content = newer.uid, newer.content
+    for row in track.replays:
+        row.position, row.is_best = None, False
+    track.updated_at = newer.updated_at = track.updated_at + timedelta(days=500)
+    fresh = [
+        dataclasses.replace(row, replay_id=row.replay_id + 900, track_id=1001, track_at=track.updated_at)
+        for row in newer.replays
+    ]
+    track.replays += fresh
+    exhibit.replays.update({row.replay_id: row for row in fresh})
+    assert main([*command, "--extract-tracks-from-replays", "--refresh"]) == 0
+    assert (here / "t" / "1001.Challenge.Gbx").read_bytes() == newer.content() != before
+    with Catalogue(catalogue_path(here / "r"), writable=False) as catalogue:
+        ranked = {row["replay_id"] for row in catalogue.read("SELECT replay_id FROM replays WHERE rank IS NOT NULL")}
+    assert ranked == {row.replay_id for row in fresh}
+    assert len(files_below(here / "r")) == 6, "older runs stay on disk"
+
+
+def test_what_a_list_said_long_ago_is_asked_again(here: Path, serve: Serve) -> None:
+    server = serve(crowd_exhibit(3, 1))
+    main(LIST)
+    assert main([*DOWNLOAD, "--top", "1"]) == 0
+    assert not asked_for(server, "/api/tracks?id="), "it was just listed"
+    shutil.rmtree(here / "maps" / "replays")
+    main(LIST)
+    assert main([*DOWNLOAD, "--cache-hours", "0"]) == 0
+    assert len(asked_for(server, "/api/tracks?id=")) == 1
 
 
 def test_maps_can_be_had_later_from_the_replays_that_are_there(here: Path, serve: Serve) -> None:

@@ -117,6 +117,49 @@ def test_the_catalogue_knows_what_the_exchange_validated_and_which_version_count
     assert kept("--current-version") == ["4", "1"]
 
 
+def test_tracks_are_judged_by_the_catalogue_alone_before_anything_is_downloaded(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def listed(replay_id: int, time_ms: int, *, respawns: int = 0) -> ReplayRecord:
+        return ReplayRecord(replay_id, time_ms, replay_id, "d", 1, respawns=respawns)
+
+    rows = {
+        1: [listed(11, 30_000), listed(12, 31_000)], 2: [listed(21, 30_000, respawns=2)], 3: [listed(31, 300_000)],
+        4: [listed(41, 30_000)], 5: [listed(51, 30_000)],
+    }  # fmt: skip
+    with Catalogue(catalogue_path(here / "replays")) as catalogue:
+        types = {1: (0, None), 2: (5, None), 3: (0, None), 4: (3, None), 5: (0, 2)}
+        for track_id, (primary_type, unlimiter) in types.items():
+            record = TrackRecord(track_id, f"uid{track_id}", primary_type=primary_type, unlimiter=unlimiter)
+            catalogue.note_tracks([record])
+            paths = {row.replay_id: f"{track_id}/{row.replay_id}.replay.gbx" for row in rows[track_id]}
+            catalogue.note_replays(track_id, rows[track_id], paths, 50)
+        catalogue.note_tracks([TrackRecord(6)])
+        catalogue.set_track(6, "gone", "status_404")
+    (here / "ids.txt").unlink(missing_ok=True)
+    flags = ["--from-catalogue", "--no-respawn", "--map-types", "race", "--no-unlimiter", "--max-run-s", "90"]
+    assert kept(*flags, "--explain") == ["1"]
+    said = capsys.readouterr().out
+    assert "dropped 2: 21.replay.gbx respawns 2 times." in said
+    assert "dropped 3: no run is left: 1 longer than 90 s." in said
+    assert "dropped 4: the map is for stunts." in said
+    assert "dropped 5: the map needs TMUnlimiter." in said
+
+
+def test_what_the_download_verified_is_not_read_again(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Catalogue(catalogue_path(corpus / "replays")) as catalogue:
+        names = [path.name for path in SWITCHBACK[:2]]
+        rows = [ReplayRecord(i, 9_000, i, "d", i) for i in (1, 2)]
+        catalogue.note_tracks([TrackRecord(1, "u")])
+        paths = {row.replay_id: f"1/{name}" for row, name in zip(rows, names, strict=True)}
+        catalogue.note_replays(1, rows, paths, 50)
+        for row in rows:
+            catalogue.set_replay(row.replay_id, "done", device="pad", is_tminterface=False)
+    assert kept("--device", "pad") == ["4", "1"], "the catalogue's word counts"
+    (corpus / "replays" / "1" / "pos9_new_1ms.replay.gbx").write_bytes(SWITCHBACK[0].read_bytes())
+    assert kept("--device", "keyboard") == ["5", "2", "1"], "a file that it does not know is read"
+
+
 def run(time_ms: int, login: str = "driver", author: str = "author") -> ReplayFacts:
     return ReplayFacts(Path(f"{time_ms}.replay.gbx"), time_ms, 0, "uid", author, login)
 
@@ -171,10 +214,10 @@ def test_chosen_runs_are_listed_and_laid_out(corpus: Path) -> None:
 )
 def test_maps_are_judged_by_environment_type_and_intro(facts: MapFacts | None, reason: str) -> None:
     config = MapTypeFilterConfig(max_preview_duration=15.0)
-    assert why_not_map(facts, config)[0] == reason
-    assert judge([], facts, "", {}, config).reason == reason
+    assert why_not_map(facts, facts is not None, config)[0] == reason
+    assert judge([], facts, facts is not None, "", {}, config).reason == reason
     if facts is None:
-        assert why_not_map(None, config.model_copy(update={"only_with_maps": True}))[0] == "no_map"
+        assert why_not_map(None, False, config.model_copy(update={"only_with_maps": True}))[0] == "no_map"
 
 
 def test_the_script_for_respawns_needs_no_flag(corpus: Path) -> None:
@@ -185,8 +228,8 @@ def test_the_script_for_respawns_needs_no_flag(corpus: Path) -> None:
 
 def test_unlimiter_maps_are_dropped_where_asked_for() -> None:
     facts = MapFacts("Stadium", is_unlimiter=True)
-    assert why_not_map(facts, FilterConfig(no_unlimiter=True))[0] == "unlimiter"
-    assert why_not_map(facts, FilterConfig())[0] == ""
+    assert why_not_map(facts, True, FilterConfig(no_unlimiter=True))[0] == "unlimiter"
+    assert why_not_map(facts, True, FilterConfig())[0] == ""
 
 
 def test_the_scripts_have_the_defaults_of_the_documents(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,6 +133,32 @@ def test_a_refusal_stops_everything_at_once(tmp_path: Path) -> None:
     assert len(asked) <= 10, "only what was under way already"
 
 
+def test_wrong_files_are_no_trouble_of_the_site(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(7, 10))
+    for row in standin.exhibit.tracks[1003].replays:
+        row.content = standin.exhibit.replays[1_000_001].content
+    counts, log = download(standin, tmp_path, Manners(0, 0, connections=1))
+    assert counts.rejected == 10
+    assert counts.done == 60
+    assert log[-1].at_s - log[0].at_s < 60, "nobody waited for the site to come back"
+
+
+def test_a_request_that_is_not_understood_is_not_repeated(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(90, 1))
+    calm = standin.decide
+    standin.decide = lambda path, *rest: (Answer(400, b"no"), None) if path == "/api/replays" else calm(path, *rest)
+    with pytest.raises(ExchangeError, match="does not understand"):
+        download(standin, tmp_path, Manners(0, 0))
+    standin = StandIn(crowd_exhibit(9, 1))
+    some = standin.decide
+    standin.decide = lambda path, query, *rest: (
+        (Answer(400, b"no"), None) if query.get("trackId") == "1004" else some(path, query, *rest)
+    )
+    counts, log = download(standin, tmp_path / "other", Manners(0, 0))
+    assert (counts.tracks_failed, counts.done) == (1, 8)
+    assert sum("trackId=1004" in entry.path for entry in log) == 1
+
+
 def test_a_probe_that_gives_up_hands_the_task_on() -> None:
     standin = StandIn(crowd_exhibit(1, 1))
     standin.decide = lambda *_: (Answer(500), "500")

@@ -97,6 +97,10 @@ class Catalogue:
         row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
         return row
 
+    def is_fresh(self, noted_at: float | None) -> bool:
+        """Whether something noted at a time (s since 1970) is young enough to be used unasked."""
+        return noted_at is not None and 0 <= self._wall() - noted_at < self._fresh_s
+
     # --- tracks
 
     def note_tracks(self, tracks: Iterable[TrackRecord]) -> None:
@@ -139,7 +143,11 @@ class Catalogue:
     # --- replays and maps
 
     def note_replays(self, track_id: int, rows: Sequence[ReplayRecord], paths: Mapping[int, str], top: int) -> None:
-        """Remember a track's listing; replays that are known keep their state and their file."""
+        """Remember a track's listing; replays that are known keep their state and their file.
+
+        Those that are no longer among the best lose their rank, and are not fetched any more.
+        """
+        self._db.execute("UPDATE replays SET rank = NULL WHERE track_id = ?", (track_id,))
         for rank, row in enumerate(rows, 1):
             self._db.execute(
                 "INSERT INTO replays (replay_id, track_id, user_id, user_name, time_ms, rank, position, respawns,"
@@ -175,7 +183,7 @@ class Catalogue:
         row = self.one("SELECT etag, body, fetched_at FROM pages WHERE url = ?", (url,))
         if row is None:
             return None, None, False
-        return row["etag"], zlib.decompress(row["body"]), 0 <= self._wall() - row["fetched_at"] < self._fresh_s
+        return row["etag"], zlib.decompress(row["body"]), self.is_fresh(row["fetched_at"])
 
     def remember(self, url: str, etag: str | None, body: bytes) -> None:
         """Keep an answer."""

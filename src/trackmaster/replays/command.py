@@ -133,7 +133,7 @@ async def download(
             return await _show(session, config, track_ids)
         plan = plan_of(config, replays_dir, replays=replays, fetch_maps=maps)
         counts = await fetch_files(session, config, plan, track_ids)
-        return _say(counts, replays_dir)
+        return _say(counts, session, replays_dir)
 
 
 async def one_track(config: TrackConfig) -> int:
@@ -146,7 +146,7 @@ async def one_track(config: TrackConfig) -> int:
         row = session.catalogue.one("SELECT state, reason FROM tracks WHERE track_id = ?", (track_id,))
         if counts.tracks_gone and row is not None:
             raise TrackmasterError(f"Track {track_id} is not on the exchange ({row['reason']}). Check the id.")
-        return _say(counts, config.output_dir)
+        return _say(counts, session, config.output_dir)
 
 
 async def _find(session: Session, name: str) -> int:
@@ -181,8 +181,12 @@ async def _show(session: Session, config: FileSettings, track_ids: Sequence[int]
     return 0
 
 
-def _say(counts: Counts, replays_dir: Path) -> int:
+def _say(counts: Counts, session: Session, replays_dir: Path) -> int:
     print(counts.sentence())
+    failures = session.client.fetcher.failures
+    if failures:
+        listed = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
+        print(f"{failures.total()} requests failed: {listed}.")
     lost = counts.failed + counts.tracks_failed + counts.rejected
     if lost:
         print(f"'trackmaster replays status --replays-dir {replays_dir}' says why; run the same command to try again.")

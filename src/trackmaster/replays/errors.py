@@ -17,13 +17,19 @@ class FetchError(Exception):
     Attributes:
         reason: a name that failures are counted under, such as ``timeout`` or ``status_500``.
         retry_after_s: how long the server asks us to wait; None if it did not say.
+        may_pass: whether the same request may fare better later.
     """
 
-    def __init__(self, reason: str, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, detail: str, *, retry_after_s: float | None = None, may_pass: bool = True) -> None:
         super().__init__(detail)
+        self.may_pass = may_pass
         self.reason = reason
         self.detail = detail
         self.retry_after_s = retry_after_s
+
+
+class WrongFileError(FetchError):
+    """A file came that is not the one asked for; the exchange is well, and another try may bring the right one."""
 
 
 class FinalError(FetchError):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from trackmaster import __version__
-from trackmaster.replays.errors import ExchangeError, FetchError, FinalError, GoneError
+from trackmaster.gbx import printable
+from trackmaster.replays.errors import ExchangeError, FetchError, FinalError, GoneError, WrongFileError
 from trackmaster.replays.manners import Backoff, Breaker, Pace, retry_after_s
 from trackmaster.replays.transport import Response, Transport
 
@@ -103,7 +104,7 @@ class Fetcher:
             except FetchError as error:
                 self.failures[error.reason] += 1
                 self._note(error, is_probe=is_probe)
-                if attempt == self._manners.attempts or error.reason == "too_large":
+                if attempt == self._manners.attempts or not error.may_pass:
                     raise
                 await self._wait(error, attempt)
             else:
@@ -137,6 +138,9 @@ class Fetcher:
             return is_probe
 
     def _note(self, error: FetchError, *, is_probe: bool) -> None:
+        if isinstance(error, WrongFileError):
+            self._breaker.success()
+            return
         silence_s = self._breaker.failure(f"the last one: {error.detail}", is_probe=is_probe)
         if silence_s:
             log.warning("The exchange is in trouble (%s); leaving it alone for %.0f s.", error.detail, silence_s)
@@ -171,8 +175,14 @@ def _judge(response: Response, url: str) -> None:
     if status in _BUSY or status >= 500:
         wait_s = retry_after_s(response.headers.get("Retry-After"))
         raise FetchError(f"status_{status}", f"the exchange answered with status {status}", retry_after_s=wait_s)
+    moved = response.headers.get("Location")
+    if moved is not None and 300 <= status < 400:
+        raise ExchangeError(
+            f"{url}: the exchange moved to {printable(moved)[:200]}. If that is right, give the new address (--url)."
+        )
     said = " ".join(response.body[:200].decode("utf-8", "replace").split())
-    raise ExchangeError(
-        f"{url}: the exchange does not understand the request (status {status}: {said}). Its interface has changed, or "
-        "the address is not that of an exchange (--url)."
+    raise FetchError(
+        f"status_{status}",
+        f"the exchange does not understand {url} (status {status}: {printable(said)})",
+        may_pass=False,
     )

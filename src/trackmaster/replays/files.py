@@ -10,7 +10,7 @@ from trackmaster.files import safe_name
 from trackmaster.replays import catalogue as states
 from trackmaster.replays.checking import PAGE, CheckJob, CheckResult, ExtractJob, check, extract_map
 from trackmaster.replays.client import ExchangeClient
-from trackmaster.replays.errors import FetchError, GoneError, RejectedError
+from trackmaster.replays.errors import FetchError, GoneError, RejectedError, WrongFileError
 from trackmaster.replays.pool import WorkPool
 from trackmaster.replays.tasks import FileTask, MapTask
 from trackmaster.replays.transport import Response
@@ -59,10 +59,6 @@ class FileFetcher:
         """Remove the folder for unfinished files."""
         shutil.rmtree(self._incoming, ignore_errors=True)
 
-    def say(self, text: str) -> None:
-        """Tell the user something that needs no action."""
-        log.info("%s", text)
-
     async def fetch(self, task: FileTask) -> Outcome:
         """Fetch a file unless it is there already; return what became of it.
 
@@ -79,8 +75,10 @@ class FileFetcher:
             result = await self._pool.run(check, self._job(task, response.body))
             if not result.reason:
                 return result
-            may_pass = last.is_new(result, response.body) or result.reason == PAGE
-            error = FetchError if may_pass else RejectedError
+            may_pass = last.is_new(result, response.body)
+            if result.reason == PAGE:
+                raise FetchError(result.reason, result.detail)
+            error = WrongFileError if may_pass else RejectedError
             raise error(result.reason, result.detail)
 
         fetch = self._client.track_file if task.is_map else self._client.replay_file
@@ -90,9 +88,7 @@ class FileFetcher:
             return Outcome(states.GONE, error.reason)
         except FetchError as error:
             self._keep(task, last, error)
-            state = (
-                states.REJECTED if isinstance(error, RejectedError) or error.reason == "too_large" else states.FAILED
-            )
+            state = states.REJECTED if isinstance(error, RejectedError) else states.FAILED
             return Outcome(state, f"{error.reason}: {error.detail}")
         return Outcome(states.DONE, "", result.facts)
 

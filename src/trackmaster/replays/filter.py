@@ -17,6 +17,7 @@ from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import read_track_names
 from trackmaster.replays.facts import Fact, MapFacts, ReplayFacts, map_facts, replay_facts, spread
 from trackmaster.replays.filter_config import FilterConfig
+from trackmaster.replays.known import KnownTrack, known_track, listed_tracks
 from trackmaster.replays.names import MAP_SUFFIX, REPLAY_SUFFIX
 from trackmaster.replays.rules import Verdict, judge
 
@@ -53,8 +54,7 @@ class FilterSummary:
 
 def run_filter(config: FilterConfig) -> int:
     """Filter, write the lists, say what was dropped; return 0."""
-    names = read_track_names(config.input)
-    summary = filter_tracks(names, config)
+    summary = filter_tracks(config)
     atomic_write_text(config.output, "".join(f"{name}\n" for name in summary.kept))
     if config.replays_output is not None:
         lines = (f"{name}/{run.path.name}\n" for name in summary.kept for run in summary.verdicts[name].runs)
@@ -66,20 +66,26 @@ def run_filter(config: FilterConfig) -> int:
     return 0
 
 
-def filter_tracks(names: Sequence[str], config: FilterConfig) -> FilterSummary:
-    """Judge tracks, some thousands at a time.
+def filter_tracks(config: FilterConfig) -> FilterSummary:
+    """Judge the tracks of a list, or all of the catalogue, some thousands at a time.
 
     Raises:
-        TrackmasterError: replays or maps are needed and their folder is not there.
+        TrackmasterError: a list, a folder or a catalogue that is needed is not there.
     """
-    if config.needs_replays and not config.replays_dir.is_dir():
+    path = config.catalogue or catalogue_path(config.replays_dir)
+    if config.from_catalogue and not path.is_file():
+        raise TrackmasterError(f"{path}: there is no catalogue. Download first, or leave --from-catalogue out.")
+    if config.needs_replays and not config.from_catalogue and not config.replays_dir.is_dir():
         raise TrackmasterError(f"{config.replays_dir}: there is no such folder. Give that of the replays (-r).")
-    if config.judges_maps and not config.tracks_dir.is_dir() and not config.current_version:
+    if config.judges_maps and not config.tracks_dir.is_dir() and not path.is_file():
         raise TrackmasterError(f"{config.tracks_dir}: there is no such folder. Give that of the maps (-t).")
     summary = FilterSummary()
-    path = config.catalogue or catalogue_path(config.replays_dir)
     with contextlib.ExitStack() as stack:
         catalogue = stack.enter_context(Catalogue(path, writable=False)) if path.is_file() else None
+        if config.from_catalogue and catalogue is not None:
+            names = list(listed_tracks(catalogue))
+        else:
+            names = read_track_names(config.input)
         for start in range(0, len(names), BATCH_TRACKS):
             _judge_batch(names[start : start + BATCH_TRACKS], config, catalogue, summary)
     return summary
@@ -88,34 +94,47 @@ def filter_tracks(names: Sequence[str], config: FilterConfig) -> FilterSummary:
 def _judge_batch(
     names: Sequence[str], config: FilterConfig, catalogue: Catalogue | None, summary: FilterSummary
 ) -> None:
-    cores = os.cpu_count() or 1
-    replays = {name: _replays_of(config.replays_dir / name) if config.needs_replays else [] for name in names}
+    known = {name: known_track(catalogue, name, config.replays_dir / name) for name in names}
     maps = {name: _map_of(config.tracks_dir, name) for name in names}
-    replay_paths = [path for paths in replays.values() for path in paths]
+    runs = _runs(names, known, config)
     map_paths = [path for path in maps.values() if path is not None] if config.judges_maps else []
-    read = partial(replay_facts, needs_body=config.needs_body)
-    found = spread(read, replay_paths, min(config.workers, cores), cost=BODY_COST if config.needs_body else 1)
-    runs = iter(_shown(found, "replays", len(replay_paths), config))
-    judged = spread(map_facts, map_paths, min(config.jobs, cores), cost=MAP_COST)
+    judged = spread(map_facts, map_paths, min(config.jobs, os.cpu_count() or 1), cost=MAP_COST)
     facts = dict(zip(map_paths, _shown(judged, "maps", len(map_paths), config), strict=True))
     for name in names:
-        own = [next(runs) for _ in replays[name]]
+        track, path = known[name], maps[name]
+        own = runs[name]
         summary.damaged += [run for run in own if run.error]
-        path = maps[name]
-        known = _map_facts(path, facts)
-        summary.verdicts[name] = judge(own, known, _uid(catalogue, name, known), _validated(catalogue, name), config)
-        if not summary.verdicts[name].reason:
+        listed = None if config.only_with_maps else track.map_facts
+        facts_of_map = listed if path is None else facts.get(path, MapFacts())
+        uid = track.uid or (facts_of_map.uid if facts_of_map is not None else "")
+        verdict = judge(own, facts_of_map, path is not None, uid, track.validated, config)
+        summary.verdicts[name] = verdict
+        if not verdict.reason:
             summary.without_replays += config.needs_replays and not own
-            summary.without_map += config.judges_maps and path is None
+            summary.without_map += config.judges_maps and facts_of_map is None
+
+
+def _runs(names: Sequence[str], known: dict[str, KnownTrack], config: FilterConfig) -> dict[str, list[ReplayFacts]]:
+    """Return the runs of each track: from the catalogue where it tells enough, else from the files."""
+    if not config.needs_replays:
+        return {name: [] for name in names}
+    if config.from_catalogue:
+        return {name: list(known[name].listed) for name in names}
+    paths = {name: _replays_of(config.replays_dir / name) for name in names}
+    # A body is read only where the download has not read it already.
+    done = {run.path: run for track in known.values() for run in track.verified.values()} if config.needs_body else {}
+    if config.teacher == "author" or config.validated:
+        done = {}  # the catalogue does not keep the map's author, nor what the game would validate
+    unread = [path for own in paths.values() for path in own if path not in done]
+    read = partial(replay_facts, needs_body=config.needs_body)
+    jobs = min(config.workers, os.cpu_count() or 1)
+    found = spread(read, unread, jobs, cost=BODY_COST if config.needs_body else 1)
+    fresh = {facts.path: facts for facts in _shown(found, "replays", len(unread), config)}
+    return {name: [done.get(path) or fresh[path] for path in own] for name, own in paths.items()}
 
 
 def _shown(facts: Iterator[Fact], name: str, total: int, config: FilterConfig) -> Iterator[Fact]:
     return progress(facts, desc=name, total=total, enabled=config.use_tqdm) if total else facts
-
-
-def _map_facts(path: Path | None, facts: dict[Path, MapFacts]) -> MapFacts | None:
-    """Return what is known of a map file: nothing where there is none, an empty record where it was not read."""
-    return None if path is None else facts.get(path, MapFacts())
 
 
 def _replays_of(folder: Path) -> list[Path]:
@@ -135,23 +154,6 @@ def _map_of(tracks_dir: Path, name: str) -> Path | None:
     if not inside.is_dir():
         return None
     return min((p for p in inside.iterdir() if p.name.lower().endswith(MAP_SUFFIX.lower())), default=None)
-
-
-def _uid(catalogue: Catalogue | None, name: str, facts: MapFacts | None) -> str:
-    """Return the uid of the current version of a map: what the exchange says, else what the map file says."""
-    row = None
-    if catalogue is not None and name.isdigit():
-        row = catalogue.one("SELECT uid FROM tracks WHERE track_id = ?", (int(name),))
-    return (row["uid"] if row is not None else "") or (facts.uid if facts is not None else "")
-
-
-def _validated(catalogue: Catalogue | None, name: str) -> dict[str, bool | None]:
-    if catalogue is None or not name.isdigit():
-        return {}
-    rows = catalogue.read("SELECT path, validated FROM replays WHERE track_id = ?", (int(name),))
-    return {
-        row["path"].rpartition("/")[2]: None if row["validated"] is None else bool(row["validated"]) for row in rows
-    }
 
 
 def _lay_out(summary: FilterSummary, folder: Path) -> None:

@@ -25,6 +25,8 @@ class FilterConfig(Settings):
 
     input: Path = Path("maps/track_ids.txt")
     """List of tracks, one id a line."""
+    from_catalogue: bool = False
+    """Judge all tracks of the catalogue by what it knows, their replays on disk or not; --input is not read."""
     output: Path = Path("maps/track_ids_filtered.txt")
     """List of those that are kept, in the same order."""
     replays_dir: Path = Field(default=DEFAULT_REPLAYS, validation_alias=AliasChoices("replays_dir", "r"))

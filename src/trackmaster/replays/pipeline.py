@@ -5,6 +5,7 @@ place only when it was verified, and one that is there without being in the cata
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,8 @@ from trackmaster.replays.names import MAP_SUFFIX, paths_of
 from trackmaster.replays.progress_file import ProgressFile
 from trackmaster.replays.records import TrackRecord
 from trackmaster.replays.tasks import Counts, FileTask, MapTask, TrackTask
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 SAVE_EVERY_TRACKS = 50
@@ -130,11 +133,13 @@ class Pipeline:
         try:
             self._catalogue.note_tracks(await self._client.tracks_by_id(unknown))
         except FetchError as error:
-            self._files.say(f"the question about {len(unknown)} tracks failed ({error.detail}); going on without")
+            log.warning("The question about %d tracks failed (%s); going on without it.", len(unknown), error.detail)
 
     def _is_unknown(self, track_id: int) -> bool:
+        """Whether a track has still to be listed and nothing, or nothing fresh, is known of its map."""
         row = self._catalogue.one("SELECT noted_at, state FROM tracks WHERE track_id = ?", (track_id,))
-        return row is None or (row["noted_at"] is None and row["state"] in (states.NEW, states.FAILED))
+        is_to_list = row is None or row["state"] in (states.NEW, states.FAILED)
+        return is_to_list and (row is None or not self._catalogue.is_fresh(row["noted_at"]))
 
     async def _list_track(self, task: TrackTask) -> None:
         """Make sure that a track's replays are known, then hand on what is still to do of it."""
@@ -189,7 +194,7 @@ class Pipeline:
             )  # fmt: skip
 
     def _map_to_fetch(self, task: TrackTask, track: TrackRecord) -> Iterator[FileTask]:
-        if self._plan.fetch_maps and not self._has_map(task.track_id):
+        if self._plan.fetch_maps and not self._has_map(task.track_id, track.uid):
             yield FileTask(
                 task.index, task.track_id, task.track_id, is_map=True, uid=track.uid, time_ms=None,
                 target=self._map_path(task.track_id),
@@ -198,9 +203,11 @@ class Pipeline:
     def _map_path(self, track_id: int) -> Path:
         return self._plan.tracks_dir / f"{track_id}{MAP_SUFFIX}"
 
-    def _has_map(self, track_id: int) -> bool:
-        row = self._catalogue.one("SELECT state FROM maps WHERE track_id = ?", (track_id,))
-        return row is not None and row["state"] == states.DONE and self._map_path(track_id).is_file()
+    def _has_map(self, track_id: int, uid: str) -> bool:
+        """Whether the map of the current version is there."""
+        row = self._catalogue.one("SELECT state, uid FROM maps WHERE track_id = ?", (track_id,))
+        is_done = row is not None and row["state"] == states.DONE and (not uid or row["uid"] == uid)
+        return is_done and self._map_path(track_id).is_file()
 
     # --- download workers
 
@@ -230,14 +237,15 @@ class Pipeline:
         if self._open[index]:
             return
         del self._open[index]
-        if self._plan.extract_maps and not self._has_map(track_id):
+        known = self._catalogue.track(track_id)
+        uid = known[0].uid if known is not None else ""
+        if self._plan.extract_maps and not self._has_map(track_id, uid):
             row = self._catalogue.one(
-                "SELECT path FROM replays WHERE track_id = ? AND state = ? ORDER BY rank LIMIT 1",
-                (track_id, states.DONE),
+                "SELECT path FROM replays WHERE track_id = ? AND state = ? AND (map_uid = ? OR ? = '')"
+                " ORDER BY rank IS NULL, rank LIMIT 1",
+                (track_id, states.DONE, uid, uid),
             )
             if row is not None:
-                known = self._catalogue.track(track_id)
-                uid = known[0].uid if known is not None else ""
                 replay = self._plan.replays_dir / row["path"]
                 await self._maps.put(MapTask(index, track_id, uid, replay, self._map_path(track_id)))
                 return

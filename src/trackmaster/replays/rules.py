@@ -27,16 +27,23 @@ class Verdict:
     runs: tuple[ReplayFacts, ...] = ()
 
 
-def why_not_map(facts: MapFacts | None, config: FilterConfig) -> tuple[str, str]:
-    """Return why a map is dropped, as short name and sentence; both empty if it is not (or there is none to judge)."""
-    if facts is None:
-        return ("no_map", "there is no map file") if config.only_with_maps else ("", "")
-    if not config.judges_maps:
+def why_not_map(facts: MapFacts | None, has_file: bool, config: FilterConfig) -> tuple[str, str]:
+    """Return why a map is dropped, as short name and sentence; both empty if it is not.
+
+    Args:
+        facts: of its file or, where there is none, of the catalogue, which tells neither environment nor intro; None
+            where nobody tells anything.
+        has_file: whether there is a file.
+        config: the rules.
+    """
+    if config.only_with_maps and not has_file:
+        return "no_map", "there is no map file"
+    if facts is None or not config.judges_maps:
         return "", ""
     if facts.error:
         return "damaged_map", facts.error
     mode = MODES[facts.mode] if 0 <= facts.mode < len(MODES) else f"mode {facts.mode}"
-    if config.environments and facts.environment not in config.environments:
+    if has_file and config.environments and facts.environment not in config.environments:
         return "environment", f"the environment is {facts.environment or 'unknown'}"
     if config.map_types and mode not in config.map_types:
         return "map_type", f"the map is for {mode}"
@@ -82,19 +89,20 @@ def choose(runs: Sequence[ReplayFacts], config: FilterConfig) -> tuple[ReplayFac
 
 
 def judge(
-    runs: Sequence[ReplayFacts], facts: MapFacts | None, uid: str, validated: dict[str, bool | None],
+    runs: Sequence[ReplayFacts], facts: MapFacts | None, has_map: bool, uid: str, validated: dict[str, bool | None],
     config: FilterConfig,
 ) -> Verdict:  # fmt: skip
     """Return whether a track is kept.
 
     Args:
         runs: all its replays.
-        facts: of its map; None without a map file.
+        facts: of its map, as for ``why_not_map``.
+        has_map: whether there is a map file.
         uid: of the current version of the map; empty where nobody tells.
         validated: what the exchange says, by file name.
         config: the rules.
     """
-    reason, detail = why_not_map(facts, config)
+    reason, detail = why_not_map(facts, has_map, config)
     if reason:
         return Verdict(reason, detail)
     if config.drops_respawns:

@@ -8,9 +8,12 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from trackmaster.replays.errors import FetchError
+from trackmaster.replays.errors import FetchError, RejectedError
 
 _CHUNK_BYTES = 64 << 10
+_REDIRECTS = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 3
+TOTAL_FACTOR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,35 @@ class HttpTransport:
 
     Args:
         connections: open at the same time, at most.
-        timeout_s: for connecting, and for the next piece of an answer; a slow but steady answer is not cut off.
+        timeout_s: for connecting, and for the next piece of an answer; the whole may take twenty times as long.
     """
 
     def __init__(self, *, connections: int, timeout_s: float) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, limit_per_host=connections),
-            timeout=aiohttp.ClientTimeout(total=None, connect=timeout_s, sock_read=timeout_s),
+            timeout=aiohttp.ClientTimeout(total=TOTAL_FACTOR * timeout_s, connect=timeout_s, sock_read=timeout_s),
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._timeout_s = timeout_s
 
     async def get(self, url: str, headers: Mapping[str, str], *, max_bytes: int) -> Response:
-        """Return the whole answer, whatever its status."""
+        """Return the whole answer, whatever its status; a move is followed where it stays on the same host."""
+        place = URL(url, encoded=True)
+        for _ in range(MOST_REDIRECTS):
+            response = await self._get(place, headers, max_bytes)
+            target = response.headers.get("Location")
+            if response.status not in _REDIRECTS or target is None:
+                return response
+            moved = place.join(URL(target))
+            if moved.host != place.host or moved.scheme not in ("http", "https"):
+                return response
+            place = moved
+        return response
+
+    async def _get(self, url: URL, headers: Mapping[str, str], max_bytes: int) -> Response:
         try:
-            async with self._session.get(URL(url, encoded=True), headers=headers) as answer:
+            async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
                 announced = answer.content_length or 0
                 if announced > max_bytes:
                     raise _too_large(announced, max_bytes)
@@ -81,5 +97,5 @@ class HttpTransport:
         await self._session.close()
 
 
-def _too_large(size: int, max_bytes: int) -> FetchError:
-    return FetchError("too_large", f"the answer has {size} bytes or more, the limit is {max_bytes} (--max-file-mb)")
+def _too_large(size: int, max_bytes: int) -> RejectedError:
+    return RejectedError("too_large", f"the answer has {size} bytes or more, the limit is {max_bytes} (--max-file-mb)")
