@@ -183,6 +183,41 @@ def launch_and_end(launcher: object, settings: GameSettings) -> int:
 
 
 @posix_only
+def test_a_game_whose_launcher_has_ended_is_still_ours(launcher: object, tmp_path: Path) -> None:
+    line = f'"{sys.executable}" -m trackmaster standin --port "$1" &'
+    settings = GameSettings(base_tmi_port=free_port(), launch_script=script_that(tmp_path, line))
+    game = launcher.launch(settings, instance_of(settings, 0), on_windows=False)  # type: ignore[attr-defined]
+    game.launcher.wait()
+    assert game.is_running
+    client = LinkClient(settings.base_tmi_port)
+    launcher.first_session(client, game)  # type: ignore[attr-defined]
+    assert game.find_game(("python",)) not in (None, game.launcher.pid)
+    client.close()
+    game.end()
+    assert not game.is_running
+
+
+@posix_only
+def test_a_window_is_brought_to_the_front_by_its_process(
+    launcher: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trackmaster.game.setup.window import focus_window
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(launcher.LaunchError, match="xdotool is needed"):  # type: ignore[attr-defined]
+        focus_window(7)
+    tool = tmp_path / "xdotool"
+    tool.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/said"\n[ "$4" = 7 ]\n', encoding="utf-8")
+    tool.chmod(0o755)
+    focus_window(7)
+    assert (tmp_path / "said").read_text(encoding="utf-8").split() == [
+        "search", "--onlyvisible", "--pid", "7", "windowactivate",
+    ]  # fmt: skip
+    with pytest.raises(launcher.LaunchError, match="process 8 has no visible window"):  # type: ignore[attr-defined]
+        focus_window(8)
+
+
+@posix_only
 def test_a_game_that_ends_while_it_starts_is_a_sentence(launcher: object, tmp_path: Path) -> None:
     settings = GameSettings(base_tmi_port=free_port(), launch_script=script_that(tmp_path, "exit 3"))
     game = launcher.launch(settings, instance_of(settings, 0), on_windows=False)  # type: ignore[attr-defined]

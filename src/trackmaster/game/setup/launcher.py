@@ -3,12 +3,12 @@
 Source: ``game_link.md`` 15.
 """
 
+import contextlib
 import os
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,59 +83,60 @@ class RunningGame:
 
     @property
     def is_running(self) -> bool:
-        """Whether the game (or what starts it) is alive."""
-        if self.game_pid is None or self.game_pid == self.launcher.pid:
-            return self.launcher.poll() is None
-        try:
-            return bool(psutil.Process(self.game_pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return False
+        """Whether the game (or what starts it) is alive; a launcher may end once its game runs."""
+        if self.game_pid is None:
+            return self.launcher.poll() is None or bool(self._tree())
+        return any(process.pid == self.game_pid for process in self._tree())
 
     def find_game(self, names: Sequence[str] = (GAME_PROCESS,)) -> int | None:
-        """Look for the game among the processes below the launcher; remember and return its id.
+        """Look for the game among the processes that we started; remember and return its id.
 
         Args:
             names: how its process's name may begin.
         """
+        wanted = tuple(name.lower() for name in names)
         for process in self._tree():
-            try:
-                if process.name().lower().startswith(tuple(name.lower() for name in names)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().lower().startswith(wanted):
                     self.game_pid = process.pid
-            except psutil.NoSuchProcess:
-                continue
         return self.game_pid
 
     def end(self) -> None:
         """End everything we started, politely first; nothing else is touched."""
         tree = self._tree()
         for process in tree:
-            _quietly(process.terminate)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
         _, alive = psutil.wait_procs(tree, timeout=END_S)
         for process in alive:
-            _quietly(process.kill)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(alive, timeout=END_S)
         self.launcher.wait()
 
     def _tree(self) -> list[psutil.Process]:
+        """Return the live processes that we started, whether or not what started them is still there."""
         found: dict[int, psutil.Process] = {}
-        for pid in (self.launcher.pid, self.game_pid):
-            if pid is None:
-                continue
-            try:
-                process = psutil.Process(pid)
-                found |= {child.pid: child for child in [process, *process.children(recursive=True)]}
-            except psutil.NoSuchProcess:
-                continue
-        return list(found.values())
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
+                if process.pid in found or not self._is_ours(process):
+                    continue
+                found |= {one.pid: one for one in [process, *process.children(recursive=True)]}
+        return [process for process in found.values() if _is_alive(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        if process.pid in (self.launcher.pid, self.game_pid):
+            return True
+        if os.name == "nt":
+            return bool(process.ppid() == self.launcher.pid)
+        return os.getsid(process.pid) == self.launcher.pid  # ``launch`` begins a session of its own
 
 
-def _quietly(action: object) -> None:
-    """Signal a process that may be gone already."""
-    assert callable(action)
+def _is_alive(process: psutil.Process) -> bool:
     try:
-        action()
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return
+        return False
 
 
 def launch(settings: GameSettings, instance: Instance, *, on_windows: bool = os.name == "nt") -> RunningGame:
@@ -195,7 +196,7 @@ def first_session(
             return
 
 
-@contextmanager
+@contextlib.contextmanager
 def launch_turn(name: str = "trackmaster-launch.lock") -> Iterator[None]:
     """Hold the only turn to launch a game on this machine; give it back once the window has had the focus.
 
