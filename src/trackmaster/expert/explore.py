@@ -20,10 +20,10 @@ from trackmaster.expert.follow import Followers
 from trackmaster.expert.guide import Guide
 from trackmaster.expert.journal import ROOT, Journal
 from trackmaster.expert.rollout import bits_of
-from trackmaster.expert.stock import headings, line_cells, place_cells, stands, taken_bits
+from trackmaster.expert.stock import ATTIC_M, PLACE_M, headings, line_cells, place_cells, stands, taken_bits
 from trackmaster.sim import CarView, World, WorldState, view_of
 from trackmaster.sim.layout import INT_ROWS
-from trackmaster.track import Track
+from trackmaster.track import Track, TrackError
 from trackmaster.track.route import RouteSearch, Source
 from trackmaster.track.ways import Mark
 from trackmaster.units import TICKS_PER_ACTION
@@ -115,7 +115,7 @@ class Explorer:
         start = Source(self._search.graph.first())
         self._guide = Guide(track, np.zeros((0, 3)), self._search.course([start], track.laps))
         self._journal = Journal()
-        self._line, self._places = Archive(), Archive()
+        self._line, self._places, self._attic = Archive(), Archive(), Archive()
         self._front = _Front()
         self._plans = 1
         self._best: Discovery | None = None
@@ -202,7 +202,7 @@ class Explorer:
         near = np.flatnonzero(self._guide.is_near(zone, view.position_m, view.cp_count))
         self._line.keep(self._on_line(state.take(near), zone[near]), node_of(near))
         standing = np.flatnonzero(stands(view))
-        self._places.keep(_anywhere(state.take(standing), zone[standing]), node_of(standing))
+        self._places.keep(_anywhere(state.take(standing), zone[standing], PLACE_M), node_of(standing))
 
     def _on_line(self, state: WorldState, zone: I32) -> Arrivals:
         view = view_of(state.floats, state.ints, state.bytes)
@@ -240,7 +240,10 @@ class Explorer:
                 cost_m = DRIVEN_COST * self._journal.length_m(node)
                 sources.append(Source(ways, bits[slot], cost_m))
                 nodes.append(node)
-        course = self._search.course(sources[laps > 0 :], self._track.laps - laps)
+        try:
+            course = self._search.course(sources[laps > 0 :], self._track.laps - laps)
+        except TrackError:  # no place of this lap leads on: the line of now is all there is
+            return
         node = nodes[course.source + (laps > 0)]
         driven = np.zeros((0, 3)) if node == ROOT else self._journal.path_to(node).astype(np.float64)
         self._guide = Guide(self._track, driven, course)
@@ -250,7 +253,7 @@ class Explorer:
     def _take_over(self) -> None:
         """Put all that was reached onto the new line."""
         old, self._line = self._line, Archive()
-        for archive in (old, self._places):
+        for archive in [a for a in (old, self._attic, self._places) if len(a)]:
             slots = np.arange(len(archive))
             view, bits = self._look(archive, slots)
             position, gates = view.position_m.astype(np.float64), view.cp_count.astype(np.int64)
@@ -258,6 +261,9 @@ class Explorer:
             archive.put_zones(zone)
             rows = slots[near]
             self._line.keep(self._on_line(archive.states(rows), zone[near]), archive.nodes(rows).tolist().__getitem__)
+            if archive is old:
+                far = slots[~near]
+                self._attic.keep(_anywhere(old.states(far), zone[~near], ATTIC_M), old.nodes(far).tolist().__getitem__)
 
     @staticmethod
     def _look(archive: Archive, slots: I64) -> tuple[CarView, list[int]]:
@@ -288,11 +294,11 @@ class Explorer:
         return float(self._line.progress_m.max(initial=0.0)) - self._guide.zones.start_m
 
 
-def _anywhere(state: WorldState, zone: I32) -> Arrivals:
+def _anywhere(state: WorldState, zone: I32, size_m: F64) -> Arrivals:
     view = view_of(state.floats, state.ints, state.bytes)
     nothing = np.zeros(len(zone))
     gates, times = view.cp_count.astype(np.int64), view.time_ms.astype(np.int64)
-    return Arrivals(place_cells(view), nothing, gates, times, zone, state)
+    return Arrivals(place_cells(view, size_m), nothing, gates, times, zone, state)
 
 
 def _joined(first: WorldState, second: WorldState) -> WorldState:

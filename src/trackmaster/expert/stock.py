@@ -1,4 +1,4 @@
-"""What makes two cars of an exploration alike: cells along a line, and cells of the space to stand in."""
+"""What makes two cars of an exploration alike: cells along a line, and cells of the space."""
 
 from collections.abc import Hashable
 
@@ -12,8 +12,8 @@ F64 = NDArray[np.float64]
 ALONG_M, SPEED_MPS = 6.0, 6.0
 """Size of a cell along the line."""
 
-PLACE_M = np.array([16.0, 8.0, 16.0])
-"""Size of a cell in space: half a block."""
+PLACE_M, ATTIC_M = np.array([16.0, 8.0, 16.0, 1e9]), np.array([8.0, 8.0, 8.0, 12.0])
+"""Sizes of cells along x, y and z, and steps of speed: half a block at any speed; what lies off the line of now."""
 
 _UPRIGHT = 0.3
 _WHEELS = 3
@@ -27,12 +27,14 @@ def line_cells(view: CarView, progress_m: F64) -> list[Hashable]:
     return list(zip(view.cp_count.tolist(), place.tolist(), speed.tolist(), flies.tolist(), strict=True))
 
 
-def place_cells(view: CarView) -> list[Hashable]:
-    """Return for each car (n,): gate, place in space and the quarter into which it moves."""
-    x, y, z = (view.position_m // PLACE_M).astype(int).T.tolist()
+def place_cells(view: CarView, size: F64) -> list[Hashable]:
+    """Return for each car (n,): gate, place in space, speed and the quarter into which it moves; ``size`` is (4,)."""
+    speed = np.linalg.norm(view.velocity_mps, axis=1, keepdims=True)
+    cells = (np.concatenate([view.position_m, speed], axis=1) // size).astype(int)
+    x, y, z, fast = cells.T.tolist()
     heading = headings(view)
     quarter = np.floor(np.arctan2(heading[:, 0], heading[:, 2]) / (np.pi / 2) + 0.5).astype(int) % 4
-    return list(zip(view.cp_count.tolist(), x, y, z, quarter.tolist(), strict=True))
+    return list(zip(view.cp_count.tolist(), x, y, z, fast, quarter.tolist(), strict=True))
 
 
 def stands(view: CarView) -> NDArray[np.bool_]:
