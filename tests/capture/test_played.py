@@ -1,5 +1,6 @@
 """Replays played by a game behind its plugin: the same frames as in process, and every way in which it goes wrong."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trackmaster import gbx
 from trackmaster.capture import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.lines import LineShelf
@@ -19,6 +21,7 @@ from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
+from trackmaster.gbx import Challenge, Ghost
 
 from .conftest import instance_in
 
@@ -80,3 +83,36 @@ def test_the_socket_gives_the_frames_and_the_manifest_of_the_process(
     assert differing == ["metadata.json", "verify.json"]
     checks = json.loads(socket["verify.json"])["checks"]
     assert checks["inputs_acted"]["ok"] is True
+
+
+@pytest.mark.parametrize("speaks_ours", [True, False])
+def test_replays_follow_each_other_in_one_session(
+    tmp_path: Path,
+    file: ReplayFile,
+    short_challenge: Challenge,
+    short_ghost: Ghost,
+    speaks_ours: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = dataclasses.replace(short_challenge, uid="other")
+    files = [file]
+    for name, challenge in (("b", short_challenge), ("c", other)):
+        path = file.path.with_name(f"{name}.replay.gbx")
+        path.write_bytes(gbx.write_replay(gbx.write_challenge(challenge), short_ghost))
+        files.append(ReplayFile(path, "4711"))
+    flags = config(tmp_path, "socket", running_speed=16.0)
+    place = instance_in(tmp_path)
+    stage_maps(flags, files, [place])
+    options = GameOptions(base_path=place.user_path, scripts_path=place.scripts_path)
+    with Standin(options, speaks_ours=speaks_ours) as game:
+        recorder = PlayedRecorder(flags, dataclasses.replace(place, port=game.port))
+        capturer = ReplayCapture(flags, recorder, LineShelf(flags, {}), clock)
+        for one in files:
+            assert capturer.run(one, sha256_of(one.path)).max_sample_error_m == 0.0
+        capturer.close()
+    pictures = [
+        {path.name: path.read_bytes() for path in (tmp_path / "socket" / "4711" / f"{name}.replay").glob("*.jpeg")}
+        for name in "abc"
+    ]
+    assert pictures[0] == pictures[1] == pictures[2]
+    assert caplog.records == [], "no second tries"

@@ -45,11 +45,6 @@ class Film:
         self._last_shown = 0
         self._count = 0
 
-    @property
-    def is_over(self) -> bool:
-        """Whether everything that counts was seen: the finish, and every tick of the race."""
-        return self._finish is not None and self._count > self._source.race_time_ms // TICK_MS
-
     def take(self, event: Event) -> None:
         """Take the sample of the next tick, with its picture if there is one."""
         assert event.state is not None, "samples come with their state"

@@ -148,8 +148,6 @@ class PlayedRecorder:
                 film.take(event)
             elif event.is_finish:
                 film.finish(event)
-            if film.is_over:
-                break
         acted = inputs_check(self._player.client.get_inputs(), source.timeline)
         return Recording(
             film.trajectory(),
@@ -172,6 +170,7 @@ class PlayedRecorder:
             player.load_map(name)
             self._arm(source)
         player.restart()
+        player.client.show_interface(is_shown=False)  # it comes back with every map, also with one that loads late
 
     def _arm(self, source: ReplaySource) -> None:
         script = run_script(source.timeline)
