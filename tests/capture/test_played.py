@@ -115,4 +115,4 @@ def test_replays_follow_each_other_in_one_session(
         for name in "abc"
     ]
     assert pictures[0] == pictures[1] == pictures[2]
-    assert caplog.records == [], "no second tries"
+    assert not [one for one in caplog.records if one.name.endswith("played")], "no second tries"
