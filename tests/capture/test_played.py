@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trackmaster import gbx
@@ -16,12 +17,13 @@ from trackmaster.capture.outcomes import Outcome
 from trackmaster.capture.played import PlayedRecorder
 from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.replay import ReplayCapture
+from trackmaster.capture.scripts import delayed_respawns, inputs_check, run_script
 from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
-from trackmaster.gbx import Challenge, Ghost
+from trackmaster.gbx import Challenge, Ghost, InputTimeline, to_script
 
 from .conftest import instance_in
 
@@ -116,3 +118,25 @@ def test_replays_follow_each_other_in_one_session(
     ]
     assert pictures[0] == pictures[1] == pictures[2]
     assert not [one for one in caplog.records if one.name.endswith("played")], "no second tries"
+
+
+def test_respawns_can_be_made_to_wait_for_the_game() -> None:
+    keys = np.ones(300, np.uint8)
+    presses = np.zeros(300, np.uint8)
+    presses[[50, 105, 240]] = 1
+    timeline = dataclasses.replace(InputTimeline.from_keys(keys), respawn_presses=presses)
+    moved = delayed_respawns(timeline, (1_000, 2_000, -1), 200)
+    assert np.flatnonzero(moved.respawn_presses).tolist() == [50, 120, 240]
+    assert delayed_respawns(timeline, (1_000,), 0).respawn_presses.tolist() == presses.tolist()
+    assert "1200 press enter" in run_script(moved).text.replace("-1210", "")
+    assert "press backspace" in run_script(moved, "backspace").text
+
+
+def test_a_record_that_differs_is_found_with_its_first_tick() -> None:
+    keys = np.ones(100, np.uint8)
+    timeline = InputTimeline.from_keys(keys)
+    assert inputs_check(to_script(timeline), timeline).ok is True
+    keys[40] = 5
+    found = inputs_check(to_script(InputTimeline.from_keys(keys)), timeline)
+    assert (found.ok, found.value, found.reason) == (False, 400, "inputs_diff")
+    assert inputs_check("0 jump up", timeline).ok is False

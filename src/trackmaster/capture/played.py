@@ -14,7 +14,7 @@ from trackmaster.capture.film import Film
 from trackmaster.capture.frames import FrameTaker
 from trackmaster.capture.pictures import CAMERA
 from trackmaster.capture.recorder import Recording
-from trackmaster.capture.scripts import inputs_check, run_script
+from trackmaster.capture.scripts import delayed_respawns, inputs_check, run_script
 from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.staging import staged_name
 from trackmaster.capture.verify import Check
@@ -28,6 +28,7 @@ from trackmaster.game.link.protocol import Feature, Message, Wants
 from trackmaster.game.setup.instances import Instance
 from trackmaster.game.setup.keeper import GameKeeper
 from trackmaster.game.state import GameError
+from trackmaster.gbx import InputTimeline
 from trackmaster.units import TICK_MS
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ class PlayedRecorder:
                 film.take(event)
             elif event.is_finish:
                 film.finish(event)
-        acted = inputs_check(self._player.client.get_inputs(), source.timeline)
+        acted = inputs_check(self._player.client.get_inputs(), self._inputs(source))
         return Recording(
             film.trajectory(),
             draw=_drawn_already,
@@ -172,8 +173,11 @@ class PlayedRecorder:
         player.restart()
         player.client.show_interface(is_shown=False)  # it comes back with every map, also with one that loads late
 
+    def _inputs(self, source: ReplaySource) -> InputTimeline:
+        return delayed_respawns(source.timeline, source.ghost.cp_times_ms, self._config.respawn_after_cp_ms)
+
     def _arm(self, source: ReplaySource) -> None:
-        script = run_script(source.timeline)
+        script = run_script(self._inputs(source), self._config.respawn_action)
         if self._player.client.plugin.has(Feature.PLAY_INPUTS):
             self._player.arm(script.commands)
             return
@@ -204,7 +208,7 @@ class PlayedRecorder:
             "image_source": "game",
             "camera": CAMERA,
             "plugin": plugin.version or "public",
-            "tmi_script_used": run_script(source.timeline).name,
+            "tmi_script_used": run_script(self._inputs(source), self._config.respawn_action).name,
         }
 
 

@@ -1,5 +1,6 @@
 """The inputs of a replay as the game takes them, and whether it acted on them."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +23,32 @@ class RunScript:
     commands: Sequence[Command]
 
 
-def run_script(timeline: InputTimeline) -> RunScript:
-    """Return the script of a run: the same rule as for its labels, because both come from the timeline."""
+def delayed_respawns(timeline: InputTimeline, cp_times_ms: Sequence[int], after_ms: int) -> InputTimeline:
+    """Return the inputs with every respawn at least ``after_ms`` after the gate before it.
+
+    Args:
+        timeline: of the run.
+        cp_times_ms: race times of its gates; -1 where none was passed.
+        after_ms: 0 changes nothing.
+    """
+    presses = np.zeros_like(timeline.respawn_presses)
+    for row in np.flatnonzero(timeline.respawn_presses):
+        gates = [time for time in cp_times_ms if 0 <= time <= row * TICK_MS]
+        earliest = -(-(max(gates) + after_ms) // TICK_MS) if gates else row
+        presses[min(max(row, earliest), len(presses) - 1)] += timeline.respawn_presses[row]
+    return dataclasses.replace(timeline, respawn_presses=presses)
+
+
+def run_script(timeline: InputTimeline, respawn_key: str = "enter") -> RunScript:
+    """Return the script of a run: the same rule as for its labels, because both come from the timeline.
+
+    Args:
+        timeline: inputs.
+        respawn_key: what the script presses for a respawn.
+    """
     text = to_script(timeline)
+    if respawn_key != "enter":
+        text = text.replace(" press enter", f" press {respawn_key}")
     return RunScript(f"r{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt", text, timeline.to_commands())
 
 
