@@ -65,6 +65,17 @@ def test_a_list_is_read_page_by_page_to_its_end() -> None:
     assert all("offset" not in entry.path and "fields=TrackId%2C" in entry.path for entry in log)
 
 
+@pytest.mark.parametrize(("most", "requests"), [(4, 1), (10, 1), (11, 2), (25, 3), (99, 6)])
+def test_no_page_is_asked_for_that_is_not_needed(most: int, requests: int) -> None:
+    standin = StandIn(crowd_exhibit(57, 1))
+
+    async def work(client: ExchangeClient, transport: Any) -> tuple[list[int], int]:
+        found = [row.track_id async for page in client.tracks(order=10, per_page=10, most=most) for row in page]
+        return found, len(transport.log)
+
+    assert with_client(standin, work) == (standin.exhibit.ordered(10)[0][:most], requests)
+
+
 async def _with_log(work: Any, transport: Any) -> Any:
     return await work, transport.log
 

@@ -21,6 +21,7 @@ from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_pa
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.exhibit import Exhibit
 from trackmaster.replays.standin.faults import FaultPlan
+from trackmaster.replays.standin.routes import Answer
 from trackmaster.replays.standin.server import Behaviour
 
 Serve = Callable[..., RunningStandIn]
@@ -60,6 +61,24 @@ def test_from_a_list_to_replays_and_maps(here: Path, serve: Serve, crowd: Exhibi
     before = len(server.log)
     assert main([*DOWNLOAD, "--extract-tracks-from-replays"]) == 0
     assert server.log[before:] == [], "what is done is not asked for again"
+
+
+def test_a_list_goes_on_where_it_stopped(here: Path, serve: Serve, crowd: Exhibit) -> None:
+    server = serve(crowd)
+    calm = server.standin.decide
+    pages: list[str] = []
+
+    def closed_after_two(path: str, query: dict[str, str], headers: object, raw: str) -> tuple[Answer, str | None]:
+        pages.append(raw)
+        return (Answer(403), None) if len(pages) == 3 else calm(path, query, headers, raw)
+
+    server.standin.decide = closed_after_two
+    assert main(LIST) == 1
+    assert not Path("maps/track_ids.txt").exists(), "no half of a list"
+    assert main(LIST) == 0
+    assert len(pages) == 3 + 2, "the third page, and the front once more"
+    assert pages[3] == pages[2]
+    assert [int(line) for line in Path("maps/track_ids.txt").read_text().split()] == crowd.ordered(10)[0]
 
 
 def test_more_replays_are_fetched_when_more_are_wanted(here: Path, serve: Serve) -> None:
@@ -122,6 +141,22 @@ def test_maps_can_be_had_later_from_the_replays_that_are_there(here: Path, serve
     assert main([*DOWNLOAD, "--extract-tracks-from-replays"]) == 0
     assert len(files_below(here / "maps" / "tracks")) == 3
     assert len(server.log) == before
+
+
+def test_a_map_that_is_there_is_kept_and_another_one_moved_aside(here: Path, serve: Serve) -> None:
+    exhibit = crowd_exhibit(3, 2)
+    serve(exhibit)
+    main(LIST)
+    maps = here / "maps" / "tracks"
+    maps.mkdir()
+    other_bytes = gbx.write_challenge(gbx.read_challenge(exhibit.tracks[1000].content()))
+    (maps / "1000.Challenge.Gbx").write_bytes(other_bytes)  # the same map, packed
+    (maps / "1001.Challenge.Gbx").write_bytes(exhibit.tracks[1002].content())
+    assert main([*DOWNLOAD, "--extract-tracks-from-replays"]) == 0
+    assert (maps / "1000.Challenge.Gbx").read_bytes() == other_bytes
+    assert (maps / "1001.Challenge.Gbx").read_bytes() == exhibit.tracks[1001].content()
+    kept = list((here / "maps" / "replays" / ".quarantine").iterdir())
+    assert [path.read_bytes() for path in kept] == [exhibit.tracks[1002].content()]
 
 
 def test_list_popular_can_go_on_to_replays_and_maps(here: Path, serve: Serve) -> None:

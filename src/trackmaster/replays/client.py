@@ -87,7 +87,7 @@ class ExchangeClient:
         self._pages = pages
 
     async def tracks(
-        self, *, order: int, per_page: int = LARGEST_PAGE, known: set[int] | None = None
+        self, *, order: int, per_page: int = LARGEST_PAGE, most: int | None = None
     ) -> AsyncGenerator[list[TrackRecord], None]:
         """Yield all tracks in an order, page by page, each track once; the next page is on its way meanwhile.
 
@@ -97,21 +97,26 @@ class ExchangeClient:
         Args:
             order: ``order1`` of the search.
             per_page: rows per request.
-            known: ids that were seen; filled on the way.
+            most: stop after so many; all without it. No page is asked for that is not needed.
         """
-        seen = set() if known is None else known
-        query = {"order1": order, "count": min(per_page, LARGEST_PAGE)}
+        seen: set[int] = set()
+        query = {"order1": order, "count": min(per_page, LARGEST_PAGE, most or LARGEST_PAGE)}
         cursor = _Cursor()
         ask: asyncio.Future[tuple[list[TrackRecord], bool]] | None = asyncio.ensure_future(self._track_page(query))
         try:
             while ask is not None:
                 rows, has_more = await ask
                 fresh = [row for row in rows if row.track_id not in seen]
+                fresh = fresh[: None if most is None else most - len(seen)]
                 seen.update(row.track_id for row in fresh)
                 after = cursor.following(rows, fresh, has_more=has_more)
+                is_enough = most is not None and len(seen) >= most
+                after = None if is_enough else after
                 ask = None if after is None else asyncio.ensure_future(self._track_page(query | {"after": after}))
                 if fresh:
                     yield fresh
+            if most is not None:
+                return
             async for page in self._front_again(query, seen):
                 yield page
         finally:

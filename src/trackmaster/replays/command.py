@@ -90,18 +90,13 @@ async def list_tracks(config: ListConfig) -> int:
 
 
 async def _popular(session: Session, config: ListConfig) -> AsyncIterator[TrackRecord]:
-    left = config.max_tracks
-    pages = session.client.tracks(order=ORDERS[config.order], per_page=config.per_page)
+    pages = session.client.tracks(order=ORDERS[config.order], per_page=config.per_page, most=config.max_tracks)
     async with contextlib.aclosing(pages):
         async for page in pages:
             session.catalogue.note_tracks(page)
             session.catalogue.commit()
-            for track in page[:left]:
+            for track in page:
                 yield track
-            if left is not None:
-                left -= len(page[:left])
-                if left <= 0:
-                    return
 
 
 @contextlib.contextmanager

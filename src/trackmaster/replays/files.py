@@ -66,9 +66,6 @@ class FileFetcher:
             ExchangeError: the exchange cannot be used.
             OSError: the file cannot be written.
         """
-        adopted = await self._adopt(task)
-        if adopted is not None:
-            return Outcome(states.DONE, "", adopted.facts, is_adopted=True)
         last = _LastRefusal()
 
         async def accept(response: Response) -> CheckResult:
@@ -83,6 +80,9 @@ class FileFetcher:
 
         fetch = self._client.track_file if task.is_map else self._client.replay_file
         try:
+            adopted = await self._adopt(task)
+            if adopted is not None:
+                return Outcome(states.DONE, "", adopted.facts, is_adopted=True)
             result = await fetch(task.item_id, accept, max_bytes=self._max_bytes)
         except GoneError as error:
             return Outcome(states.GONE, error.reason)
@@ -121,9 +121,21 @@ class FileFetcher:
         (self._quarantine / f"{stem}.txt").write_text(f"{last.detail}\n", encoding="utf-8")
 
     async def extract(self, task: MapTask) -> tuple[str, str, dict[str, object]]:
-        """Write the map inside a replay as a file; return state, reason and facts for the catalogue."""
+        """Write the map inside a replay as a file, unless it is there.
+
+        Another map in its place, an older version say, is moved out of the way.
+
+        Returns:
+            State, reason, and facts for the catalogue.
+        """
+        place = FileTask(
+            task.index, task.track_id, task.track_id, is_map=True, uid=task.uid, time_ms=None, target=task.target
+        )
+        job = ExtractJob(task.replay, task.target, self._incoming, task.uid)
         try:
-            result = await self._pool.run(extract_map, ExtractJob(task.replay, task.target, self._incoming, task.uid))
+            result = await self._adopt(place)
+            if result is None:
+                result = await self._pool.run(extract_map, job)
         except FetchError as error:
             return states.FAILED, f"{error.reason}: {error.detail}", {}
         if result.reason:
