@@ -34,8 +34,8 @@ BANK = 0.25
 CROSS_SLOPE = 0.2512
 """Sideways slope of tilted roads (measured by driving on them: +-0.0004)."""
 
-TILTED_FLOOR_M = 4.0 - 0.0175
-"""Floor under the middle of a tilted road (measured by driving on it: surface at 5.3275, +-0.002)."""
+TILTED_FLOOR_M = 4.0 - 0.019
+"""Floor under the middle of a tilted road (measured by driving on it: surface at 5.3258, +-0.001)."""
 
 START_ROAD_BEGINS_M = 4.0
 """Where the road of a start block begins, from its back side (measured: after 3.0, before 5.7)."""
