@@ -126,7 +126,8 @@ class Player:
                 return self._race_begun(name, event)
             if event.is_run_step:
                 self._last_time_ms = event.time_ms
-            client.acknowledge()
+            if event.is_sync:
+                client.acknowledge()
         client.close()
         if not began_in_menus and self._last_time_ms is None:
             raise StallError(
@@ -234,7 +235,8 @@ class Player:
                 raise StallError("stalled", f"the race stands still: {error}") from None
             if event.is_run_step:
                 return event
-            client.acknowledge()
+            if event.is_sync:
+                client.acknowledge()
 
     def leave(self) -> None:
         """Give the game back: speed 1, HUD on, nothing pending."""
