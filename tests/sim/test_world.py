@@ -235,3 +235,37 @@ def test_crowded_places_are_searched_without_memory_and_give_the_same_bits(plane
     whole.place(None, [0.0, 0.02, -10.0], np.eye(3), velocity_mps=[0.0, 0.0, 8.0])
     whole.step(0.5, 1.0, 0.0, ticks=40)
     assert worlds[0].view.position_m[0] == pytest.approx(whole.view.position_m[0], abs=1e-3)
+
+
+def random_turns(generator, n):
+    turns = np.linalg.qr(generator.normal(size=(n, 3, 3)))[0]
+    turns[np.linalg.det(turns) < 0, :, 0] *= -1
+    return turns
+
+
+def test_what_cars_remember_of_their_surroundings_changes_no_bit(arena, plane_track, race_track):
+    """One world forgets everything before each step, the other only where it must: cars jump, respawn and race."""
+    crowded = plane_track(half=40, pieces=80)
+    tracks, cars, generator = [arena, crowded, race_track(laps=3)], 96, np.random.default_rng(5)
+    keeps, forgets = (World(tracks, cars, track_of_car=np.arange(cars) % 3) for _ in range(2))
+    raced = 0
+    for number in range(60):
+        jump = np.flatnonzero(generator.random(cars) < (1.0 if number == 0 else 0.1))
+        place = generator.uniform((0, 0.1, -5), (1, 4, 95), (len(jump), 3))
+        place[:, 0] = generator.normal(0, 10, len(jump))
+        turns = np.where(generator.random((len(jump), 1, 1)) < 0.7, np.eye(3), random_turns(generator, len(jump)))
+        speed = 10.0 ** generator.uniform(0, 2.4, (len(jump), 1))
+        velocity, spin = speed * turns[:, :, 2], generator.normal(0, 3, (len(jump), 3))
+        reset, respawn = generator.random((2, cars)) < 0.01
+        steer, gas, brake = generator.uniform(-1, 1, cars), generator.random(cars) < 0.9, generator.random(cars) < 0.1
+        for world in (keeps, forgets):
+            world.reset(reset)
+            world.respawn(respawn)
+            world.place(jump, place, turns, velocity, spin)
+        for _ in range(4):
+            forgets.restore(forgets.snapshot())
+            for world in (keeps, forgets):
+                world.step(steer, gas, brake, ticks=2)
+        assert keeps.snapshot().equals(forgets.snapshot()), f"in round {number}"
+        raced = max(raced, int(keeps.view.cp_count.max()))
+    assert raced >= 2, "no car passed gates"

@@ -10,7 +10,7 @@ from trackmaster.track import Look, Track, TrackError, TriggerKind
 from trackmaster.track.coverage import coverage, total
 from trackmaster.track.layout import RoadLayout
 from trackmaster.track.route import RouteSearch, Source
-from trackmaster.track.ways import Mark
+from trackmaster.track.ways import Mark, Way
 
 GROUND = 0x1000
 START = Block("StadiumRoadMainStartLine", 0, 10, 1, 10, GROUND)
@@ -211,7 +211,7 @@ def test_line_crosses_open_grass_to_a_gate_on_it() -> None:
     line = Track.from_challenge(challenge(*road, gate, goal)).centre_line()
     assert np.linalg.norm(np.diff(line, axis=0), axis=1).max() < 1.6
     assert np.linalg.norm(line[:, [0, 2]] - [9.5 * 32, 12.5 * 32], axis=1).min() < 4.0
-    assert line[-1] == pytest.approx([14 * 32 + 16 - 6.41, 9.345, 12.5 * 32])
+    assert line[-1] == pytest.approx([14 * 32 + 16 - 6.41, 9.3448, 12.5 * 32])
 
 
 def test_line_flies_down_rather_than_up_to_where_no_car_can_fly() -> None:
@@ -219,9 +219,9 @@ def test_line_flies_down_rather_than_up_to_where_no_car_can_fly() -> None:
     up = Block("StadiumRoadMainFinishLine", 0, 5, 5, 9)
     down = Block("StadiumRoadMainFinishLine", 0, 5, 1, 13, 0)
     line = Track.from_challenge(challenge(*road, up, down)).centre_line()
-    assert line[-1, 1] == pytest.approx(9.345)
+    assert line[-1, 1] == pytest.approx(9.3448)
     only_up = Track.from_challenge(challenge(*road, up)).centre_line()
-    assert only_up[-1, 1] == pytest.approx(41.345), "the last resort"
+    assert only_up[-1, 1] == pytest.approx(41.3448), "the last resort"
 
 
 def test_a_discouraged_place_is_driven_around_and_a_lap_can_be_ended_from_anywhere() -> None:
@@ -242,6 +242,14 @@ def test_a_discouraged_place_is_driven_around_and_a_lap_can_be_ended_from_anywhe
     assert course.points_m[0] == pytest.approx([11.5 * 32, 24.0, 13.5 * 32])
     nowhere = search.graph.from_place(np.array([11.5 * 32, 90.0, 13.5 * 32]), np.array([0.0, 0.0, 1.0]))
     assert not nowhere, "no block is under a car in the air"
+
+
+def test_what_a_way_costs_does_not_depend_on_ways_that_are_gone() -> None:
+    graph = RouteSearch(Track.from_challenge(challenge(START, ROAD, GATE, GOAL)).blocks).graph
+    ahead = np.array([[0.0, 9.0, 0.0], [0.0, 9.0, 10.0]])
+    graph.discourage(Mark(ahead[0], np.array([0.0, 0.0, 1.0])))
+    costs = [graph.cost_m(Way(None, ahead + np.array([500.0 * (k % 2), 0.0, 0.0]), 10.0, None)) for k in range(20)]
+    assert costs == [210.0, 10.0] * 10
 
 
 def test_laps_repeat_the_line_without_going_back() -> None:

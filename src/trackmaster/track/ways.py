@@ -99,7 +99,7 @@ class WayGraph:
             for column in block.columns() if block.spec.exits else ():
                 self._columns.setdefault(column, []).append(block)
         self._marks: list[Mark] = []
-        self._surcharges: dict[int, float] = {}
+        self._surcharges: dict[Way, float] = {}
 
     def allow_ground(self) -> bool:
         """Let flights end on open ground as well; return whether that is new."""
@@ -120,9 +120,9 @@ class WayGraph:
         """Return what a way costs in metres, marked places included."""
         if not self._marks:
             return way.cost_m
-        if id(way) not in self._surcharges:
-            self._surcharges[id(way)] = self._surcharge_m(way.points_m)
-        return way.cost_m + self._surcharges[id(way)]
+        if way not in self._surcharges:
+            self._surcharges[way] = self._surcharge_m(way.points_m)
+        return way.cost_m + self._surcharges[way]
 
     def _surcharge_m(self, points_m: F64) -> float:
         steps = np.diff(points_m, axis=0)
