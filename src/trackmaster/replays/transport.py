@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from trackmaster.replays.errors import FetchError, RejectedError
@@ -84,7 +83,7 @@ class HttpTransport:
                     if size > max_bytes:
                         raise _too_large(size, max_bytes)
                     pieces.append(piece)
-                return Response(answer.status, CIMultiDict(answer.headers), b"".join(pieces))
+                return Response(answer.status, answer.headers, b"".join(pieces))
         except TimeoutError:
             raise FetchError("timeout", f"nothing came for {self._timeout_s:g} s") from None
         except aiohttp.ClientPayloadError as error:
