@@ -12,7 +12,8 @@ from trackmaster.replays.catalogue import Catalogue
 from trackmaster.replays.checking import CheckJob
 from trackmaster.replays.client import ExchangeClient
 from trackmaster.replays.errors import FetchError
-from trackmaster.replays.fetcher import Fetcher, Manners
+from trackmaster.replays.fetcher import Fetcher
+from trackmaster.replays.manners import Manners
 from trackmaster.replays.standin.exhibit import Exhibit
 from trackmaster.replays.standin.faults import FaultPlan
 from trackmaster.replays.standin.server import Behaviour, LogEntry, StandIn, StandInServer

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from trackmaster import gbx
 from trackmaster.cli import main, run_verb
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.facts import MapFacts, ReplayFacts, map_facts, replay_facts, spread
-from trackmaster.replays.filter_config import FilterConfig, MapTypeFilterConfig
+from trackmaster.replays.filter_config import FilterConfig, MapType, MapTypeFilterConfig
 from trackmaster.replays.records import ReplayRecord, TrackRecord
 from trackmaster.replays.rules import choose, judge, why_not_map
 from trackmaster.replays.standin.folder import BUNDLED
@@ -226,6 +227,10 @@ def test_the_script_for_respawns_needs_no_flag(corpus: Path) -> None:
     assert Path("kept.txt").read_text().split() == ["6", "5", "4", "1"]
 
 
+def test_the_names_of_modes_are_those_of_the_files() -> None:
+    assert get_args(MapType) == gbx.models.MODES
+
+
 def test_unlimiter_maps_are_dropped_where_asked_for() -> None:
     facts = MapFacts("Stadium", is_unlimiter=True)
     assert why_not_map(facts, True, FilterConfig(no_unlimiter=True))[0] == "unlimiter"
@@ -248,7 +253,7 @@ def test_the_scripts_have_the_defaults_of_the_documents(here: Path, capsys: pyte
     [
         (["--input", "none.txt"], "1\n", "none.txt: the list of track ids cannot be read"),
         ([], "1\n../../etc\n", "line 2: expected the id of a track"),
-        (["--map-types", "race,holiday"], "1\n", "holiday: no such mode. Known: race"),
+        (["--map-types", "race,holiday"], "1\n", "'map_types.1': input should be 'race', 'platform'"),
         (["--no-respawn", "-r", "nowhere"], "1\n", "nowhere: there is no such folder"),
     ],
 )

@@ -12,9 +12,9 @@ from tests.replays.exchange import DirectTransport, InlinePool, direct_client, r
 from trackmaster.replays.catalogue import Catalogue
 from trackmaster.replays.client import ExchangeClient
 from trackmaster.replays.errors import ExchangeError, FetchError
-from trackmaster.replays.fetcher import Fetcher, Manners, contact_or_warning, user_agent
+from trackmaster.replays.fetcher import Fetcher, contact_or_warning, user_agent
 from trackmaster.replays.files import FileFetcher
-from trackmaster.replays.manners import LONGEST_BACKOFF_S, Backoff, retry_after_s
+from trackmaster.replays.manners import LONGEST_BACKOFF_S, Backoff, Manners, retry_after_s
 from trackmaster.replays.pipeline import Pipeline, Plan
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.faults import FaultPlan

@@ -21,7 +21,6 @@ from trackmaster.replays.records import (
 )
 from trackmaster.replays.transport import Response
 
-DEFAULT_URL = "https://tmnf.exchange"
 LARGEST_PAGE = 1_000
 """Rows of one answer; the exchange is believed to cut larger wishes to this."""
 TRACKS_PER_QUESTION = 100
@@ -81,7 +80,7 @@ class ExchangeClient:
         pages: remembers listings.
     """
 
-    def __init__(self, fetcher: Fetcher, base_url: str = DEFAULT_URL, pages: PageStore | None = None) -> None:
+    def __init__(self, fetcher: Fetcher, base_url: str, pages: PageStore | None = None) -> None:
         self.fetcher = fetcher
         self._base = base_url.rstrip("/")
         self._pages = pages

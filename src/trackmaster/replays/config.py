@@ -11,9 +11,9 @@ from pydantic_settings import CliToggleFlag, SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.errors import ConfigError
-from trackmaster.replays.client import DEFAULT_URL
-from trackmaster.replays.fetcher import Manners
+from trackmaster.replays.manners import Manners
 
+DEFAULT_URL = "https://tmnf.exchange"
 URL_VARIABLE = "TRACKMASTER_EXCHANGE_URL"
 _NO_NAME = re.compile(r"[\x00-\x1f/\\:]")
 DEFAULT_REPLAYS = Path("maps/replays")

@@ -6,13 +6,12 @@ import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from trackmaster import __version__
 from trackmaster.gbx import printable
 from trackmaster.replays.errors import ExchangeError, FetchError, FinalError, GoneError, WrongFileError
-from trackmaster.replays.manners import Backoff, Breaker, Pace, retry_after_s
+from trackmaster.replays.manners import Backoff, Breaker, Manners, Pace, retry_after_s
 from trackmaster.replays.transport import Response, Transport
 
 log = logging.getLogger(__name__)
@@ -43,26 +42,6 @@ def contact_or_warning(contact: str | None) -> str:
             "reach you before they have to block you.", CONTACT_VARIABLE,
         )  # fmt: skip
     return found.strip()
-
-
-@dataclass(frozen=True)
-class Manners:
-    """How hard the exchange is asked.
-
-    Attributes:
-        api_per_s, files_per_s: starts of requests a second, for listings and for files; 0 for no limit.
-        connections: requests under way at the same time, at most.
-        attempts: tries per item before it is left for the next run.
-        backoff_s: first wait after an error; doubles up to ten minutes.
-        break_s: first time of silence after ten errors in a row.
-    """
-
-    api_per_s: float = 1.0
-    files_per_s: float = 2.0
-    connections: int = 2
-    attempts: int = 6
-    backoff_s: float = 5.0
-    break_s: float = 60.0
 
 
 class Fetcher:

@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field
 from pydantic_settings import CliToggleFlag, SettingsConfigDict
 
 from trackmaster.config import Settings
-from trackmaster.gbx.models import MODES
 from trackmaster.replays.config import DEFAULT_REPLAYS
 
 STANDARD_ENVIRONMENTS = ("Stadium", "Speed", "Alpine", "Rally", "Bay", "Island", "Coast", "Desert")
+MapType = Literal["race", "platform", "puzzle", "crazy", "shortcut", "stunts"]
+"""The game's modes by name, as ``gbx.models.MODES`` has them."""
 Teacher = Literal["all", "best", "median", "author"]
 
 
@@ -43,7 +44,7 @@ class FilterConfig(Settings):
     """Drop tracks on which any replay respawns; read from the headers alone."""
     environments: tuple[str, ...] = ()
     """Keep only maps of these environments; any without it."""
-    map_types: tuple[str, ...] = ()
+    map_types: tuple[MapType, ...] = ()
     """Keep only maps of these modes: race, platform, puzzle, crazy, shortcut, stunts; any without it."""
     max_preview_duration: float | None = Field(default=None, ge=0)
     """Drop maps whose intro lasts longer than this, in seconds."""
@@ -73,14 +74,6 @@ class FilterConfig(Settings):
     """Say for every dropped track why."""
     use_tqdm: bool = True
     """Draw a progress bar on a terminal; plain lines otherwise."""
-
-    @field_validator("map_types")
-    @classmethod
-    def _known_modes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in value if name not in MODES]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no such mode. Known: {', '.join(MODES)}")
-        return value
 
     @property
     def drops_respawns(self) -> bool:
@@ -131,5 +124,5 @@ class MapTypeFilterConfig(FilterConfig):
     """Maps: <track_id>.Challenge.Gbx or <track_id>/*.Challenge.Gbx."""
     environments: tuple[str, ...] = STANDARD_ENVIRONMENTS
     """Keep only maps of these environments."""
-    map_types: tuple[str, ...] = ("race",)
+    map_types: tuple[MapType, ...] = ("race",)
     """Keep only maps of these modes: race, platform, puzzle, crazy, shortcut, stunts."""

@@ -7,6 +7,7 @@ time passes.
 import asyncio
 import email.utils
 import random
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from trackmaster.replays.errors import ExchangeError
@@ -19,6 +20,26 @@ BREAK_S = 60.0
 MAX_BREAKS = 6
 """Times of silence in a row after which the run gives up (about half an hour)."""
 LONGEST_RETRY_AFTER_S = 3_600.0
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How hard the exchange is asked.
+
+    Attributes:
+        api_per_s, files_per_s: starts of requests a second, for listings and for files; 0 for no limit.
+        connections: requests under way at the same time, at most.
+        attempts: tries per item before it is left for the next run.
+        backoff_s: first wait after an error; doubles up to ten minutes.
+        break_s: first time of silence after ten errors in a row.
+    """
+
+    api_per_s: float = 1.0
+    files_per_s: float = 2.0
+    connections: int = 2
+    attempts: int = 6
+    backoff_s: float = 5.0
+    break_s: float = 60.0
 
 
 class Pace:
