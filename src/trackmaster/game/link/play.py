@@ -19,6 +19,9 @@ RUN_TIMEOUT_MS: Final = 10_100
 """How long the game waits for us in a run; the public projects use the same."""
 HOLD_TIMEOUT_MS: Final = 60_000
 """Longest pause in which the game is held; a client that dies meanwhile leaves it frozen for no longer."""
+SETTLE_TICKS: Final = 50
+"""Ticks of a countdown after which a key that was pressed before has had its effect."""
+RETRY_S: Final = 0.2
 PREPARATION: Final = (
     "set unfocused_fps_limit false",
     "set skip_map_load_screens true",
@@ -116,14 +119,24 @@ class Player:
         client.execute(f'map "{name}"' if " " in name else f"map {name}")
         client.acknowledge()
         deadline = self._clock.now_s() + self.options.load_s
+        silences = ticks_to_settle = 0
+        is_new = False
         while (left := deadline - self._clock.now_s()) > 0:
             try:
                 event = client.wait(min(self.options.nudge_s, left))
             except SilentGameError:
-                self._press_for_the_player(deadline)
+                # A slow load is silent, too: the first new session only looks, a later one presses a key.
+                silences += 1
+                if self._look_again(deadline, press=silences > 1):
+                    ticks_to_settle = SETTLE_TICKS
                 continue
-            if event.is_run_step and self._is_new_race(event.time_ms, has_raced=has_raced):
-                return self._race_begun(name, event)
+            is_new |= event.is_run_step and self._is_new_race(event.time_ms, has_raced=has_raced)
+            if event.is_run_step and is_new and event.time_ms <= 0:
+                if ticks_to_settle == 0:
+                    return self._race_begun(name, event)
+                ticks_to_settle -= 1  # the key may still be on its way, and would restart the race
+                client.acknowledge()
+                continue
             if event.is_run_step:
                 self._last_time_ms = event.time_ms
             if event.is_sync:
@@ -147,20 +160,28 @@ class Player:
             return False
         return not has_raced if self._last_time_ms is None else time_ms <= self._last_time_ms
 
-    def _press_for_the_player(self, deadline: float) -> None:
-        """Press a key in a new session, which the game hears in whatever screen it is."""
+    def _look_again(self, deadline: float, *, press: bool) -> bool:
+        """Open a new session, which the game hears in whatever screen it is; press a key in it; tell whether one was.
+
+        Raises:
+            CannotConnectError: the game does not answer until ``deadline``.
+        """
         client = self.client
         client.abort()
-        try:
-            self.connect()
-        except CannotConnectError:
-            if self._clock.now_s() >= deadline:
-                raise
-            return
-        if not client.was_in_menus:
+        while True:
+            try:
+                self.connect()
+                break
+            except CannotConnectError:
+                if self._clock.now_s() >= deadline:
+                    raise
+                self._clock.sleep(RETRY_S)
+        has_pressed = press and not client.was_in_menus
+        if has_pressed:
             client.execute("press delete")
             client.give_up()
         client.acknowledge()
+        return has_pressed
 
     def _race_begun(self, name: str, event: Event) -> Event:
         client = self.client
