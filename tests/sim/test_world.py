@@ -59,6 +59,9 @@ def test_threads_do_not_change_a_bit(arena):
         drive(world, inputs)
     assert worlds[0].snapshot().equals(worlds[1].snapshot())
     worlds[1].close()
+    for world in worlds:
+        drive(world, inputs)
+    assert worlds[0].snapshot().equals(worlds[1].snapshot()), "a closed world drives all its cars, too"
 
 
 def test_ticks_in_one_launch_equal_single_ticks(arena):

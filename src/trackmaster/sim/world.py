@@ -188,7 +188,8 @@ class World:
             raise SimError(f"A world cannot be stepped by {ticks!r} ticks; give a whole number of at least 0.")
         self._ask(steer, gas, brake)
         if self._pool is None:
-            self._run(self._launches[0], int(ticks))
+            for launch in self._launches:  # several after the helper threads were ended
+                self._run(launch, int(ticks))
         else:
             list(self._pool.map(self._run, self._launches, [int(ticks)] * len(self._launches)))
 
@@ -316,7 +317,7 @@ class World:
         return self._view
 
     def close(self) -> None:
-        """End the helper threads."""
+        """End the helper threads; steps are made without them from now on."""
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
