@@ -91,8 +91,7 @@ class Film:
     def _put_finish(self, states: CarStates) -> tuple[int, ...]:
         """Write the finish into the ticks behind it and return the times of all gates."""
         if self._finish is None:
-            known = states.cp_times_ms[-1]
-            return tuple(known[known >= 0].tolist())
+            return tuple(states.cp_times_ms[-1, : states.cp_count[-1]].tolist())
         told = car_states([self._finish])
         behind = states.time_ms >= told.race_time_ms[0]
         for name in ("finished", "race_time_ms", "cp_count", "cp_times_ms"):

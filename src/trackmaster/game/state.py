@@ -83,7 +83,7 @@ class CarStates:
     cp_count: NDArray[np.int32]
     """(N,) gates passed so far, the finish included."""
     cp_times_ms: NDArray[np.int32]
-    """(N, 64) their race times; -1 where none yet."""
+    """(N, 64) their race times; only the first ``cp_count`` mean something."""
     finished: NDArray[np.bool_]
     """(N,)."""
     race_time_ms: NDArray[np.int32]
