@@ -9,7 +9,7 @@ import pytest
 from tests.replays.exchange import RunningStandIn
 
 from trackmaster.cli import main
-from trackmaster.replays.catalogue import Catalogue
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.errors import FetchError
 from trackmaster.replays.records import ReplayRecord
 from trackmaster.replays.standin.crowd import crowd_exhibit
@@ -36,6 +36,10 @@ def test_a_download_ends_complete_under_each_fault(
     assert found == wanted
     assert len(found) == 20
     assert {entry.fault for entry in server.log} == {kind, None}
+    with Catalogue(catalogue_path(here / "r"), writable=False) as catalogue:
+        sent = catalogue.one("SELECT SUM(requests) n FROM runs")
+    assert sent is not None
+    assert len(server.log) == sent["n"], "no request goes out that the pace does not know of"
 
 
 EXPECTED = {

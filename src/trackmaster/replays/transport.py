@@ -13,6 +13,8 @@ _CHUNK_BYTES = 64 << 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 MOST_REDIRECTS = 3
 TOTAL_FACTOR = 20
+KEEP_ALIVE_S = 4.0
+"""Shorter than servers keep connections, so that none is used that the other side has just given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,10 @@ class HttpTransport:
 
     def __init__(self, *, connections: int, timeout_s: float) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, limit_per_host=connections),
+            connector=aiohttp.TCPConnector(
+                limit=connections, limit_per_host=connections, keepalive_timeout=KEEP_ALIVE_S
+            ),
+            middlewares=(_only_once,),
             timeout=aiohttp.ClientTimeout(total=TOTAL_FACTOR * timeout_s, connect=timeout_s, sock_read=timeout_s),
             auto_decompress=True,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -94,6 +99,16 @@ class HttpTransport:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._session.close()
+
+
+async def _only_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again by itself when a connection breaks: that would ignore the pace."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise FetchError("connection", f"the connection broke ({error or type(error).__name__})") from None
 
 
 def _too_large(size: int, max_bytes: int) -> RejectedError:
