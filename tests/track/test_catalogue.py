@@ -1,5 +1,7 @@
 """The catalogue's surfaces: closed where they must be, equal where blocks meet."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from trackmaster.track.catalogue.spec import BlockSpec
 from trackmaster.track.mesh import TriangleMesh
 from trackmaster.track.placement import local_joint
 from trackmaster.track.surface import Material
+from trackmaster.track.ways import way_between
 
 BLOCKS = list(known_blocks())
 IDS = [f"{name[7:]}-{variant}" for name, variant, _ in BLOCKS]
@@ -101,3 +104,15 @@ def test_barriers_stand_where_no_ghost_ever_was() -> None:
     points = np.array([[16 + x, 5.0, 16.0] for x in (12.55, 12.65, -12.65)])
     heights, _ = mesh_of(spec, on_ground=True).ground_below(points)
     assert heights == pytest.approx([1.345, 2.145, 2.145], abs=1e-3)
+
+
+def test_ways_through_blocks_have_no_gaps() -> None:
+    """Points about a metre apart, also where a straight goes before a curve."""
+    ways = [
+        (name, way_between(spec, entry, way_out))
+        for name, _, spec in BLOCKS
+        for entry, way_out in itertools.permutations(spec.exits, 2)
+    ]
+    widest = {name: np.linalg.norm(np.diff(way, axis=0), axis=1).max() for name, way in ways if way is not None}
+    assert len(widest) > 100
+    assert {name: gap for name, gap in widest.items() if gap > 2.0} == {}

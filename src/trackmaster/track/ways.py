@@ -293,7 +293,8 @@ def _plan(begin: F64, ahead_in: F64, end: F64, ahead_out: F64) -> F64 | None:
     angles = np.linspace(0, np.pi / 2, max(4, int(radius * np.pi / 2 / POINT_SPACING_M)))[:, None]
     corner = begin + (along_in - radius) * ahead_in
     arc = corner + radius * (np.sin(angles) * ahead_in + (1 - np.cos(angles)) * ahead_out)
-    return np.vstack([begin, arc, end])[_distinct(np.vstack([begin, arc, end]))]
+    points = np.vstack([_line(begin, arc[0]), arc, _line(arc[-1], end)])
+    return points[_distinct(points)]
 
 
 def _s_bend(begin: F64, forward: F64, across: F64) -> F64:
