@@ -55,8 +55,8 @@ def standin(tmp_path: Path, replay: ReplayFile, *faults: str) -> Standin:
 
 
 def test_speeds_that_repeat_the_run_are_exact_and_others_are_not(tmp_path: Path, replay: ReplayFile) -> None:
-    # The plain plugin is asked for about 350 run steps per run: the fault is in the third run, at speed 8.
-    with standin(tmp_path, replay, "diverge@race:800") as game:
+    # One gate per run besides the finish: the fault is in the third run, at speed 8.
+    with standin(tmp_path, replay, "diverge@checkpoint:3") as game:
         flags = CaptureConfig(game="tminterface")
 
         def recorders() -> Iterator[tuple[float, Recorder]]:

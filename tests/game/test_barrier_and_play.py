@@ -219,6 +219,23 @@ def test_a_race_that_stands_still_is_stalled(
         client.connect()
 
 
+def test_a_race_that_does_not_let_itself_be_given_up_is_stalled(
+    start: Callable[..., Standin], connect: Callable[..., LinkClient], jumping_clock: Callable[..., "object"]
+) -> None:
+    standin = start()
+    clock = jumping_clock(lambda _: bool(clock.jump(0.5)))  # type: ignore[attr-defined]
+    client = connect(standin, clock=clock)
+    player = Player(client, clock=clock)  # type: ignore[arg-type]
+    player.load_map(STRAIGHT)
+    player.run_to_start()
+    standin.game.give_up = lambda: None  # type: ignore[method-assign]
+    began = clock.now_s()  # type: ignore[attr-defined]
+    with pytest.raises(StallError, match="no countdown came") as stall:
+        player.restart()
+    assert stall.value.reason == "stalled"
+    assert 25 <= clock.now_s() - began < 60  # type: ignore[attr-defined]
+
+
 def test_our_plugin_brings_the_window_to_the_front(
     start: Callable[..., Standin], connect: Callable[..., LinkClient]
 ) -> None:

@@ -22,20 +22,20 @@ def ghosts_in_autosaves(
 ) -> Iterator[None]:
     """Copy the first replay of each map as ``{login}_{map name}.Replay.gbx`` where that is wanted; undo it at the end.
 
-    A record of the user that stood there is put aside and comes back.
+    A record of the user that stood there is put aside and comes back; what a killed run put aside comes back first.
     """
+    folders = tuple(dict.fromkeys(instance.autosaves_path for instance in instances))
+    _take_all_back(folders)
     if not config.autosave_ghost:
         yield
         return
-    placed: list[Path] = []
     try:
         for name, content in _ghosts(config, files).items():
-            for folder in dict.fromkeys(instance.autosaves_path for instance in instances):
-                placed.append(_put(folder / name, content))
+            for folder in folders:
+                _put(folder / name, content)
         yield
     finally:
-        for path in placed:
-            _take_back(path)
+        _take_all_back(folders)
 
 
 def _ghosts(config: CaptureConfig, files: Sequence[ReplayFile]) -> dict[str, bytes]:
@@ -50,16 +50,22 @@ def _ghosts(config: CaptureConfig, files: Sequence[ReplayFile]) -> dict[str, byt
     return found
 
 
-def _put(path: Path, content: bytes) -> Path:
+def _put(path: Path, content: bytes) -> None:
+    """Write a ghost; what stood in its place is put aside first, an empty file where nothing did."""
     aside = path.with_name(path.name + ASIDE)
-    if path.is_file() and not aside.exists():
+    if path.is_file():
         path.rename(aside)
+    else:
+        atomic_write_bytes(aside, b"")
     atomic_write_bytes(path, content)
-    return path
 
 
-def _take_back(path: Path) -> None:
-    aside = path.with_name(path.name + ASIDE)
-    path.unlink(missing_ok=True)
-    if aside.exists():
-        aside.rename(path)
+def _take_all_back(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        for aside in sorted(folder.glob(f"*{ASIDE}")):
+            path = aside.with_name(aside.name.removesuffix(ASIDE))
+            if aside.stat().st_size:
+                aside.replace(path)
+            else:  # in this order: a kill in between leaves the mark of what is still to be done
+                path.unlink(missing_ok=True)
+                aside.unlink()

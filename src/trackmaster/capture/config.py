@@ -28,6 +28,9 @@ _DECIDING = (
 )  # fmt: skip
 """Flags that can change what a replay becomes; a rejected replay is tried again only when one of them changed."""
 
+_DECIDING_ON_GAME = ("autosave_ghost", "respawn_action", "respawn_after_cp_ms")
+"""Flags that only on the real game change what a replay becomes."""
+
 
 class CaptureConfig(Settings):
     """Turn replays into frames with labels: where from, where to, which pictures, which checks.
@@ -156,7 +159,8 @@ class CaptureConfig(Settings):
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when a flag that decides about replays changes."""
-        values = {name: getattr(self, name) for name in _DECIDING}
+        on_game = _DECIDING_ON_GAME if self.resolved_game == "tminterface" else ()
+        values = {name: getattr(self, name) for name in (*_DECIDING, *on_game)}
         values |= {
             "game": self.resolved_game,
             "mode": self.resolved_mode,

@@ -7,6 +7,7 @@ from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.capture.games import Games, ready_games
+from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.played import PlayedRecorder
 from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.source import read_source
@@ -32,9 +33,10 @@ def run_doctor(config: DoctorConfig) -> int:
     if not config.speeds or code:
         return code
     measured = []
-    for one in _measure(config):
-        measured.append(one)
-        print(f"speed {one.speed:g}: {'exact' if one.exact else one.detail}", flush=True)
+    with ended_like_ctrl_c():
+        for one in _measure(config):
+            measured.append(one)
+            print(f"speed {one.speed:g}: {'exact' if one.exact else one.detail}", flush=True)
     print(f"kept in {keep_speeds(measured)}; capture refuses speeds that are not exact.")
     return 0
 
@@ -60,7 +62,7 @@ def _measure(config: DoctorConfig) -> Iterator[MeasuredSpeed]:
     def recorders() -> Iterator[tuple[float, Recorder]]:
         for speed in sorted({1.0, *(config.try_speeds or DEFAULT_SPEEDS)}):
             recorder = PlayedRecorder(
-                capture_flags.model_copy(update={"running_speed": speed}), instance, keeper=keeper
+                capture_flags.model_copy(update={"running_speed": speed}), instance, keeper=keeper, login=settings.login
             )
             yield speed, recorder
             recorder.leave()

@@ -32,18 +32,26 @@ class Games:
     """How to start them; None where somebody else does."""
     speed_check: Check | None = None
     """What is known about the running speed on this machine."""
+    login: str = ""
+    """Account that they log in with; empty leaves it as it is."""
 
 
 def choose_game(config: CaptureConfig, settings: GameSettings | None = None) -> CaptureConfig:
     """Return the flags with the game decided: the real one where one is configured, else the simulator; say which.
 
+    The account of the settings becomes ``login`` unless the flags name another.
+
     Raises:
         ConfigError: the settings of the game cannot be used.
     """
-    if config.game is not None:
+    if config.game == "simulator":
         return config
     if settings is None:
         settings = load_game_settings({"base_tmi_port": config.base_tmi_port})
+    names_another = "login" in config.model_fields_set or not settings.login
+    login = config.login if names_another else settings.login
+    if config.game is not None:
+        return config.model_copy(update={"login": login})
     if not settings.is_configured:
         log.info("No game is configured, so the simulator draws the frames (--game simulator).")
         return config.model_copy(update={"game": "simulator"})
@@ -51,7 +59,7 @@ def choose_game(config: CaptureConfig, settings: GameSettings | None = None) -> 
         "The game on port %d plays the replays (--game tminterface); --game simulator needs none.",
         settings.base_tmi_port,
     )
-    return config.model_copy(update={"game": "tminterface", "login": settings.login or config.login})
+    return config.model_copy(update={"game": "tminterface", "login": login})
 
 
 def find_games(config: CaptureConfig, settings: GameSettings | None = None) -> Games:
@@ -71,7 +79,7 @@ def find_games(config: CaptureConfig, settings: GameSettings | None = None) -> G
             "Runs that do not reproduce are rejected in any case.",
             config.running_speed,
         )
-    return Games(instances, settings if can_launch(settings) else None, check)
+    return Games(instances, settings if can_launch(settings) else None, check, settings.login)
 
 
 @contextlib.contextmanager

@@ -38,4 +38,6 @@ class CaptureMaker:
             return SimulatedRecorder(config)
         instance, settings = self.games.instances[number], self.games.settings
         keeper = None if settings is None else GameKeeper(settings, instance)
-        return PlayedRecorder(config, instance, speed_check=self.games.speed_check, keeper=keeper)
+        return PlayedRecorder(
+            config, instance, speed_check=self.games.speed_check, keeper=keeper, login=self.games.login
+        )

@@ -23,10 +23,11 @@ from trackmaster.game.link.client import LinkClient, Timeouts
 from trackmaster.game.link.clock import Clock, SystemClock
 from trackmaster.game.link.errors import CannotConnectError, LinkError, SilentGameError
 from trackmaster.game.link.events import Event
-from trackmaster.game.link.play import RUN_TIMEOUT_MS, Player, PlayOptions, StallError
+from trackmaster.game.link.play import NO_TICK_S, RUN_TIMEOUT_MS, Player, PlayOptions, StallError
 from trackmaster.game.link.protocol import Feature, Message, Wants
 from trackmaster.game.setup.instances import Instance
 from trackmaster.game.setup.keeper import GameKeeper
+from trackmaster.game.setup.launcher import LaunchError
 from trackmaster.game.state import GameError
 from trackmaster.gbx import InputTimeline
 from trackmaster.units import TICK_MS
@@ -63,6 +64,7 @@ class PlayedRecorder:
         speed_check: Check | None = None,
         patience_ms: int = RUN_TIMEOUT_MS,
         keeper: GameKeeper | None = None,
+        login: str = "",
     ) -> None:
         """Prepare; no connection is made yet.
 
@@ -74,6 +76,7 @@ class PlayedRecorder:
             patience_ms: how long the game waits for us before it drops us.
             keeper: starts the game where it does not run, and again when it is gone; a game that somebody else
                 started is given up instead.
+            login: account that the game logs in with; empty leaves it as it is.
         """
         self._config = config
         self._instance = instance
@@ -83,7 +86,7 @@ class PlayedRecorder:
         # After a broken session the game still waits for our word, and takes nobody else until it gives up.
         timeouts = Timeouts(connect_s=patience_ms / 1_000 + CONNECT_S, event_s=RACE_SILENCE_S)
         client = LinkClient(instance.port, timeouts=timeouts, clock=self._clock)
-        options = PlayOptions(running_speed=config.running_speed, patience_ms=patience_ms)
+        options = PlayOptions(running_speed=config.running_speed, login=login, patience_ms=patience_ms)
         self._player = Player(client, options, clock=self._clock)
 
     def record(self, source: ReplaySource, rows: NDArray[np.integer], frames: FrameTaker) -> Recording:
@@ -99,6 +102,9 @@ class PlayedRecorder:
             except StallError as stall:
                 self._leave()
                 raise ReplayRejectedError(stall.reason, f"{source.file.path.name}: {stall}") from None
+            except LaunchError as error:
+                self._leave()
+                raise WorkerLostError(str(error)) from None
             except CannotConnectError as error:
                 self._restart_game(error)
             except WrongTickError as error:
@@ -173,12 +179,17 @@ class PlayedRecorder:
         player.restart()
         player.client.show_interface(is_shown=False)  # it comes back with every map, also with one that loads late
 
+    @property
+    def _plays_lists(self) -> bool:
+        """Whether inputs are handed over as they are: only a script can press another key than usual for a respawn."""
+        return self._player.client.plugin.has(Feature.PLAY_INPUTS) and self._config.respawn_action == "enter"
+
     def _inputs(self, source: ReplaySource) -> InputTimeline:
         return delayed_respawns(source.timeline, source.ghost.cp_times_ms, self._config.respawn_after_cp_ms)
 
     def _arm(self, source: ReplaySource) -> None:
         script = run_script(self._inputs(source), self._config.respawn_action)
-        if self._player.client.plugin.has(Feature.PLAY_INPUTS):
+        if self._plays_lists:
             self._player.arm(script.commands)
             return
         self._instance.scripts_path.mkdir(parents=True, exist_ok=True)
@@ -189,10 +200,16 @@ class PlayedRecorder:
     def _watched(self, plan: SamplePlan, source: ReplaySource, deadline_s: float) -> Iterator[Event]:
         """Yield the events of a race, with the time-outs of a race."""
         speed = self._config.running_speed
+        sampled_s = self._clock.now_s()
         try:
             for event in samples(self._player.client, plan, speed=speed, timeout_s=RACE_SILENCE_S):
                 yield event
-                if self._clock.now_s() > deadline_s:
+                now_s = self._clock.now_s()
+                if event.message is Message.SC_SAMPLE:
+                    sampled_s = now_s
+                elif now_s > sampled_s + NO_TICK_S:
+                    raise StallError("stalled", f"the race sends messages, but no tick for {NO_TICK_S:g} s.")
+                if now_s > deadline_s:
                     raise ReplayRejectedError(
                         "timeout",
                         f"{source.file.path.name}: it is not over after "
@@ -204,11 +221,12 @@ class PlayedRecorder:
 
     def _metadata(self, source: ReplaySource) -> dict[str, Any]:
         plugin = self._player.client.plugin
+        script = run_script(self._inputs(source), self._config.respawn_action)
         return {
             "image_source": "game",
             "camera": CAMERA,
             "plugin": plugin.version or "public",
-            "tmi_script_used": run_script(self._inputs(source), self._config.respawn_action).name,
+            "tmi_script_used": None if self._plays_lists else script.name,
         }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
 from trackmaster.capture.games import Games, add_enter_maps, choose_game, ready_games
+from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.ledger import CaptureSummary, Ledger
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.notes import game_notes, simulator_notes
@@ -85,7 +86,8 @@ def _together(config: CaptureConfig, make: CaptureMaker, ledger: Ledger, files: 
 def run_capture(config: CaptureConfig) -> int:
     """Capture, print the summary and return the exit code: 0 all captured, 2 some rejected."""
     logging.basicConfig(level=config.log_level, format="%(message)s")
-    summary = capture(choose_game(config))
+    with ended_like_ctrl_c():
+        summary = capture(choose_game(config))
     for outcome in summary.rejected:
         print(f"rejected {outcome.track_id}/{outcome.replay}: {outcome.reason}: {outcome.detail}")
     print(summary.sentence())

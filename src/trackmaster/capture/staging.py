@@ -30,13 +30,16 @@ class Staging:
 
     fresh: list[Path] = field(default_factory=list)
     """Files that were not there before: a game that runs already does not know them."""
+    known: list[Path] = field(default_factory=list)
+    """Copies of the same batch that an earlier run left, which was killed or did not start the games itself."""
 
     def remove(self) -> None:
-        """Take the fresh copies away again; files of the user are never touched."""
-        for path in self.fresh:
+        """Take all copies of the batch away again; files of the user are never touched."""
+        for path in (*self.fresh, *self.known):
             if _STAGED.fullmatch(path.name):
                 path.unlink(missing_ok=True)
         self.fresh.clear()
+        self.known.clear()
 
 
 def stage_maps(config: CaptureConfig, files: Iterable[ReplayFile], instances: Iterable[Instance]) -> Staging:
@@ -56,9 +59,11 @@ def stage_maps(config: CaptureConfig, files: Iterable[ReplayFile], instances: It
             content = without_intros(source)
         for folder in folders:
             target = folder / staged_name(source)
-            if not target.is_file() or target.read_bytes() != content:
-                atomic_write_bytes(target, content)
-                staging.fresh.append(target)
+            if target.is_file() and target.read_bytes() == content:
+                staging.known.append(target)
+                continue
+            atomic_write_bytes(target, content)
+            staging.fresh.append(target)
     return staging
 
 

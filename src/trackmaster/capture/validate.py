@@ -10,6 +10,7 @@ from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import REPLAY_SUFFIX, ReplayFile
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.capture.games import choose_game, ready_games
+from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.plan import parse_frame
 from trackmaster.capture.scripts import run_script
@@ -43,7 +44,8 @@ def run_validate(config: ValidateConfig, *, clock: UtcClock = utc_now) -> int:
         if config.prepare_only:
             _prepare(flags, file)
             return 0
-        return _validate(config, flags, file, clock)
+        with ended_like_ctrl_c():
+            return _validate(config, flags, file, clock)
     except ReplayRejectedError as reject:
         print(f"{path.name}: rejected: {reject.reason}: {reject.detail}")
         return 2

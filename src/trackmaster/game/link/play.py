@@ -22,6 +22,8 @@ HOLD_TIMEOUT_MS: Final = 60_000
 SETTLE_TICKS: Final = 50
 """Ticks of a countdown after which a key that was pressed before has had its effect."""
 RETRY_S: Final = 0.2
+NO_TICK_S: Final = 25.0
+"""Longest time without the tick that is due, whatever else the game says meanwhile."""
 PREPARATION: Final = (
     "set unfocused_fps_limit false",
     "set skip_map_load_screens true",
@@ -218,9 +220,10 @@ class Player:
         """Restart the race and return the first run step of its countdown; the client is inside of it.
 
         Raises:
-            StallError: it did not begin.
+            StallError: it did not begin, also where the race before simply goes on.
         """
         client = self.client
+        deadline = self._clock.now_s() + NO_TICK_S
         before_ms = client.race_time_ms
         client.set_speed(self.options.running_speed)
         client.set_period(DEFAULT_PERIOD_MS)
@@ -230,6 +233,11 @@ class Player:
             event = self.wait_for_tick()
             if event.time_ms < 0 and (before_ms is None or event.time_ms <= before_ms):
                 return event
+            if self._clock.now_s() > deadline:
+                raise StallError(
+                    "stalled",
+                    f"the race was given up {NO_TICK_S:g} s ago and is still at {event.time_ms} ms: no countdown came.",
+                )
             before_ms = event.time_ms if before_ms is None else before_ms
             client.acknowledge()
 
@@ -246,9 +254,10 @@ class Player:
         """Return the next run step; whatever else comes before is acknowledged.
 
         Raises:
-            StallError: the race is silent for too long.
+            StallError: the race is silent for too long, or says other things only.
         """
         client = self.client
+        deadline = self._clock.now_s() + NO_TICK_S
         while True:
             try:
                 event = client.wait()
@@ -256,6 +265,8 @@ class Player:
                 raise StallError("stalled", f"the race stands still: {error}") from None
             if event.is_run_step:
                 return event
+            if self._clock.now_s() > deadline:
+                raise StallError("stalled", f"the race sends messages, but no tick for {NO_TICK_S:g} s.")
             if event.is_sync:
                 client.acknowledge()
 
