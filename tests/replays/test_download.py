@@ -268,6 +268,33 @@ def test_an_older_run_without_a_catalogue_is_continued(here: Path, serve: Serve)
     assert (here / "maps" / "replays" / ".replay_progress").read_text().strip() == "10"
 
 
+def test_what_an_older_run_had_finished_stays_known_when_the_first_run_fails(here: Path, serve: Serve) -> None:
+    server = serve(crowd_exhibit(10, 2))
+    main(LIST)
+    (here / "maps" / "replays" / ".replay_progress").write_text("7")
+    calm = server.standin.decide
+    server.standin.decide = lambda *_: (Answer(403), None)
+    assert main(DOWNLOAD) == 1
+    server.standin.decide = calm
+    server.log.clear()
+    assert main(DOWNLOAD) == 0
+    assert len(asked_for(server, "/api/replays")) == 3
+
+
+def test_another_list_is_downloaded_although_one_was_finished(here: Path, serve: Serve, crowd: Exhibit) -> None:
+    server = serve(crowd)
+    main(LIST)
+    ids = Path("maps/track_ids.txt").read_text().split()
+    for part in (ids[:10], ids[10:25], [*ids[25:], *ids[:10]]):
+        Path("maps/track_ids.txt").write_text("\n".join(part))
+        assert main(DOWNLOAD) == 0
+    assert len(list((here / "maps" / "replays").glob("*/*.replay.gbx"))) == 150
+    for track_id in ids[:2]:
+        assert main(["replays", "track", "--track-id", track_id, "--output-dir", "single"]) == 0
+    assert len(list((here / "single").glob("*/*.replay.gbx"))) == 10
+    assert len(asked_for(server, "/api/replays?trackId")) == 32
+
+
 def test_files_without_a_catalogue_are_recognised_instead_of_fetched(here: Path, serve: Serve) -> None:
     server = serve(crowd_exhibit(4, 3))
     main(LIST)

@@ -206,6 +206,10 @@ class Catalogue:
         self.commit()
         return int(run_id or 0)
 
+    def has_downloaded(self) -> bool:
+        """Whether a run has worked on a list of tracks before."""
+        return self.one("SELECT 1 FROM runs WHERE tracks_total > 0 LIMIT 1") is not None
+
     def keep_run(self, run_id: int, *, ended: bool = False, **counts: int) -> None:
         """Note how far a run is."""
         names = "".join(f", {name} = ?" for name in counts)

@@ -88,12 +88,11 @@ class Pipeline:
         self._fetches: asyncio.Queue[FileTask | None] = asyncio.Queue(2 * plan.workers)
         self._maps: asyncio.Queue[MapTask | None] = asyncio.Queue(2 * plan.workers)
 
-    async def run(self, track_ids: Iterable[int], *, finished_before: int = 0) -> Counts:
+    async def run(self, track_ids: Iterable[int]) -> Counts:
         """Fetch everything that the plan wants of these tracks.
 
         Args:
             track_ids: in the order of the list, each once.
-            finished_before: tracks at the top of the list that an older downloader without a catalogue had finished.
 
         Raises:
             ExchangeError: the exchange cannot be used.
@@ -102,7 +101,7 @@ class Pipeline:
         plan = self._plan
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._produce(track_ids, finished_before))
+                group.create_task(self._produce(track_ids))
                 group.create_task(_stage(self._tracks, self._list_track, plan.api_workers, self._fetches))
                 group.create_task(_stage(self._fetches, self._fetch, plan.workers, self._maps))
                 group.create_task(_stage(self._maps, self._extract, plan.workers, None))
@@ -115,13 +114,10 @@ class Pipeline:
 
     # --- API workers
 
-    async def _produce(self, track_ids: Iterable[int], finished_before: int) -> None:
+    async def _produce(self, track_ids: Iterable[int]) -> None:
         for batch in _batches(enumerate(track_ids), TRACKS_PER_QUESTION):
             await self._ask_about([track_id for _, track_id in batch])
             for index, track_id in batch:
-                known = self._catalogue.track(track_id)
-                if index < finished_before and (known is None or known[1] == states.NEW):
-                    self._catalogue.set_track(track_id, states.ADOPTED, "an older run had finished it")
                 await self._tracks.put(TrackTask(index, track_id))
         await self._tracks.put(None)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trackmaster.replays import catalogue as states
 from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
 from trackmaster.replays.client import ExchangeClient
 from trackmaster.replays.config import ExchangeSettings, FileSettings
@@ -83,14 +84,32 @@ async def fetch_files(session: Session, config: FileSettings, plan: Plan, track_
         reporter(counts)
         note(counts)
 
+    _take_over_older_run(session, plan.replays_dir, track_ids)
     pipeline = Pipeline(session.client, session.catalogue, files, plan, report)
     try:
-        return await pipeline.run(track_ids, finished_before=read_progress(plan.replays_dir))
+        return await pipeline.run(track_ids)
     finally:
         note(pipeline.counts, is_last=True)
         reporter.close(pipeline.counts)
         pool.close()
         files.close()
+
+
+def _take_over_older_run(session: Session, replays_dir: Path, track_ids: Sequence[int]) -> None:
+    """Mark what a downloader without a catalogue had finished: the tracks at the top of its list.
+
+    Only the first download into a folder does so. Later the number in ``.replay_progress`` is our own, and it may
+    belong to another list, or to an older order of this one.
+    """
+    catalogue = session.catalogue
+    if catalogue.has_downloaded():
+        return
+    for track_id in track_ids[: read_progress(replays_dir)]:
+        known = catalogue.track(track_id)
+        if known is None or known[1] == states.NEW:
+            catalogue.set_track(track_id, states.ADOPTED, "an older run had finished it")
+    catalogue.keep_run(session.run_id, tracks_total=len(track_ids))
+    catalogue.commit()
 
 
 class _RunNotes:
