@@ -197,6 +197,24 @@ def test_chosen_runs_are_listed_and_laid_out(corpus: Path) -> None:
     assert kept("--teacher", "author") == ["5", "4", "2", "1"], "we drove our own maps"
 
 
+def test_only_earlier_results_are_replaced(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (Path("replays"), Path("tracks"), Path()):
+        before = sorted(folder.rglob("*"))
+        assert main([*FILTER, "--copy-to", str(folder)]) == 1
+        assert "did not come from a filter" in capsys.readouterr().err
+        assert sorted(folder.rglob("*")) == before
+    assert kept("--copy-to", "chosen") != []
+    assert kept("--copy-to", "chosen", "--teacher", "best", "--device", "keyboard") == ["5", "2", "1"]
+    assert len(list(Path("chosen").rglob("*.gbx"))) == 3
+
+
+def test_a_number_that_no_exchange_gives_is_a_name_like_others(corpus: Path) -> None:
+    with Catalogue(catalogue_path(Path("replays"))):
+        pass
+    Path("ids.txt").write_text("99999999999999999999\n1\n")
+    assert kept("--no-respawn") == ["99999999999999999999", "1"]
+
+
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [

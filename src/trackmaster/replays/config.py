@@ -225,6 +225,11 @@ def read_track_names(path: Path) -> list[str]:
     return list(found)
 
 
+def is_track_id(name: str) -> bool:
+    """Whether a name is a number that the exchange could give a track."""
+    return name.isascii() and name.isdigit() and len(name) <= 15 and int(name) > 0
+
+
 def read_ids(path: Path) -> list[int]:
     """Return the ids of a list of tracks of the exchange, in order, each once.
 
@@ -233,6 +238,6 @@ def read_ids(path: Path) -> list[int]:
     """
     names = read_track_names(path)
     for name in names:
-        if not (name.isascii() and name.isdigit() and len(name) <= 15 and int(name) > 0):
+        if not is_track_id(name):
             raise ConfigError(f"{path}: expected ids of tracks of the exchange, found {name[:40]!r}.")
     return list(dict.fromkeys(map(int, names)))

@@ -22,6 +22,8 @@ from trackmaster.replays.names import MAP_SUFFIX, REPLAY_SUFFIX
 from trackmaster.replays.rules import Verdict, judge
 
 BATCH_TRACKS = 5_000
+LAID_OUT_MARK = ".chosen_runs"
+"""Lies in a folder that a filter has made, which the next one may replace."""
 MAP_COST, BODY_COST = 16, 16
 """Reading a whole map or replay costs about as much as this many headers."""
 
@@ -54,6 +56,8 @@ class FilterSummary:
 
 def run_filter(config: FilterConfig) -> int:
     """Filter, write the lists, say what was dropped; return 0."""
+    if config.copy_to is not None:
+        _refuse_foreign(config.copy_to)
     summary = filter_tracks(config)
     atomic_write_text(config.output, "".join(f"{name}\n" for name in summary.kept))
     if config.replays_output is not None:
@@ -156,9 +160,25 @@ def _map_of(tracks_dir: Path, name: str) -> Path | None:
     return min((p for p in inside.iterdir() if p.name.lower().endswith(MAP_SUFFIX.lower())), default=None)
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Keep other things than earlier results from being replaced.
+
+    Raises:
+        TrackmasterError: the folder holds something that no filter has put there.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise TrackmasterError(f"{folder} is no folder. Give a new one (--copy-to).")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / LAID_OUT_MARK).is_file():
+        raise TrackmasterError(
+            f"{folder} holds files that did not come from a filter, and would be replaced as a whole. Give a new "
+            "folder (--copy-to), or move this one aside."
+        )
+
+
 def _lay_out(summary: FilterSummary, folder: Path) -> None:
     """Put the runs to use into a folder of their own; it replaces an earlier result."""
     with atomic_dir(folder) as target:
+        (target / LAID_OUT_MARK).touch()
         for name in summary.kept:
             for run in summary.verdicts[name].runs:
                 place = target / name / run.path.name

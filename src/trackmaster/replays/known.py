@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trackmaster.gbx.models import MODES
 from trackmaster.replays.catalogue import DONE, GONE, Catalogue
+from trackmaster.replays.config import is_track_id
 from trackmaster.replays.facts import MapFacts, ReplayFacts
 
 _MODE_OF_TYPE = {0: "race", 1: "puzzle", 2: "platform", 3: "stunts", 4: "shortcut", 5: "race"}
@@ -34,7 +35,7 @@ class KnownTrack:
 
 def known_track(catalogue: Catalogue | None, name: str, folder: Path) -> KnownTrack:
     """Return what a catalogue knows of the track whose replays lie in ``folder``; nothing without a catalogue."""
-    if catalogue is None or not (name.isascii() and name.isdigit()):
+    if catalogue is None or not is_track_id(name):
         return KnownTrack()
     row = catalogue.one("SELECT uid, primary_type, unlimiter FROM tracks WHERE track_id = ?", (int(name),))
     if row is None:
