@@ -21,9 +21,11 @@ from trackmaster.capture.scripts import delayed_respawns, inputs_check, run_scri
 from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
+from trackmaster.game import SimulatorGame, record_ghost
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
 from trackmaster.gbx import Challenge, Ghost, InputTimeline, to_script
+from trackmaster.track import Track
 
 from .conftest import instance_in
 
@@ -118,6 +120,42 @@ def test_replays_follow_each_other_in_one_session(
     ]
     assert pictures[0] == pictures[1] == pictures[2]
     assert not [one for one in caplog.records if one.name.endswith("played")], "no second tries"
+
+
+@pytest.mark.parametrize("speaks_ours", [True, False])
+def test_respawns_times_of_tminterface_and_foreign_letters_are_played_like_any_run(
+    tmp_path: Path, short_challenge: Challenge, short_ghost: Ghost, speaks_ours: bool
+) -> None:
+    challenge = dataclasses.replace(short_challenge, name="Café $f00été 日本", uid="odd")
+    keys = np.full(900, 1, np.uint8)
+    keys[100:110] |= 4
+    presses = np.zeros(900, np.uint8)
+    presses[short_ghost.cp_times_ms[0] // 10 + 30] = 1
+    timeline = dataclasses.replace(InputTimeline.from_keys(keys), respawn_presses=presses)
+    ghost = record_ghost(SimulatorGame(watched=False), Track.from_challenge(challenge), timeline, nickname="naïve")
+    assert ghost.race_time_ms is not None
+    assert ghost.race_time_ms > (short_ghost.race_time_ms or 0) + 1_000, "the car had to begin anew at its gate"
+    assert ghost.events is not None
+    shifted = dataclasses.replace(ghost, events=dataclasses.replace(ghost.events, shift_ms=65_535))
+    file = ReplayFile(tmp_path / "replays" / "4711" / "pos1_naïve é $x_5ms.replay.gbx", "4711")
+    file.path.parent.mkdir(parents=True)
+    file.path.write_bytes(gbx.write_replay(gbx.write_challenge(challenge), shifted))
+    flags = config(tmp_path, "inside", fps=10)
+    run(flags, SimulatedRecorder(flags), file)
+    flags = config(tmp_path, "socket", fps=10, running_speed=16.0)
+    with standin(tmp_path, flags, file, speaks_ours=speaks_ours) as game:
+        outcome = run(flags, PlayedRecorder(flags, instance_in(tmp_path, game.port)), file)
+    assert outcome.max_sample_error_m == 0.0
+    inside = dict(tree(tmp_path / "inside" / "4711" / file.name))
+    socket = dict(tree(tmp_path / "socket" / "4711" / file.name))
+    assert inside.keys() == socket.keys()
+    assert inside["manifest.json"] == socket["manifest.json"]
+    assert inside["ticks.npz"] == socket["ticks.npz"]
+    metadata = json.loads(socket["metadata.json"])
+    assert (metadata["device"], metadata["input_shift_ms"]) == ("tminterface", 65_535)
+    names = [path.name for path in instance_in(tmp_path).challenges_path.iterdir()]
+    assert names
+    assert all(name.isascii() and " " not in name for name in names)
 
 
 def test_respawns_can_be_made_to_wait_for_the_game() -> None:
