@@ -62,6 +62,8 @@ def standins(places: list[Instance]) -> Iterator[Games]:
 
 def report(name: str, summary: CaptureSummary) -> float:
     """Print one line and return frames per second."""
+    if not summary.captured:
+        raise SystemExit(f"{name}: not one replay was verified ({summary.rejected[0].reason}), so there is no speed.")
     speed = summary.frames / summary.wall_s
     verdict = f"{len(summary.captured)} verified, {len(summary.rejected)} rejected"
     print(f"{name:28s} {speed:7.0f} frames/s = {speed / REAL_GAME_FPS:5.2f}x {REAL_GAME_FPS} ({verdict})", flush=True)
