@@ -29,7 +29,7 @@ from trackmaster.replays.records import (
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.exhibit import EPOCH, Exhibit
 from trackmaster.replays.standin.faults import FaultPlan
-from trackmaster.replays.standin.routes import answer
+from trackmaster.replays.standin.routes import Answer, answer
 from trackmaster.replays.standin.server import StandIn
 
 NEWER, OLDER = datetime(2020, 5, 1, 12, tzinfo=UTC), datetime(2012, 5, 1, 12, tzinfo=UTC)
@@ -178,6 +178,21 @@ def test_listings_are_asked_for_conditionally_and_not_at_all_while_fresh(tmp_pat
     assert [entry.status for entry in first[1]] == [200, 200, 200, 304]
     assert [entry.status for entry in again[1]] == [304], "only the front is looked at, for tracks that moved there"
     assert {entry.status for entry in later[1]} == {304}
+
+
+def test_a_list_with_nonsense_in_it_is_asked_for_again_and_not_remembered(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(5, 1))
+    calm = standin.decide
+    asked: list[str] = []
+
+    def odd(path: str, *rest: Any) -> Any:
+        asked.append(path)
+        body = b'{"More": false, "Results": [{"TrackId": null}]}'
+        return (Answer(200, body), None) if len(asked) == 1 else calm(path, *rest)
+
+    standin.decide = odd
+    with Catalogue(tmp_path / "c.sqlite3") as pages:
+        assert len(with_client(standin, lambda c, _: all_tracks(c), pages)) == 5
 
 
 @pytest.mark.parametrize(

@@ -349,6 +349,8 @@ def test_a_catalogue_of_another_version_is_refused(
         (["--track-ids", "missing.txt"], "cannot be read"),
         (["--track-ids", "bad.txt"], "bad.txt: expected ids of tracks of the exchange, found 'abc'"),
         (["--list-popular", "--url", "ftp://x"], "must begin with http"),
+        (["--list-popular", "--url", "http://"], "must name a server"),
+        (["--list-popular", "--url", "http://[bad"], "url"),
     ],
 )
 def test_wrong_flags_are_sentences(

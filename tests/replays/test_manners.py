@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.replays.exchange import DirectTransport, InlinePool, direct_client, run_virtual
@@ -67,6 +69,48 @@ def test_the_rate_holds_while_things_go_wrong(tmp_path: Path) -> None:
         # One more request may be under way already when the refusal arrives; after that there is silence.
         early = [entry for entry in log if at_s + 0.05 < entry.at_s < at_s + 0.05 + 20 - 1e-6]
         assert early == [], "Retry-After holds for every request to the host"
+
+
+def test_moves_on_the_same_server_keep_the_pace(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(3, 4), behaviour=Behaviour(latency_s=0.05))
+    calm = standin.decide
+
+    def moving(path: str, query: dict[str, str], headers: Mapping[str, str], raw: str) -> tuple[Answer, str | None]:
+        if path.startswith("/recordgbx/"):
+            return Answer(302, b"", {"Location": f"/moved{path}"}), None
+        return calm(path.removeprefix("/moved"), query, headers, raw)
+
+    standin.decide = moving
+    counts, log = download(standin, tmp_path, Manners())
+    assert counts.done == 12
+    files = [entry for entry in log if "/recordgbx/" in entry.path]
+    assert len(files) == 24
+    assert min(later.at_s - earlier.at_s for earlier, later in pairwise(files)) >= 0.5 - 1e-9
+    standin.decide = lambda *_: (Answer(302, b"", {"Location": "/round"}), None)
+    with pytest.raises(ExchangeError, match="moved to /round"):
+        download(standin, tmp_path / "other", Manners())
+
+
+def test_the_last_try_of_an_item_holds_back_the_others_too(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(6, 1))
+    calm = standin.decide
+    answered = 0
+
+    def busy(*request: Any) -> tuple[Answer, str | None]:
+        nonlocal answered
+        answered += 1
+        return (Answer(429, b"", {"Retry-After": "300"}), "429") if answered == 4 else calm(*request)
+
+    standin.decide = busy
+    _, log = download(standin, tmp_path, Manners(connections=1, attempts=1))
+    assert gaps(log, "/")[3] == pytest.approx(300)
+
+
+def test_a_wish_for_a_long_silence_ends_the_run(tmp_path: Path) -> None:
+    standin = StandIn(crowd_exhibit(1, 1))
+    standin.decide = lambda *_: (Answer(503, b"", {"Retry-After": "7200"}), "500")
+    with pytest.raises(ExchangeError, match=r"left alone for 2\.0 hours.*kept"):
+        download(standin, tmp_path, Manners())
 
 
 def test_waits_double_after_each_error_of_an_item(tmp_path: Path) -> None:
@@ -183,8 +227,9 @@ def test_a_probe_that_gives_up_hands_the_task_on() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("1.5", 1.5), ("999999", 3600.0), ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
-     ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0), ("soon", None), ("", None), (None, None), ("nan", None)],
+    [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("1.5", 1.5), ("999999", 999_999.0), ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
+     ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0), ("soon", None), ("", None), (None, None), ("nan", None), ("inf", None),
+     ("Mon, 01 Jan 99999999999 00:00:00 GMT", None)],
 )  # fmt: skip
 def test_retry_after_is_read_in_both_forms(value: str | None, expected: float | None) -> None:
     assert retry_after_s(value, datetime(2026, 1, 1, tzinfo=UTC)) == expected

@@ -195,6 +195,7 @@ class ExchangeClient:
     async def _page(self, method: str, fields: Sequence[str], query: Mapping[str, Any], *, may_be_stale: bool) -> Page:
         words = urlencode({**query, "fields": ",".join(fields)}, quote_via=quote, safe="")
         url = f"{self._base}/api/{method}?{words}"
+        read = track_from_json if method == "tracks" else replay_from_json
         etag, body, is_fresh = self._pages.recall(url) if self._pages is not None else (None, None, False)
         if body is not None and is_fresh and may_be_stale:
             return _parse_page(body)
@@ -204,6 +205,8 @@ class ExchangeClient:
                 page, whole = _parse_page(body), body
             else:
                 page, whole = _parse_page(response.body), response.body
+            for row in page[0]:
+                read(row)  # a list with nonsense in it is asked for again, not remembered
             if self._pages is not None:
                 self._pages.remember(url, response.headers.get("ETag") or etag, whole)
             return page

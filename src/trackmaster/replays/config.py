@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import CliToggleFlag, SettingsConfigDict
@@ -85,6 +86,8 @@ class ExchangeSettings(Settings):
     def _url_is_an_address(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if not urlsplit(value).hostname:
+            raise ValueError("must name a server")
         return value
 
     @property

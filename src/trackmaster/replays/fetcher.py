@@ -7,11 +7,12 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
+from urllib.parse import quote, urljoin, urlsplit
 
 from trackmaster import __version__
 from trackmaster.gbx import printable
 from trackmaster.replays.errors import ExchangeError, FetchError, FinalError, GoneError, WrongFileError
-from trackmaster.replays.manners import Backoff, Breaker, Manners, Pace, retry_after_s
+from trackmaster.replays.manners import LONGEST_RETRY_AFTER_S, Backoff, Breaker, Manners, Pace, retry_after_s
 from trackmaster.replays.transport import Response, Transport
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ CONTACT_VARIABLE = "TRACKMASTER_CONTACT"
 MAX_PAGE_BYTES = 32 << 20
 _DELETED = (404, 410)
 _BUSY = (408, 425, 429)
+_MOVED = (301, 302, 303, 307, 308)
+MOST_MOVES = 3
 _FORBIDDEN = (401, 403, 407)
 
 Answer = TypeVar("Answer")
@@ -72,10 +75,16 @@ class Fetcher:
             ExchangeError: the exchange does not let us in, does not understand us, or is down.
         """
         wanted = self._headers | dict(headers or {})
-        for attempt in range(1, self._manners.attempts + 1):
-            is_probe = await self._start(self._paces[is_api])
+        place, moves, attempt, is_probe = url, 0, 1, False
+        while True:
+            is_probe = await self._start(self._paces[is_api], is_probe=is_probe)
             try:
-                response = await self._once(url, wanted, max_bytes=max_bytes)
+                response = await self._once(place, wanted, max_bytes=max_bytes)
+                target = _moved_to(place, response)
+                if target is not None and moves < MOST_MOVES:
+                    place, moves = target, moves + 1
+                    continue
+                _judge(response, place)
                 answer = await accept(response)
             except FinalError:
                 self._breaker.success()
@@ -86,10 +95,10 @@ class Fetcher:
                 if attempt == self._manners.attempts or not error.may_pass:
                     raise
                 await self._wait(error, attempt)
+                place, moves, attempt, is_probe = url, 0, attempt + 1, False
             else:
                 self._breaker.success()
                 return answer
-        raise AssertionError("attempts is at least 1")
 
     async def _once(self, url: str, headers: Mapping[str, str], *, max_bytes: int) -> Response:
         try:
@@ -97,13 +106,16 @@ class Fetcher:
         finally:
             self._slots.release()
         self.bytes += len(response.body)
-        _judge(response, url)
         return response
 
-    async def _start(self, pace: Pace) -> bool:
-        """Wait for everything a request has to wait for, and take a connection; return whether it is the probe."""
+    async def _start(self, pace: Pace, *, is_probe: bool) -> bool:
+        """Wait for everything a request has to wait for, and take a connection; return whether it is the probe.
+
+        Args:
+            pace: to keep.
+            is_probe: whether the caller is the probe already, and has been sent on to another address.
+        """
         async with pace.line:
-            is_probe = False
             while True:
                 is_probe = is_probe or await self._breaker.passage()
                 await pace.wait()
@@ -117,6 +129,8 @@ class Fetcher:
             return is_probe
 
     def _note(self, error: FetchError, *, is_probe: bool) -> None:
+        if error.retry_after_s is not None:
+            self._hold(error.retry_after_s)
         if isinstance(error, WrongFileError):
             self._breaker.success()
             return
@@ -124,15 +138,39 @@ class Fetcher:
         if silence_s:
             log.warning("The exchange is in trouble (%s); leaving it alone for %.0f s.", error.detail, silence_s)
 
+    def _hold(self, silence_s: float) -> None:
+        """Let nobody start a request for a time: the server speaks to all of us."""
+        if silence_s > LONGEST_RETRY_AFTER_S:
+            raise ExchangeError(
+                f"The exchange asks to be left alone for {silence_s / 3600:.1f} hours. Everything that was finished is "
+                "kept: run the same command again after that time."
+            )
+        until_s = asyncio.get_running_loop().time() + silence_s
+        for pace in self._paces.values():
+            pace.hold_until(until_s)
+
     async def _wait(self, error: FetchError, attempt: int) -> None:
         delay_s = self._backoff.delay_s(attempt)
         if error.retry_after_s is not None:
-            # The server speaks to all of us: nobody starts a request before.
-            until_s = asyncio.get_running_loop().time() + error.retry_after_s
-            for pace in self._paces.values():
-                pace.hold_until(until_s)
             delay_s = max(delay_s if error.retry_after_s == 0 else 0.0, error.retry_after_s)
+        if self.failures[error.reason] == 1:
+            log.info("A request failed (%s); it is sent again in %.0f s.", error.detail.rstrip("."), delay_s)
         await asyncio.sleep(delay_s)
+
+
+def _moved_to(url: str, response: Response) -> str | None:
+    """Return where an answer sends us, if that is on the same server: a move elsewhere is a person's decision."""
+    target = response.headers.get("Location")
+    if response.status not in _MOVED or target is None:
+        return None
+    try:
+        moved = urljoin(url, quote(target, safe="%/:=&?~#+!$,;'@()*[]"))
+        here, there = urlsplit(url), urlsplit(moved)
+        origins = [(part.scheme, part.hostname, part.port) for part in (here, there)]
+    except ValueError:
+        return None
+    is_upgrade = origins == [("http", here.hostname, None), ("https", here.hostname, None)]
+    return moved if is_upgrade or origins[0] == origins[1] else None
 
 
 def _judge(response: Response, url: str) -> None:

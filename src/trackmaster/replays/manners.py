@@ -6,6 +6,7 @@ time passes.
 
 import asyncio
 import email.utils
+import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ BREAK_S = 60.0
 MAX_BREAKS = 6
 """Times of silence in a row after which the run gives up (about half an hour)."""
 LONGEST_RETRY_AFTER_S = 3_600.0
+"""A run does not wait longer than this: it ends with a sentence."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,11 @@ def retry_after_s(value: str | None, now: datetime | None = None) -> float | Non
     except ValueError:
         try:
             date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
         wait_s = (date - (now or datetime.now(UTC))).total_seconds()
-    return min(max(wait_s, 0.0), LONGEST_RETRY_AFTER_S) if wait_s == wait_s else None
+    return max(wait_s, 0.0) if math.isfinite(wait_s) else None
 
 
 class Breaker:

@@ -10,8 +10,6 @@ from yarl import URL
 from trackmaster.replays.errors import FetchError, RejectedError
 
 _CHUNK_BYTES = 64 << 10
-_REDIRECTS = (301, 302, 303, 307, 308)
-MOST_REDIRECTS = 3
 TOTAL_FACTOR = 20
 KEEP_ALIVE_S = 4.0
 """Shorter than servers keep connections, so that none is used that the other side has just given up."""
@@ -63,22 +61,13 @@ class HttpTransport:
         self._timeout_s = timeout_s
 
     async def get(self, url: str, headers: Mapping[str, str], *, max_bytes: int) -> Response:
-        """Return the whole answer, whatever its status; a move is followed where it stays on the same host."""
-        place = URL(url, encoded=True)
-        for _ in range(MOST_REDIRECTS):
-            response = await self._get(place, headers, max_bytes)
-            target = response.headers.get("Location")
-            if response.status not in _REDIRECTS or target is None:
-                return response
-            moved = place.join(URL(target))
-            if moved.host != place.host or moved.scheme not in ("http", "https"):
-                return response
-            place = moved
-        return response
-
-    async def _get(self, url: URL, headers: Mapping[str, str], max_bytes: int) -> Response:
+        """Return the whole answer, whatever its status; moves are not followed, each would be a request of its own."""
         try:
-            async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
+            place = URL(url, encoded=True)
+        except ValueError as error:
+            raise FetchError("bad_address", f"{url!r} is no address ({error})", may_pass=False) from None
+        try:
+            async with self._session.get(place, headers=headers, allow_redirects=False) as answer:
                 announced = answer.content_length or 0
                 if announced > max_bytes:
                     raise _too_large(announced, max_bytes)
