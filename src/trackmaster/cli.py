@@ -144,6 +144,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.distributed:EvaluateConfig",
         "trackmaster.distributed:run_evaluate",
     ),
+    "compare": Verb(
+        "set training runs side by side at equal wall time and at equal steps",
+        "trackmaster.experiments.compare_config:CompareConfig",
+        "trackmaster.experiments.compare:run_compare",
+    ),
 }
 
 

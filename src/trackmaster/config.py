@@ -30,6 +30,7 @@ from trackmaster.errors import ConfigError
 NESTED = "__"
 PREFIXES = (
     "CAPTURE_",
+    "COMPARE_",
     "DATA_CLEAN_",
     "DATA_PREPARE_",
     "DEMO_",

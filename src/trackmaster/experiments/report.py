@@ -3,7 +3,6 @@
 import html
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from trackmaster.files import atomic_write_text
 from trackmaster.sim.appearance import Appearance
 from trackmaster.units import format_race_time
 from trackmaster.view.figures import lap_figure, loss_figure, progress_figure
+from trackmaster.view.page import FigureWriter
 from trackmaster.view.pictures import as_bgr, contact_sheet, data_url, encode_jpeg, encode_png
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 MAX_EMBEDDED_VIDEO_BYTES = 48 * 2**20
 """A larger video is linked by its file name instead: browsers struggle with longer ``data:`` addresses."""
@@ -74,7 +71,7 @@ def render_report(data: ReportData, base: Path | None = None) -> str:
         data: what to show.
         base: folder of the page; a video too large to embed is addressed from here.
     """
-    figures = _FigureWriter()
+    figures = FigureWriter()
     sections = [
         _section("result", "Result", _tiles(data)),
         _section("replays", "What was used", _replays(data)),
@@ -96,30 +93,6 @@ def render_report(data: ReportData, base: Path | None = None) -> str:
         f"<main>\n{''.join(sections)}</main>\n"
         "<footer>Made by trackmaster.</footer>\n</body>\n</html>\n"
     )
-
-
-class _FigureWriter:
-    """Turns figures into ``div`` elements; the plotly script goes into the page once, and only if a figure is there."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def div(self, figure: "go.Figure") -> str:
-        self._count += 1
-        made: str = figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f"figure-{self._count}",
-            config={"displaylogo": False, "responsive": True},
-        )
-        return made
-
-    def script(self) -> str:
-        if not self._count:
-            return ""
-        from plotly.offline import get_plotlyjs
-
-        return f"<script>{get_plotlyjs()}</script>\n"
 
 
 def _section(name: str, title: str, body: str) -> str:
@@ -212,14 +185,14 @@ def _frames(data: ReportData) -> str:
     return f'<img src="{url}" alt="contact sheet of {len(pictures)} captured frames">\n{words}'
 
 
-def _encoder(data: ReportData, figures: _FigureWriter) -> str:
+def _encoder(data: ReportData, figures: FigureWriter) -> str:
     curves = {name: values for name, values in data.encoder_losses.items() if len(values)}
     if not curves:
         return _note("No encoder was trained.")
     return (_note(data.encoder_note) if data.encoder_note else "") + figures.div(loss_figure(curves))
 
 
-def _training(data: ReportData, figures: _FigureWriter) -> str:
+def _training(data: ReportData, figures: FigureWriter) -> str:
     runs = [run for run in data.runs if run.evaluations]
     if not runs:
         return _note("No agent was trained.")
@@ -255,7 +228,7 @@ def _training(data: ReportData, figures: _FigureWriter) -> str:
     )
 
 
-def _lap(lap: ShownLap | None, figures: _FigureWriter) -> str:
+def _lap(lap: ShownLap | None, figures: FigureWriter) -> str:
     if lap is None:
         return _note("No lap was recorded.")
     colors = None

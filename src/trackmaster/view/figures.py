@@ -1,7 +1,7 @@
 """Plotly figures of training and of a lap; plotly is loaded when one is made."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,17 +68,7 @@ def progress_figure(
         x = [float(point[0]) for point in kept]
         low, high = [float(min(p[1])) for p in kept], [float(max(p[1])) for p in kept]
         figure.add_trace(
-            go.Scatter(
-                x=x + x[::-1],
-                y=high + low[::-1],
-                fill="toself",
-                fillcolor=color,
-                opacity=0.15,
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=name,
-            ),
+            go.Scatter(**_band(name, color, x, low, high)),
             row=1,
             col=1,
         )
@@ -112,6 +102,50 @@ def progress_figure(
         figure.update_yaxes(title="lap time in s", row=2, col=1)
     figure.update_xaxes(title=x_title, row=rows, col=1)
     return _styled(figure, height=620 if finished else 380)
+
+
+class Curve(NamedTuple):
+    """One point of a curve with its band."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+def comparison_figure(curves: Mapping[str, Sequence[Curve]], *, x_title: str, y_title: str) -> "go.Figure":
+    """Return one curve per label over the same marks, with its band."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for k, (name, points) in enumerate(curves.items()):
+        color = PALETTE[k % len(PALETTE)]
+        x = [point.x for point in points]
+        if any(point.high > point.low for point in points):
+            low, high = [point.low for point in points], [point.high for point in points]
+            figure.add_scatter(**_band(name, color, x, low, high))
+        figure.add_scatter(
+            x=x, y=[point.y for point in points], name=name, legendgroup=name, mode="lines+markers",
+            line={"color": color},
+        )  # fmt: skip
+    figure.update_xaxes(title=x_title)
+    figure.update_yaxes(title=y_title)
+    return _styled(figure)
+
+
+def _band(name: str, color: str, x: list[float], low: list[float], high: list[float]) -> dict[str, Any]:
+    """Return the area between two curves as the arguments of a trace that hides and shows with its curve."""
+    return {
+        "x": x + x[::-1],
+        "y": high + low[::-1],
+        "fill": "toself",
+        "fillcolor": color,
+        "opacity": 0.15,
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "legendgroup": name,
+    }
 
 
 def lap_figure(

@@ -1,0 +1,192 @@
+"""``trackmaster compare``: runs side by side at equal wall time and at equal steps."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trackmaster.errors import ConfigError, TrackmasterError
+from trackmaster.experiments.compare_config import CompareConfig
+from trackmaster.experiments.comparison import Comparison, Label, Table, chosen_scalars, compare, end_of
+from trackmaster.experiments.race_stats import Axis, Clock, start_of
+from trackmaster.experiments.run_logs import RunLog, read_run
+from trackmaster.experiments.seed_interval import INTERVAL_NAME, Estimate
+from trackmaster.files import atomic_write_text
+
+UNITS: dict[Axis, str] = {"minutes": "min", "steps": "steps"}
+FORMATS = {
+    "races": ".0f", "evaluations": ".0f", "episodes": ".0f", "finish_rate": ".3f", "last_finish_rate": ".3f",
+    "best_s": ".2f", "mean_s": ".2f", "std_s": ".2f", "best_finished_s": ".2f", "official_s": ".2f",
+    "median_s": ".2f", "value": ".4g",
+}  # fmt: skip
+PLOTTED = ("finish_rate", "best_finished_s", "official_s", "value")
+
+
+def run_compare(config: CompareConfig) -> None:
+    """Print the tables, and write the page and the JSON file where they are asked for.
+
+    Raises:
+        TrackmasterError: a run is missing or holds nothing that can be read.
+    """
+    _refuse_paths(config)
+    labels = read_labels(config)
+    logs = [log for label in labels for log in label.logs]
+    for log in logs:
+        for note in log.notes:
+            print(note)
+    scalars = chosen_scalars(logs, config.metrics, everything=config.all_scalars)
+    comparisons = (
+        compare(labels, "minutes", config.interval, scalars),
+        compare(labels, "steps", config.step_interval, scalars),
+    )
+    print("\n".join(_heading(labels)))
+    for comparison in comparisons:
+        print("\n".join(_printed(comparison)))
+    if config.json_file:
+        path = config.output_dir / f"{config.prefix}{config.json_file}"
+        atomic_write_text(path, json.dumps(as_json(labels, comparisons), indent=1, allow_nan=False))
+        print(f"Numbers: {path}")
+    if config.plot:
+        print(f"Page: {write_page(config.output_dir / f'{config.prefix}comparison.html', comparisons)}")
+
+
+def read_labels(config: CompareConfig) -> list[Label]:
+    """Return the labels of the command line with the logs of their runs.
+
+    Raises:
+        TrackmasterError: a label stands twice or names no run, or a run cannot be read.
+    """
+    labels: dict[str, Label] = {}
+    for word in config.runs:
+        name, equals, listed = word.partition("=")
+        runs = [run for run in listed.split(",") if run] if equals else [word]
+        if not name or not runs:
+            raise ConfigError(f"'{word}': expected RUN or LABEL=RUN1,RUN2 with the names of runs.")
+        if name in labels:
+            raise ConfigError(f"The label {name} stands twice: give each setting a label of its own.")
+        if len(set(runs)) < len(runs):
+            raise ConfigError(f"'{word}': a run stands twice in it, as if it were two seeds.")
+        labels[name] = Label(name, tuple(read_run(config.logdir, run) for run in runs))
+    if not labels:
+        raise ConfigError("Nothing to compare: name at least one run.")
+    return list(labels.values())
+
+
+def _refuse_paths(config: CompareConfig) -> None:
+    if "/" in config.prefix or "\\" in config.prefix or Path(config.json_file).name != config.json_file:
+        raise ConfigError("--prefix and --json-file are parts of file names; the folder is --output-dir.")
+
+
+def _duration(log: RunLog) -> tuple[float, float]:
+    return end_of(log, Clock("minutes", start_of(log))), end_of(log, Clock("steps", 0.0))
+
+
+def _heading(labels: Sequence[Label]) -> Iterator[str]:
+    for label in labels:
+        for log in label.logs:
+            minutes, steps = _duration(log)
+            name = log.name if log.name == label.name else f"{label.name}: {log.name}"
+            yield f"{name}: {minutes:.1f} minutes, {steps:.0f} steps"
+    if any(len(label.logs) > 1 for label in labels):
+        yield f"Several seeds: mean [{INTERVAL_NAME}]; (k/n) where only k of n seeds have a value, without interval."
+
+
+def _printed(comparison: Comparison) -> Iterator[str]:
+    what = "wall time since the first race" if comparison.axis == "minutes" else "environment steps (decisions)"
+    yield f"\n=== By {what}, cumulative to each mark ==="
+    if comparison.is_short:
+        yield "The shortest run ends before the first mark: its end is the only one."
+    if not comparison.tables:
+        yield "There is neither a race nor one of the usual scalars; --all-scalars shows what there is."
+    for table in comparison.tables:
+        yield f"\n{table.title}"
+        yield from _grid(table, UNITS[comparison.axis])
+
+
+def _grid(table: Table, unit: str) -> list[str]:
+    used = [c for c in table.columns if any(row.cells[c].known for row in table.rows)]
+    head = [unit, "label", *(f"{c} [{unit}]" if c == "first_finish" else c for c in used)]
+    lines = [head]
+    for row in table.rows:
+        mark = f"{row.mark:.1f}" if unit == UNITS["minutes"] else f"{row.mark:.0f}"
+        lines.append([mark, row.label, *(_cell(row.cells[c], _format(c, unit)) for c in used)])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return ["  ".join(f"{cell:>{w}}" for cell, w in zip(line, widths, strict=True)) for line in lines]
+
+
+def _format(column: str, unit: str) -> str:
+    return FORMATS.get(column, ".1f" if unit == UNITS["minutes"] else ".0f")
+
+
+def _cell(estimate: Estimate, form: str) -> str:
+    mean, interval = estimate.mean, estimate.interval
+    if mean is None:
+        return "-" if len(estimate.values) < 2 else f"- (0/{len(estimate.values)})"
+    if interval is not None:
+        return f"{mean:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+    few = f" ({len(estimate.known)}/{len(estimate.values)})" if len(estimate.values) > 1 else ""
+    return f"{mean:{form}}{few}"
+
+
+def as_json(labels: Sequence[Label], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """Return every number of the tables, per seed as well."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for label in labels:
+        for log in label.logs:
+            minutes, steps = _duration(log)
+            runs.setdefault(label.name, []).append(
+                {"run": log.name, "minutes": minutes, "steps": int(steps), "notes": log.notes}
+            )
+    return {
+        "labels": runs,
+        "interval": INTERVAL_NAME,
+        "by": {
+            comparison.axis: {
+                "marks": list(comparison.marks),
+                "tables": [
+                    {
+                        "title": table.title,
+                        "rows": [
+                            {"mark": row.mark, "label": row.label}
+                            | {column: _as_numbers(row.cells[column]) for column in table.columns}
+                            for row in table.rows
+                        ],
+                    }
+                    for table in comparison.tables
+                ],
+            }
+            for comparison in comparisons
+        },
+    }
+
+
+def _as_numbers(estimate: Estimate) -> dict[str, Any]:
+    return {"mean": estimate.mean, "interval": estimate.interval, "values": estimate.values}
+
+
+def write_page(path: Path, comparisons: Sequence[Comparison]) -> Path:
+    """Write the curves of the tables as one page that needs nothing else.
+
+    Raises:
+        TrackmasterError: no table has a number to draw.
+    """
+    from trackmaster.view.figures import Curve, comparison_figure
+    from trackmaster.view.page import write_figure_page
+
+    parts = []
+    for comparison in comparisons:
+        for table in comparison.tables:
+            for column in (c for c in PLOTTED if c in table.columns):
+                curves: dict[str, list[Curve]] = {}
+                for row in table.rows:
+                    cell = row.cells[column]
+                    if cell.mean is not None:
+                        low, high = cell.interval or (cell.mean, cell.mean)
+                        curves.setdefault(row.label, []).append(Curve(row.mark, cell.mean, low, high))
+                if curves:
+                    title = table.title if column == "value" else f"{table.title}: {column}"
+                    figure = comparison_figure(curves, x_title=comparison.axis, y_title=column)
+                    parts.append((f"{title}, by {comparison.axis}", figure))
+    if not parts:
+        raise TrackmasterError("No table has a number that could be drawn: leave --plot out.")
+    return write_figure_page(path, "Comparison of runs", f"Bands: {INTERVAL_NAME}.", parts)
