@@ -1,10 +1,13 @@
 """What an agent sees, what it is paid for and when an episode ends."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from trackmaster.config import Section
+
+if TYPE_CHECKING:
+    from trackmaster.game.looks import Looks
 
 ExtraFloats = Literal["lateral_contact", "turbo", "wheel_contact_count"]
 
@@ -30,6 +33,29 @@ class RewardConfig(Section):
     """Potential per metre of distance to the current zone centre, counted from 2 to 25 m."""
     potential_ahead: float = 0.0
     """Potential for looking along the line, times (cosine - 1)."""
+
+
+class LooksConfig(Section):
+    """How pictures vary from environment to environment; 0 and False keep the usual ones."""
+
+    colors: float = Field(default=0.0, ge=0.0, le=1.0)
+    """How far the colours of surfaces, sky and horizon may differ."""
+    light: float = Field(default=0.0, ge=0.0, le=1.0)
+    """How far place and strength of the sun may differ."""
+    textures: bool = False
+    """Draw grain and strength of the textures anew."""
+    camera_jitter_m: float = Field(default=0.0, ge=0.0, le=2.0)
+    """Largest distance of the camera from its place along each axis, drawn for every picture."""
+    camera_jitter_deg: float = Field(default=0.0, ge=0.0, le=20.0)
+    """Largest turn of the camera about each axis, drawn for every picture."""
+
+    def draw(self, seed: int) -> "Looks":
+        """Return the looks of the environment with this seed."""
+        from trackmaster.game.looks import Looks, varied_appearance
+
+        is_varied = self.colors > 0 or self.light > 0 or self.textures
+        varied = varied_appearance(seed, colors=self.colors, light=self.light, textures=self.textures)
+        return Looks(varied if is_varied else None, self.camera_jitter_m, self.camera_jitter_deg, seed)
 
 
 class EnvConfig(Section):
@@ -59,6 +85,8 @@ class EnvConfig(Section):
     """Share of episodes that begin from a kept state of an earlier episode instead of the start line."""
     snapshot_margin_ticks: int = Field(default=200, ge=0)
     """How long before a failure a state must lie to serve as a start."""
+    looks: LooksConfig = LooksConfig()
+    """Domain randomisation of the pictures (vector environment only)."""
     reward: RewardConfig = RewardConfig()
 
     def stall_limit_for(self, track_uid: str) -> int:

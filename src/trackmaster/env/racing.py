@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.env.actions import BRAKE_TABLE, GAS_TABLE, N_ACTIONS, STEER_TABLE
-from trackmaster.env.config import EnvConfig
+from trackmaster.env.config import EnvConfig, LooksConfig
 from trackmaster.env.episode import EndReason, EpisodeBook
 from trackmaster.env.errors import EnvError
 from trackmaster.env.spaces import observation_space
@@ -61,6 +61,8 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         self.config = config if config is not None else EnvConfig()
         if self.config.snapshot_start_fraction > 0:
             raise EnvError("snapshot_start_fraction needs a pool of episodes: use RacingVectorEnv, or set it to 0.")
+        if self.config.looks != LooksConfig():
+            raise EnvError("looks vary in RacingVectorEnv only: use that, or leave env.looks at its defaults.")
         if render_mode not in (None, "rgb_array"):
             raise EnvError(f"render_mode {render_mode!r} is unknown: use None or 'rgb_array'.")
         self.render_mode = render_mode

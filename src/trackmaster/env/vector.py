@@ -55,6 +55,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         device: str = "cpu",
         track_of_env: Sequence[int] | None = None,
         copy: bool = True,
+        threads: int = 1,
     ) -> None:
         """Build physics, camera, renderer and books.
 
@@ -63,10 +64,11 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
             n_envs: number of cars.
             config: observation, reward and limits.
             autoreset_mode: what happens when an episode ends.
-            seed: for starts drawn from kept states.
+            seed: for starts drawn from kept states, and for the looks of the pictures.
             device: Warp device of physics and pictures.
             track_of_env: index into ``tracks`` per car; cars are dealt out in turn without it.
             copy: False hands out the environment's own storage as observation instead of a copy per step.
+            threads: that share the physics of the cars (CPU only); the results are the same for any number.
 
         Raises:
             EnvError: a track has no reference line, or the numbers do not fit together.
@@ -81,7 +83,13 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         uids = tuple(self.tracks[index].uid for index in self.track_of_env)
         self._book = EpisodeBook(self.config, zones, uids)
         self._fleet = SimulatorFleet(
-            self.tracks, n_envs, track_of_car=self.track_of_env, device=device, watched=self.config.images
+            self.tracks,
+            n_envs,
+            track_of_car=self.track_of_env,
+            device=device,
+            watched=self.config.images,
+            looks=self.config.looks.draw(seed or 0),
+            threads=threads,
         )
         self._pool = StartPool(n_envs, self.config.snapshot_margin_ticks)
         self._rng = np.random.default_rng(seed)

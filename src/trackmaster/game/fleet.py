@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.game.looks import Looks, shaken
 from trackmaster.game.picture import CarCameras, Easel, Mode
 from trackmaster.game.start import Start
 from trackmaster.game.state import CarStates, GameError
@@ -43,6 +44,8 @@ class SimulatorFleet:
         track_of_car: NDArray[np.integer] | None = None,
         device: str = "cpu",
         watched: bool = True,
+        looks: Looks | None = None,
+        threads: int = 1,
     ) -> None:
         """Build the world and put every car on its start line at race time 0.
 
@@ -52,6 +55,8 @@ class SimulatorFleet:
             track_of_car: (N,) index into ``tracks``; all on the first without it.
             device: Warp device of physics and pictures.
             watched: False saves the cameras; ``pictures`` cannot be asked for then.
+            looks: how the pictures differ from the usual ones.
+            threads: that share the physics of the batch (CPU only).
         """
         self.n_cars = n_cars
         self._is_watched = watched
@@ -60,8 +65,9 @@ class SimulatorFleet:
             np.zeros(n_cars, dtype=np.int32) if track_of_car is None else np.asarray(track_of_car, dtype=np.int32)
         )
         self._track_of_car = on_track
-        self._world = World(self._tracks, n_cars, device=device, track_of_car=on_track)
-        self._easel = Easel(self._tracks, n_cars, device)
+        self._world = World(self._tracks, n_cars, device=device, track_of_car=on_track, threads=threads)
+        self._looks = looks if looks is not None else Looks()
+        self._easel = Easel(self._tracks, n_cars, device, self._looks.appearance)
         self._cameras = CarCameras(n_cars)
         self._inputs = np.zeros((3, n_cars), dtype=np.float32)
         self._world.step(0.0, 0.0, 0.0, ticks=1)
@@ -150,9 +156,12 @@ class SimulatorFleet:
             raise GameError("nobody watches these cars: build the fleet with watched=True to draw them.")
         pose = self._catch_up()
         states, steer, track = self.states, self._inputs[0], self._track_of_car
+        numbers = np.arange(self.n_cars)
         if cars is not None and len(cars) < self.n_cars:
             pose = CameraPose(pose.eye_m[cars], pose.rotation[cars], pose.fov_deg[cars])
-            states, steer, track = states[cars], steer[cars], track[cars]
+            states, steer, track, numbers = states[cars], steer[cars], track[cars], numbers[cars]
+        if self._looks.shakes:
+            pose = shaken(pose, self._looks, numbers, states.time_ms)
         return self._easel.draw(pose, states, steer, size, track=track, mode=mode)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.game.state import CarStates
+from trackmaster.sim.appearance import Appearance
 from trackmaster.sim.camera import CameraPose, CameraState, ChaseCamera
 from trackmaster.sim.renderer import Renderer
 from trackmaster.track import Track
@@ -70,15 +71,18 @@ class CarCameras:
 class Easel:
     """Renderers of one set of tracks, made once per picture size."""
 
-    def __init__(self, tracks: Sequence[Track], n_views: int, device: str = "cpu") -> None:
+    def __init__(
+        self, tracks: Sequence[Track], n_views: int, device: str = "cpu", appearance: Appearance | None = None
+    ) -> None:
         """Remember what to draw.
 
         Args:
             tracks: places.
             n_views: most pictures per call.
             device: Warp device.
+            appearance: colours, light and textures; the usual ones without it.
         """
-        self._tracks, self._n_views, self._device = tuple(tracks), n_views, device
+        self._tracks, self._n_views, self._device, self._appearance = tuple(tracks), n_views, device, appearance
         self._renderers: dict[tuple[int, int], Renderer] = {}
 
     def draw(
@@ -103,7 +107,9 @@ class Easel:
         """
         renderer = self._renderers.get(size)
         if renderer is None:
-            renderer = self._renderers[size] = Renderer(self._tracks, *size, n_views=self._n_views, device=self._device)
+            renderer = self._renderers[size] = Renderer(
+                self._tracks, *size, n_views=self._n_views, device=self._device, appearance=self._appearance
+            )
         pictures = renderer.render(
             pose.eye_m,
             pose.rotation,

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Section, Settings
-from trackmaster.env.config import EnvConfig, RewardConfig
+from trackmaster.env.config import EnvConfig, LooksConfig, RewardConfig
 from trackmaster.env.layout import MARGIN_CAP_M, N_FLOATS, OBS_MEAN, OBS_STD
 from trackmaster.errors import ConfigError
 from trackmaster.rl.config_sections import (
@@ -134,6 +134,7 @@ class TrainConfig(Settings):
             deck_height_m=float("-inf") if e.deck_height is None else e.deck_height,
             snapshot_start_fraction=0.0 if evaluation else e.snapshot_start_fraction,
             snapshot_margin_ticks=e.snapshot_margin_ticks,
+            looks=LooksConfig() if evaluation else e.looks,
             reward=RewardConfig(
                 per_ms=r.constant_reward_per_ms,
                 per_m=r.reward_per_m_advanced_along_centerline,

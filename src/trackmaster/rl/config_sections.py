@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from trackmaster.config import Section
-from trackmaster.env.config import ExtraFloats
+from trackmaster.env.config import ExtraFloats, LooksConfig
 
 Points = tuple[tuple[float, float], ...]
 """[frame, value] pairs."""
@@ -44,6 +44,8 @@ class EnvironmentSection(FiniteSection):
     """Share of training episodes that begin from a state an earlier episode passed through."""
     snapshot_margin_ticks: int = Field(default=200, ge=0)
     """How long before a failure such a state must lie."""
+    looks: LooksConfig = LooksConfig()
+    """Domain randomisation of the pictures an agent is trained on; each worker draws its own, evaluation none."""
 
 
 class NeuralNetworkSection(FiniteSection):
