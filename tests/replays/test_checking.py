@@ -181,7 +181,6 @@ def test_a_file_of_yours_at_the_place_of_a_replay_is_kept(here: Path, serve: Cal
     good = place.read_bytes()
     place.write_bytes(b"mine")
     os.remove(catalogue_path(here / "out"))  # noqa: PTH107
-    (here / "out" / ".replay_progress").unlink()
     assert main(["replays", "track", "--track-id", "1000", "--output-dir", "out"]) == 0
     assert place.read_bytes() == good
     assert [path.read_bytes() for path in (here / "out" / ".quarantine").iterdir()] == [b"mine"]

@@ -289,9 +289,12 @@ def test_another_list_is_downloaded_although_one_was_finished(here: Path, serve:
         Path("maps/track_ids.txt").write_text("\n".join(part))
         assert main(DOWNLOAD) == 0
     assert len(list((here / "maps" / "replays").glob("*/*.replay.gbx"))) == 150
+    (here / "single").mkdir()
+    (here / "single" / ".replay_progress").write_text("7")
     for track_id in ids[:2]:
         assert main(["replays", "track", "--track-id", track_id, "--output-dir", "single"]) == 0
     assert len(list((here / "single").glob("*/*.replay.gbx"))) == 10
+    assert (here / "single" / ".replay_progress").read_text() == "7", "one track is no list"
     assert len(asked_for(server, "/api/replays?trackId")) == 32
 
 

@@ -58,10 +58,7 @@ class Catalogue:
         try:
             self._db = _connect(path, writable=writable)
         except sqlite3.DatabaseError as error:
-            raise CatalogueError(
-                f"{path}: the catalogue cannot be used ({error}). Move it and .replay_progress aside: the next "
-                "download makes a new one and takes over the files that are there."
-            ) from error
+            raise _unusable(path, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -73,29 +70,43 @@ class Catalogue:
 
     def close(self) -> None:
         """Commit and close."""
-        self._db.commit()
-        self._db.close()
+        try:
+            self.commit()
+        finally:
+            self._db.close()
 
     def commit(self) -> None:
         """Make all changes last."""
-        self._db.commit()
+        try:
+            self._db.commit()
+        except sqlite3.DatabaseError as error:
+            raise _unusable(self.path, error) from error
         self._last_commit = time.monotonic()
+
+    def _execute(self, sql: str, values: Sequence[object]) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise _unusable(self.path, error) from error
 
     def write(self, sql: str, values: Sequence[object] = ()) -> int:
         """Change something; return how many rows were changed. It lasts from the next commit on, which comes soon."""
-        changed = self._db.execute(sql, values).rowcount
+        changed = self._execute(sql, values).rowcount
         if time.monotonic() - self._last_commit >= COMMIT_EVERY_S:
             self.commit()
         return changed
 
     def read(self, sql: str, values: Sequence[object] = ()) -> Iterator[sqlite3.Row]:
         """Yield rows by name, a few at a time."""
-        yield from self._db.execute(sql, values)
+        try:
+            yield from self._execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise _unusable(self.path, error) from error
 
     def one(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Row | None:
         """Return the first row, or None."""
-        row: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
-        return row
+        rows = self.read(sql, values)
+        return next(rows, None)
 
     def is_fresh(self, noted_at: float | None) -> bool:
         """Whether something noted at a time (s since 1970) is young enough to be used unasked."""
@@ -147,9 +158,9 @@ class Catalogue:
 
         Those that are no longer among the best lose their rank, and are not fetched any more.
         """
-        self._db.execute("UPDATE replays SET rank = NULL WHERE track_id = ?", (track_id,))
+        self._execute("UPDATE replays SET rank = NULL WHERE track_id = ?", (track_id,))
         for rank, row in enumerate(rows, 1):
-            self._db.execute(
+            self._execute(
                 "INSERT INTO replays (replay_id, track_id, user_id, user_name, time_ms, rank, position, respawns,"
                 " validated, track_at, path, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (replay_id) DO"
                 " UPDATE SET rank=excluded.rank, position=excluded.position, validated=excluded.validated",
@@ -183,7 +194,10 @@ class Catalogue:
         row = self.one("SELECT etag, body, fetched_at FROM pages WHERE url = ?", (url,))
         if row is None:
             return None, None, False
-        return row["etag"], zlib.decompress(row["body"]), self.is_fresh(row["fetched_at"])
+        try:
+            return row["etag"], zlib.decompress(row["body"]), self.is_fresh(row["fetched_at"])
+        except zlib.error:  # a damaged page is only asked for again
+            return None, None, False
 
     def remember(self, url: str, etag: str | None, body: bytes) -> None:
         """Keep an answer."""
@@ -201,8 +215,9 @@ class Catalogue:
 
     def begin_run(self, command: str) -> int:
         """Note the start of a run; return its number."""
-        run_id = self._db.execute("INSERT INTO runs (command, started_at, seen_at) VALUES (?,?,?)",
-                                  (command, self._wall(), self._wall())).lastrowid  # fmt: skip
+        now = self._wall()
+        sql = "INSERT INTO runs (command, started_at, seen_at) VALUES (?,?,?)"
+        run_id = self._execute(sql, (command, now, now)).lastrowid
         self.commit()
         return int(run_id or 0)
 
@@ -236,6 +251,8 @@ def _connect(path: Path | str, *, writable: bool) -> sqlite3.Connection:
             f"{path}: the catalogue has version {version}, this trackmaster writes version {SCHEMA_VERSION}. Use the "
             "trackmaster that made it, or move it aside."
         )
+    if version == 0 and not writable:
+        raise CatalogueError(f"{path}: the catalogue is empty. Download first: 'trackmaster replays download'.")
     if writable:
         db.executescript(SCHEMA)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -243,6 +260,19 @@ def _connect(path: Path | str, *, writable: bool) -> sqlite3.Connection:
     else:
         db.execute("PRAGMA query_only = ON")
     return db
+
+
+def _unusable(path: Path | str, error: sqlite3.DatabaseError) -> CatalogueError:
+    """Return what to do about a catalogue that cannot be used: most troubles come from the disk, not from the file."""
+    if isinstance(error, sqlite3.OperationalError):
+        return CatalogueError(
+            f"{path}: the catalogue cannot be used ({error}). Check that its folder may be written to and has room, "
+            "and that no other program holds it."
+        )
+    return CatalogueError(
+        f"{path}: the catalogue cannot be used ({error}). Move it and .replay_progress aside: the next "
+        "download makes a new one and takes over the files that are there."
+    )
 
 
 class CatalogueLock:
@@ -255,11 +285,17 @@ class CatalogueLock:
     def __init__(self, catalogue: Path) -> None:
         path = catalogue.with_name(f"{catalogue.name}-lock")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, timeout=0.0)
         try:
+            self._db = sqlite3.connect(path, timeout=0.0)
             self._db.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            self._db.close()
+        except sqlite3.DatabaseError as error:
+            if hasattr(self, "_db"):
+                self._db.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise CatalogueError(
+                    f"{path}: the lock of the catalogue cannot be used ({error}). Check that its folder may be written "
+                    "to and has room; when no run is at work, this file may be deleted."
+                ) from error
             raise CatalogueError(
                 f"{catalogue.parent}: another run is downloading into this folder. Let it finish, or stop it; two at "
                 "once would ask the exchange twice for everything."

@@ -1,11 +1,13 @@
 """Is a file what was asked for? Runs in worker processes: a hostile file costs one of them, not the download."""
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster import gbx
+from trackmaster.files import atomic_write_bytes
 from trackmaster.units import format_race_time
 
 SMALLEST_FILE_BYTES = 1_000
@@ -21,7 +23,7 @@ class CheckJob:
     Attributes:
         body: the file; None to judge the one that lies at ``target`` already.
         target: its final place; None to keep it nowhere.
-        incoming: folder for unfinished files, on the same disk as ``target``.
+        incoming: folder for unfinished files.
         is_map: whether a map was asked for, else a replay.
         uid: of the map; empty where the exchange does not tell.
         time_ms: race time of a replay; None where it is not known.
@@ -80,8 +82,19 @@ def check(job: CheckJob) -> CheckResult:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         part = job.incoming / f"{result.sha256[:20]}-{os.getpid()}-{os.urandom(4).hex()}.part"
         part.write_bytes(body)
-        part.replace(job.target)
+        _move(part, job.target)
     return result
+
+
+def _move(part: Path, target: Path) -> None:
+    """Give a whole file its name in one step, also where that is on another disk (maps have a folder of their own)."""
+    try:
+        part.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        atomic_write_bytes(target, part.read_bytes())
+        part.unlink()
 
 
 def _judge(job: CheckJob, body: bytes) -> CheckResult:

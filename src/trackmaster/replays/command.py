@@ -137,7 +137,8 @@ async def one_track(config: TrackConfig) -> int:
         track_id = config.track_id or await _find(session, config.track_name or "")
         if config.dry_run:
             return await _show(session, config, [track_id])
-        counts = await fetch_files(session, config, plan_of(config, config.output_dir), [track_id])
+        plan = plan_of(config, config.output_dir, is_list=False)
+        counts = await fetch_files(session, config, plan, [track_id])
         row = session.catalogue.one("SELECT state, reason FROM tracks WHERE track_id = ?", (track_id,))
         if counts.tracks_gone and row is not None:
             raise TrackmasterError(f"Track {track_id} is not on the exchange ({row['reason']}). Check the id.")

@@ -104,7 +104,7 @@ class FileFetcher:
             return result
         target = self._quarantine / f"{task.target.name}-{result.sha256[:12]}.found"
         self._quarantine.mkdir(parents=True, exist_ok=True)
-        task.target.replace(target)
+        shutil.move(task.target, target)  # the folder of maps may be on another disk
         why = result.detail.rstrip(".")
         log.warning("%s was not what its name says (%s); it was moved to %s.", task.target, why, target)
         return None

@@ -44,6 +44,7 @@ class Plan:
         retry_rejected: fetch rejected files again.
         max_bytes: largest file.
         is_full: verify whole files, not only their headers.
+        is_list: whether the tracks are a list that is worked off, whose progress is written for older downloaders.
     """
 
     replays_dir: Path
@@ -58,6 +59,7 @@ class Plan:
     retry_rejected: bool = False
     max_bytes: int = 16 << 20
     is_full: bool = True
+    is_list: bool = True
 
 
 class Pipeline:
@@ -108,8 +110,7 @@ class Pipeline:
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
         finally:
-            self._catalogue.commit()
-            self.progress.save()
+            self._save()
         return self.counts
 
     # --- API workers
@@ -259,10 +260,14 @@ class Pipeline:
         self.counts.tracks += 1
         self.progress.finish(index)
         if self.counts.tracks % SAVE_EVERY_TRACKS == 0:
-            # The file must not be ahead of the catalogue: what it calls finished is not looked at again by others.
-            self._catalogue.commit()
-            self.progress.save()
+            self._save()
         self._report(self.counts)
+
+    def _save(self) -> None:
+        # The file must not be ahead of the catalogue: what it calls finished is not looked at again by others.
+        self._catalogue.commit()
+        if self._plan.is_list:
+            self.progress.save()
 
 
 async def _stage(

@@ -84,7 +84,8 @@ async def fetch_files(session: Session, config: FileSettings, plan: Plan, track_
         reporter(counts)
         note(counts)
 
-    _take_over_older_run(session, plan.replays_dir, track_ids)
+    if plan.is_list:
+        _take_over_older_run(session, plan.replays_dir, track_ids)
     pipeline = Pipeline(session.client, session.catalogue, files, plan, report)
     try:
         return await pipeline.run(track_ids)
@@ -132,12 +133,14 @@ class _RunNotes:
         )  # fmt: skip
 
 
-def plan_of(config: FileSettings, replays_dir: Path, *, replays: bool = True, fetch_maps: bool = False) -> Plan:
+def plan_of(
+    config: FileSettings, replays_dir: Path, *, replays: bool = True, fetch_maps: bool = False, is_list: bool = True
+) -> Plan:  # fmt: skip
     """Return what the flags ask for."""
     return Plan(
         replays_dir=replays_dir, tracks_dir=config.tracks_dir, top=config.top,
         api_workers=config.api_workers or config.workers, workers=config.workers, replays=replays,
         extract_maps=config.extract_tracks_from_replays, fetch_maps=fetch_maps, refresh=config.refresh,
         retry_rejected=config.retry_rejected, max_bytes=int(config.max_file_mb * (1 << 20)),
-        is_full=config.verify == "full",
+        is_full=config.verify == "full", is_list=is_list,
     )  # fmt: skip
