@@ -177,3 +177,27 @@ def test_calls_in_the_wrong_order_are_sentences(straight: Track) -> None:
     blind.reset()
     with pytest.raises(GameError, match="watched=True"):
         blind.frame(8, 8)
+
+
+def test_cameras_begin_anew_after_a_respawn_whether_or_not_somebody_looks(straight: Track) -> None:
+    full = [np.full(1, value, np.float32) for value in (0.0, 1.0, 0.0)]
+    seen = []
+    for looks in ((), ("before",), ("between",), ("snapshot",)):
+        fleet = SimulatorFleet((straight,), 1)
+        fleet.reset(np.ones(1, bool))
+        fleet.step(*full, 100)
+        if "before" in looks:
+            fleet.pictures((24, 16))
+        fleet.respawn(np.ones(1, bool))
+        if "between" in looks:
+            fleet.pictures((24, 16))
+        if "snapshot" in looks:
+            kept = fleet.snapshot(0)
+            fleet.step(*full, 50)
+            fleet.restore(0, kept)
+        fleet.step(*full, 1)
+        first = fleet.pictures((24, 16)).copy()
+        fleet.step(*full, 1)
+        seen.append((first.tobytes(), fleet.pictures((24, 16)).tobytes()))
+        fleet.close()
+    assert len(set(seen)) == 1

@@ -73,6 +73,7 @@ class SimulatorFleet:
         self._world.step(0.0, 0.0, 0.0, ticks=1)
         # Race time 0 of every car, so that some can be reset while the others are on their way.
         self._at_start = self._world.snapshot()
+        self._respawned = np.zeros(n_cars, dtype=bool)
         self._pose: CameraPose | None = None
         self._ticks_unseen = 0
 
@@ -97,26 +98,37 @@ class SimulatorFleet:
         if starts is not None:
             self._disturb([car for car in ids.tolist() if not starts[car].is_undisturbed], starts)
         self._cameras.forget(mask)
+        self._respawned[ids] = False
         self._pose = None
 
     def step(self, steer: Floats, gas: Floats, brake: Floats, ticks: int) -> None:
         """Drive all cars ``ticks`` ticks with constant inputs, each (N,)."""
         self._catch_up()
+        if self._respawned.any():
+            self._cameras.forget(self._respawned)  # they begin where the car is first seen driving
+            self._respawned[:] = False
         self._inputs[0], self._inputs[1], self._inputs[2] = steer, gas, brake
         self._world.step(steer, gas, brake, ticks=ticks)
         self._ticks_unseen = ticks
         self._pose = None
 
     def respawn(self, mask: NDArray[np.bool_]) -> None:
-        """Put the cars in ``mask`` back to their last gate; the race clock runs on."""
+        """Put the cars in ``mask`` back to their last gate; the race clock runs on.
+
+        Their cameras begin anew with the next step, whether or not somebody looks before it.
+        """
         self._catch_up()
         self._world.respawn(mask)
         self._cameras.forget(mask)
+        self._respawned |= np.asarray(mask, dtype=bool)
         self._pose = None
 
     def snapshot(self, car: int) -> CarSnapshot:
         """Return the complete state of one car."""
         self._catch_up()
+        if self._respawned[car]:
+            self._cameras.forget(np.arange(self.n_cars) == car)
+            self._pose = None
         steer, gas, brake = self._inputs[:, car].tolist()
         uid = self._tracks[self._track_of_car[car]].uid
         return CarSnapshot(self._world.snapshot([car]), self._cameras.snapshot([car]), (steer, gas, brake), uid)
@@ -136,6 +148,7 @@ class SimulatorFleet:
         self._catch_up()
         self._world.restore(snapshot.world, [car])
         self._cameras.restore(snapshot.camera, [car])
+        self._respawned[car] = bool(snapshot.camera.is_fresh[0])
         self._inputs[:, car] = snapshot.inputs
         self._pose = None
 

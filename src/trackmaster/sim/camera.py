@@ -214,6 +214,8 @@ class ChaseCamera:
     ) -> CameraPose:
         """Move on by ``dt_s`` to the car state given and return the view of it.
 
+        A camera that has forgotten its past begins at this state, whatever ``dt_s`` is.
+
         Args:
             dt_s: time since the last update; 0 looks again without moving on.
             position_m: (n, 3) car origins.
@@ -235,6 +237,8 @@ class ChaseCamera:
             changed = (now != state.gear) & ~state.is_fresh
             state.gear_time_s[changed] = self.settings.gear.up_s
             state.gear[:] = now
+        fresh = state.is_fresh.copy()
+        begun = state.take(fresh) if fresh.any() else None
         state.is_fresh[:] = False
         pull = np.minimum(np.abs(np.asarray(speed_mps, np.float64)) / SPEED_OF_FULL_ZOOM_MPS, 1.0)
         causes = np.zeros((self.n, 6))
@@ -250,6 +254,9 @@ class ChaseCamera:
         for k in range(steps):
             self._substep(dt_s / steps, causes, state.car_axes + turn * ((k + 1) / steps))
         state.car_axes[:] = car_axes
+        if steps and begun is not None:
+            state.put(fresh, begun)
+            state.is_fresh[:] = False
         return self._pose(np.asarray(position_m, np.float64))
 
     def _car_axes(self, rotation: ArrayLike) -> F64:
