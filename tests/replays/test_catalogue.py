@@ -1,6 +1,7 @@
 """Catalogues and disks that are in a bad way are sentences, and cost nothing that was there."""
 
 import errno
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,24 @@ def test_a_damaged_page_is_asked_for_again(tmp_path: Path) -> None:
         assert catalogue.recall("u") == ("etag", b"body", True)
         catalogue.write("UPDATE pages SET body = x'00'")
         assert catalogue.recall("u") == (None, None, False)
+
+
+def test_a_rename_that_was_killed_finds_each_file_by_its_content(tmp_path: Path) -> None:
+    folder = tmp_path / "5"
+    folder.mkdir()
+    with Catalogue(catalogue_path(tmp_path)) as catalogue:
+        for number, name in enumerate(("a_b", "a b"), 1):
+            content = f"replay {number}".encode()
+            catalogue.write(
+                "INSERT INTO replays (replay_id, track_id, user_id, time_ms, state, path, sha256)"
+                " VALUES (?, 5, 1, 1, 'done', ?, ?)",
+                (number, f"5/{name}.replay.gbx", hashlib.sha256(content).hexdigest()),
+            )
+            (folder / f"{'a_b' if number == 1 else 'a_b_2'}.replay.gbx").write_bytes(content)
+    assert main(["replays", "rename", "--replays-dir", str(tmp_path)]) == 0
+    with Catalogue(catalogue_path(tmp_path), writable=False) as catalogue:
+        paths = [row["path"] for row in catalogue.read("SELECT path FROM replays ORDER BY replay_id")]
+    assert paths == ["5/a_b.replay.gbx", "5/a_b_2.replay.gbx"]
 
 
 def test_maps_may_have_a_disk_of_their_own(here: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

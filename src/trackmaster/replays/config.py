@@ -202,7 +202,7 @@ class StatusConfig(Settings):
     catalogue: Path | None = None
     """Its catalogue, where it lies elsewhere."""
     check: bool = False
-    """Read every file again and compare it with the catalogue; wrong or missing ones are fetched by the next run."""
+    """Read every replay again and compare it with the catalogue; wrong or missing ones are fetched by the next run."""
     failures: int = Field(default=10, ge=0)
     """Failed items to name."""
 

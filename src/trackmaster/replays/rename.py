@@ -7,6 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
+from trackmaster.files import sha256_of
 from trackmaster.gbx import printable
 from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
 from trackmaster.replays.config import DEFAULT_REPLAYS
@@ -84,8 +85,16 @@ def _note(catalogue: Catalogue, replays_dir: Path, old: Path, new: Path) -> None
 
 def _follow_files(catalogue: Catalogue, replays_dir: Path) -> None:
     """Catch up on a rename that was interrupted between the file and the catalogue."""
-    for row in list(catalogue.read("SELECT path FROM replays WHERE state = 'done' AND path GLOB '*[^!-~]*'")):
+    rows = catalogue.read("SELECT path, sha256 FROM replays WHERE state = 'done' AND path GLOB '*[^!-~]*'")
+    for row in list(rows):
         old = replays_dir / row["path"]
-        new = old.with_name(loadable_name(old.name))
-        if not old.exists() and new.is_file():
+        new = None if old.exists() else _renamed(old, row["sha256"])
+        if new is not None:
             _note(catalogue, replays_dir, old, new)
+
+
+def _renamed(old: Path, sha256: str) -> Path | None:
+    """Return the file that had a name once; its sum tells it from others that would have met it."""
+    stem = loadable_name(old.name).partition(".")[0]
+    files = sorted(path for path in old.parent.iterdir() if path.name.startswith(stem)) if old.parent.is_dir() else []
+    return next((path for path in files if path.is_file() and sha256_of(path) == sha256), None)
