@@ -13,7 +13,7 @@ from trackmaster import gbx
 from trackmaster.cli import main, run_verb
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.facts import MapFacts, ReplayFacts, map_facts, replay_facts, spread
-from trackmaster.replays.filter_config import FilterConfig, MapType, MapTypeFilterConfig
+from trackmaster.replays.filter_config import FilterConfig, MapType, MapTypeFilterConfig, RespawnFilterConfig
 from trackmaster.replays.records import ReplayRecord, TrackRecord
 from trackmaster.replays.rules import choose, judge, why_not_map
 from trackmaster.replays.standin.folder import BUNDLED
@@ -243,6 +243,10 @@ def test_the_script_for_respawns_needs_no_flag(corpus: Path) -> None:
     config = "trackmaster.replays.filter_config:RespawnFilterConfig"
     assert run_verb("replays filter", FILTER[2:], config=config) == 0
     assert Path("kept.txt").read_text().split() == ["6", "5", "4", "1"]
+    flags = ["-i", "ids.txt", "-o", "short.txt", "-r", "replays", "-j", "1", "--only-with-replays"]
+    assert run_verb("replays filter", flags, config=config) == 0
+    assert Path("short.txt").read_text().split() == ["5", "4", "1"], "6 has no replay"
+    assert RespawnFilterConfig.load(flags).workers == 1
 
 
 def test_the_names_of_modes_are_those_of_the_files() -> None:

@@ -24,11 +24,11 @@ class FilterConfig(Settings):
     always_no_respawn: ClassVar[bool] = False
     """Whether ``--no-respawn`` is in force without being given."""
 
-    input: Path = Path("maps/track_ids.txt")
+    input: Path = Field(default=Path("maps/track_ids.txt"), validation_alias=AliasChoices("input", "i"))
     """List of tracks, one id a line."""
     from_catalogue: bool = False
     """Judge all tracks of the catalogue by what it knows, their replays on disk or not; --input is not read."""
-    output: Path = Path("maps/track_ids_filtered.txt")
+    output: Path = Field(default=Path("maps/track_ids_filtered.txt"), validation_alias=AliasChoices("output", "o"))
     """List of those that are kept, in the same order."""
     replays_dir: Path = Field(default=DEFAULT_REPLAYS, validation_alias=AliasChoices("replays_dir", "r"))
     """Replays: <track_id>/*.replay.gbx."""
@@ -50,6 +50,8 @@ class FilterConfig(Settings):
     """Drop maps whose intro lasts longer than this, in seconds."""
     no_unlimiter: CliToggleFlag[bool] = False
     """Drop maps that need TMUnlimiter."""
+    only_with_replays: bool = False
+    """Drop tracks without a replay."""
     only_with_maps: bool = False
     """Drop tracks without a map file."""
     device: Literal["keyboard", "pad"] | None = None
@@ -98,7 +100,8 @@ class FilterConfig(Settings):
     @property
     def needs_replays(self) -> bool:
         """Whether replays have to be read."""
-        return self.drops_respawns or self.judges_runs or self.replays_output is not None or self.copy_to is not None
+        lists_runs = self.replays_output is not None or self.copy_to is not None
+        return self.drops_respawns or self.judges_runs or self.only_with_replays or lists_runs
 
     @property
     def needs_body(self) -> bool:
@@ -109,8 +112,13 @@ class FilterConfig(Settings):
 class RespawnFilterConfig(FilterConfig):
     """Keep the tracks of a list on which no replay respawns."""
 
-    output: Path = Path("maps/track_ids_no_respawn.txt")
+    output: Path = Field(default=Path("maps/track_ids_no_respawn.txt"), validation_alias=AliasChoices("output", "o"))
     """List of those that are kept, in the same order."""
+
+    workers: int = Field(default=os.cpu_count() or 1, ge=1, le=1024, validation_alias=AliasChoices("workers", "j"))
+    """Processes that read replays, at most one per processor core."""
+    jobs: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
+    """Processes that read maps, at most one per processor core."""
 
     always_no_respawn: ClassVar[bool] = True
 
@@ -118,7 +126,7 @@ class RespawnFilterConfig(FilterConfig):
 class MapTypeFilterConfig(FilterConfig):
     """Keep the tracks of a list whose maps are standard ones, with short intros where asked for."""
 
-    output: Path = Path("maps/track_ids_standard.txt")
+    output: Path = Field(default=Path("maps/track_ids_standard.txt"), validation_alias=AliasChoices("output", "o"))
     """List of those that are kept, in the same order."""
     tracks_dir: Path = Field(default=Path("maps/tracks_tmnf"), validation_alias=AliasChoices("tracks_dir", "t"))
     """Maps: <track_id>.Challenge.Gbx or <track_id>/*.Challenge.Gbx."""

@@ -105,6 +105,8 @@ def judge(
     reason, detail = why_not_map(facts, has_map, config)
     if reason:
         return Verdict(reason, detail)
+    if config.only_with_replays and not runs:
+        return Verdict("no_replay", "there is no replay")
     if config.drops_respawns:
         for run in runs:
             if (run.respawns or 0) > 0:
