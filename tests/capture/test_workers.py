@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from trackmaster.gbx import Challenge, Ghost
 HELPERS = '''
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +60,9 @@ class Capturer:
         tries = (self.log / f"{name}.tries").stat().st_size
         if name.startswith("fatal") or (name.startswith("once") and tries == 1):
             os.kill(os.getpid(), signal.SIGKILL)
+        if name.startswith("block"):
+            (self.log / "blocked").touch()
+            threading.Event().wait()
         if name.startswith("full"):
             raise CaptureError("nothing can be written there any more.")
         if name.startswith("odd"):
@@ -143,6 +151,45 @@ def test_workers_leave_their_games_at_the_end(tmp_path: Path, scripted: Callable
     scripted("a/1", "b/1")
     assert (tmp_path / "closed0").exists()
     assert (tmp_path / "closed1").exists()
+
+
+ALONE = """
+from pathlib import Path
+
+import capture_helpers
+from trackmaster.capture import CaptureConfig
+from trackmaster.capture.discover import find_replays
+from trackmaster.capture.ledger import Ledger
+from trackmaster.capture.outcomes import OutcomeBook
+from trackmaster.capture.pool import WorkerPool
+from trackmaster.capture.schedule import TrackQueue
+
+if __name__ == "__main__":
+    config = CaptureConfig(replays_dir=Path("replays"), output_dir=Path("out"), workers=1)
+    found = find_replays(config.replays_dir, None)
+    ledger = Ledger(config, OutcomeBook(config.output_dir, capture_helpers.noon), {})
+    list(WorkerPool(config, capture_helpers.Scripted(Path.cwd()), ledger).run(TrackQueue(found)))
+"""
+
+
+def appears(path: Path) -> bool:
+    """Wait for a file, for half a minute at most."""
+    deadline = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path.exists()
+
+
+def test_workers_leave_their_games_when_their_parent_is_killed(tmp_path: Path, helpers: Any) -> None:
+    (tmp_path / "replays" / "a").mkdir(parents=True)
+    (tmp_path / "replays" / "a" / "block.replay.gbx").write_bytes(b"x")
+    (tmp_path / "alone.py").write_text(ALONE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "modules"), *sys.path])}
+    parent = subprocess.Popen([sys.executable, "alone.py"], cwd=tmp_path, env=environment)
+    assert appears(tmp_path / "blocked")
+    parent.kill()
+    parent.wait()
+    assert appears(tmp_path / "closed0")
 
 
 def test_three_workers_write_the_bytes_that_one_writes(

@@ -1,10 +1,13 @@
 """Workers in processes of their own, each with its game: one that dies costs nothing but the time of its replay."""
 
+import _thread
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,7 +59,14 @@ class _Worker:
     number: int
     process: BaseProcess
     pipe: "Connection[Any, Any]"
+    leash: "Connection[Any, Any]"
+    """Its end, closed by us or with us, tells the worker to leave its game at once."""
     task: Task | None = None
+
+    def close(self) -> None:
+        """Let go of the worker."""
+        self.pipe.close()
+        self.leash.close()
 
 
 class WorkerPool:
@@ -107,20 +117,23 @@ class WorkerPool:
 
     def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe()
+        held, leash = self._context.Pipe(duplex=False)
         process = self._context.Process(
-            target=_work, args=(theirs, self._config, number, self._make), name=f"capture-{number}", daemon=True
+            target=_work, args=(theirs, held, self._config, number, self._make), name=f"capture-{number}", daemon=True
         )
         process.start()
         theirs.close()
-        self._workers[number] = _Worker(number, process, ours)
+        held.close()
+        self._workers[number] = _Worker(number, process, ours, leash)
 
     def _hand_out(self, queue: TrackQueue) -> Iterator[None]:
         """Give every idle worker a replay; yield for those whose fate is known without work."""
         for worker in list(self._workers.values()):
             while worker.task is None and (file := queue.take(worker.number)) is not None:
+                there_before = self._ledger.summary.skipped
                 task = self._ledger.begin(file)
                 if task is None:
-                    queue.done(file, captured=True)
+                    queue.done(file, captured=self._ledger.summary.skipped > there_before)
                     yield
                     continue
                 try:
@@ -185,7 +198,7 @@ class WorkerPool:
 
     def _retire(self, worker: _Worker) -> None:
         del self._workers[worker.number]
-        worker.pipe.close()
+        worker.close()
         worker.process.join(STOP_S)
 
     def _complain_if_alone(self, queue: TrackQueue) -> None:
@@ -198,9 +211,7 @@ class WorkerPool:
     def _stop(self) -> None:
         """End all workers: those in the middle of a replay leave their games at once, and its folder goes away."""
         for worker in self._workers.values():
-            worker.pipe.close()
-            if worker.task is not None:
-                worker.process.terminate()
+            worker.close()
         for worker in self._workers.values():
             worker.process.join(STOP_S)
             if worker.process.is_alive():
@@ -209,10 +220,17 @@ class WorkerPool:
         self._workers.clear()
 
 
-def _work(pipe: "Connection[Any, Any]", config: CaptureConfig, number: int, make: MakeCapturer) -> None:
+def _work(
+    pipe: "Connection[Any, Any]",
+    leash: "Connection[Any, Any]",
+    config: CaptureConfig,
+    number: int,
+    make: MakeCapturer,
+) -> None:
     """Serve tasks until the pipe ends: the process of one worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted and ends this process
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves the game as it was found
+    threading.Thread(target=_end_with, args=(leash,), daemon=True).start()
     logging.basicConfig(level=config.log_level, format=f"[{number}] %(message)s")
     work = make(config, number)
     try:
@@ -230,3 +248,13 @@ def _work(pipe: "Connection[Any, Any]", config: CaptureConfig, number: int, make
                 pipe.send(answer)
     finally:
         work.close()
+
+
+def _end_with(leash: "Connection[Any, Any]") -> None:
+    """End this process politely when the other end of the leash is gone, also with a parent that was killed."""
+    with contextlib.suppress(EOFError, OSError):
+        leash.recv_bytes()
+    if os.name == "nt":  # a signal sent there would end the process without a word
+        _thread.interrupt_main(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
