@@ -69,7 +69,7 @@ def test_variables_of_one_verb_do_not_stop_another() -> None:
     variables = {f"{prefix}{field}": "x" for prefix in PREFIXES for field in ("RUN_NAME", "USE_TQDM", "SEED", "OUTPUT")}
     for name, verb in cli.VERBS.items():
         config = cli._load(verb.config)
-        flags = ["x"] if "paths" in config.model_fields else []
+        flags = ["x"] if {"paths", "run_dir"} & config.model_fields.keys() and name != "evaluate" else []
         required = {"data prepare": ["--data-dir", "x", "--output-dir", "y"], "evaluate": ["--run-dir", "x"]}
         required["inject"] = ["--encoder-pt", "x"]
         required["validate"] = ["--replay-path", "x"]

@@ -129,6 +129,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.pretrain:PretrainConfig",
         "trackmaster.pretrain:run_pretrain",
     ),
+    "pretrain probe": Verb(
+        "score the encoder of a run: what a linear read-out of its features knows about the car",
+        "trackmaster.pretrain.probe_command:ProbeConfig",
+        "trackmaster.pretrain.probe_command:run_probe",
+    ),
     "inject": Verb(
         "start an agent from a pre-trained encoder",
         "trackmaster.pretrain.inject_command:InjectConfig",

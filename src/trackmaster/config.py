@@ -41,6 +41,7 @@ PREFIXES = (
     "GBX_SHOW_",
     "INJECT_",
     "PRETRAIN_",
+    "PRETRAIN_PROBE_",
     "REPLAYS_DOWNLOAD_",
     "REPLAYS_FILTER_",
     "REPLAYS_LIST_",
@@ -304,11 +305,13 @@ def _refuse_misspelt_environment(cls: type[Settings], environment: Mapping[str, 
     if not prefix:
         return
     foreign = tuple({*PREFIXES, *cls.foreign_env_prefixes} - {prefix})
+    inside = tuple(other for other in foreign if other.startswith(prefix))  # PRETRAIN_PROBE_ inside of PRETRAIN_
     paths = {*((name,) for name in _names_of(cls)), *_paths(cls)}
     known = sorted(prefix + NESTED.join(path).upper() for path in paths)
     for name in sorted(environment):
         upper = name.upper()
-        if upper in known or upper.startswith(foreign):
+        is_foreign = upper.startswith(inside if upper.startswith(prefix) else foreign)
+        if upper in known or is_foreign:
             continue
         slip = difflib.get_close_matches(upper, known, n=1, cutoff=0.9)
         if upper.startswith(prefix) or slip:

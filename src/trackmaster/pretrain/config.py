@@ -16,6 +16,7 @@ TaskName = Literal["ae", "vae", "simclr"]
 StackMode = Literal["channel", "concat"]
 
 RL_CONFIG_DEFAULT = Path("config_files/rl/config_default.yaml")
+MAPS_DIRS_DEFAULT = (Path("maps/tracks"), Path("maps/replays"))
 _FLAT_FLAGS = (
     "tensorboard", "tensorboard-dir", "csv-logger", "csv-dir", "checkpoint-dir", "save-top-k", "early-stopping",
     "patience", "accelerator", "precision", "log-every-n-steps", "deterministic", "profiler",
@@ -133,6 +134,10 @@ class PretrainConfig(Settings):
     """Of the split, the weights, the order of the batches and all noise."""
     use_tqdm: bool = True
     """Draw progress bars (--no-tqdm: plain lines)."""
+    probe: bool = True
+    """Score the encoder at the end: what a linear read-out of its features knows about the car."""
+    maps_dirs: tuple[Path, ...] = MAPS_DIRS_DEFAULT
+    """Folders with the maps of the frames, or with replays that hold them: for the probe's distance to the border."""
     lightning: LightningOptions = LightningOptions()
     """Options of the training loop; their flags work without the prefix too."""
 

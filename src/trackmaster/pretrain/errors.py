@@ -9,3 +9,7 @@ class PretrainError(TrackmasterError):
 
 class DivergedError(PretrainError):
     """The loss is no longer a number; what was learned before is kept."""
+
+
+class ProbeError(PretrainError):
+    """An encoder cannot be scored with the frames at hand; the encoder itself is not in doubt."""

@@ -63,7 +63,7 @@ def prepare_encoder(
         current = reduce_input_channels(current, kernel_reduce)
         steps.append(f"first-layer kernels of {weight.shape[1]} frames reduced by {kernel_reduce}")
     _require_head(current, source)
-    scale = _pixel_scale(meta, source)
+    scale = pixel_scale(meta, source)
     if scale == "01":
         before = current
         current = unit_range_to_agent(current)
@@ -87,7 +87,12 @@ def _require_head(state: Mapping[str, Tensor], source: Path) -> None:
     raise PretrainError(f"{source}: does not fit the agent's img_head: {'; '.join(differing)}. Train a new encoder.")
 
 
-def _pixel_scale(meta: Mapping[str, Any], source: Path) -> ImageNormalization:
+def pixel_scale(meta: Mapping[str, Any], source: Path) -> ImageNormalization:
+    """Return the pixel scale in a record.
+
+    Raises:
+        PretrainError: it is none that is known here, or its name alone is ambiguous.
+    """
     name, formula = meta.get("image_normalization"), meta.get("image_normalization_formula")
     if name == "iqn" and formula is None:
         raise PretrainError(

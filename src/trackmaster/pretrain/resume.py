@@ -13,7 +13,7 @@ from trackmaster.pretrain.recorder import METRICS_NAME
 
 _MAY_CHANGE = frozenset(
     {"epochs", "resume", "overwrite", "workers", "pin_memory", "prefetch_factor", "use_tqdm", "run_name", "output_dir",
-     "cache_load_in_ram", "cache_build_workers", "preprocess_cache_dir", "data_dir"}
+     "cache_load_in_ram", "cache_build_workers", "preprocess_cache_dir", "data_dir", "probe", "maps_dirs"}
     | {f"lightning.{name}" for name in (
         "tensorboard", "csv_logger", "save_top_k", "early_stopping", "patience", "min_delta", "accelerator", "devices",
         "precision", "log_every_n_steps", "deterministic", "enable_model_summary", "profiler",

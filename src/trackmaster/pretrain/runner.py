@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from trackmaster import __version__
+from trackmaster.data import DataError
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.encoder import encoder_dim
 from trackmaster.pretrain.agent_shape import read_agent_shape
@@ -17,9 +18,11 @@ from trackmaster.pretrain.artifact import Artifact, put_back, write_artifact, wr
 from trackmaster.pretrain.autoencoder import Autoencoder
 from trackmaster.pretrain.checkpoints import CheckpointKeeper, latest_checkpoint, read_history
 from trackmaster.pretrain.config import PretrainConfig, TaskName
-from trackmaster.pretrain.errors import DivergedError
+from trackmaster.pretrain.errors import DivergedError, ProbeError
 from trackmaster.pretrain.feed import TrainingData, make_feeds, open_training_data
 from trackmaster.pretrain.pixels import NORMALIZATION_FORMULAS
+from trackmaster.pretrain.probe import table, write_probe
+from trackmaster.pretrain.probe_command import score_run
 from trackmaster.pretrain.recorder import METRICS_NAME, EpochRecorder
 from trackmaster.pretrain.resume import run_folder
 from trackmaster.pretrain.session import Session
@@ -97,7 +100,20 @@ def run(config: PretrainConfig, *, stop: StopFlag | None = None, say: Callable[[
                 f"stopped after {recorder.epochs_done} of {config.epochs} epochs. {run_dir} holds the best encoder so "
                 f"far; continue with --resume {run_dir}."
             )
+        if config.probe:
+            _score(artifact, config, say)
         return artifact
+
+
+def _score(artifact: Artifact, config: PretrainConfig, say: Callable[[str], None]) -> None:
+    """Put the linear probe's scores beside the losses; frames without labels leave a sentence, not an error."""
+    try:
+        result = score_run(artifact, data_dir=config.data_dir, maps_dirs=config.maps_dirs)
+    except (DataError, ProbeError) as error:
+        say(f"linear probe: not scored: {error}")
+        return
+    write_probe(artifact.path, result)
+    say(table(result))
 
 
 @contextmanager
