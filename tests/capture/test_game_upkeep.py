@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,9 +59,18 @@ def test_a_record_that_a_killed_run_put_aside_comes_back(scene: Scene, autosaves
     assert (autosaves / "me_Short.Replay.gbx").read_bytes() == scene.file.path.read_bytes()
     again = flags.model_copy(update={"autosave_ghost": wanted_again})
     with ghosts_in_autosaves(again, [scene.file], [place]):
-        shown = (autosaves / "me_Short.Replay.gbx").read_bytes()
-        assert shown == (scene.file.path.read_bytes() if wanted_again else b"my record")
+        shown = [path.read_bytes() for path in autosaves.glob("*.gbx")]
+        assert shown == ([scene.file.path.read_bytes()] if wanted_again else []), "no record is in the pictures"
     assert {path.name: path.read_bytes() for path in autosaves.iterdir()} == {"me_Short.Replay.gbx": b"my record"}
+
+
+def test_records_of_other_maps_stay(scene: Scene, autosaves: Path) -> None:
+    own, other = autosaves / "You_SHORT.Replay.Gbx", autosaves / "you_Shorter.Replay.gbx"
+    own.write_bytes(b"mine")
+    other.write_bytes(b"another map")
+    with ghosts_in_autosaves(scene.flags, [scene.file], [instance_in(scene.folder)]):
+        assert [path.name for path in autosaves.glob("*.[Gg]bx")] == [other.name]
+    assert own.read_bytes() == b"mine"
 
 
 def test_a_ghost_that_a_killed_run_left_where_no_record_was_goes_away(scene: Scene, autosaves: Path) -> None:
@@ -152,6 +162,7 @@ def test_a_race_that_says_everything_but_ticks_is_stalled(scene: Scene, monkeypa
 class _Started:
     def __init__(self, pid: int | None) -> None:
         self.pid = pid
+        self.launcher = SimpleNamespace(pid=os.getpid())
 
     def find_game(self) -> int | None:
         return self.pid

@@ -1,13 +1,20 @@
 """A game process that we keep alive: started when nobody else did, started again when it is gone, ended by us."""
 
+import contextlib
+import json
 import logging
 import os
+from pathlib import Path
 
+import psutil
+
+from trackmaster.files import atomic_write_text
 from trackmaster.game.link.client import LinkClient
 from trackmaster.game.link.clock import Clock, SystemClock
 from trackmaster.game.link.protocol import Feature
 from trackmaster.game.setup.instances import Instance
 from trackmaster.game.setup.launcher import (
+    END_S,
     LaunchError,
     RunningGame,
     first_session,
@@ -37,11 +44,12 @@ class GameKeeper:
         self._running: RunningGame | None = None
 
     def start_if_absent(self, client: LinkClient) -> None:
-        """Start the game unless something listens on its port.
+        """Start the game unless something listens on its port; one that a killed keeper left there is ended first.
 
         Raises:
             LinkError: it could not be started.
         """
+        end_orphan(self._note)
         if not is_listened_to(self._instance.port):
             self.start(client)
 
@@ -62,6 +70,7 @@ class GameKeeper:
         self.end()
         with launch_turn():
             self._running = launch(self._settings, self._instance)
+            write_note(self._note, self._running.launcher.pid)
             first_session(client, self._running, clock=self._clock)
             if not client.plugin.has(Feature.FOCUS):
                 self._focus(self._running)
@@ -84,3 +93,38 @@ class GameKeeper:
         running, self._running = self._running, None
         if running is not None:
             running.end()
+            self._note.unlink(missing_ok=True)
+
+    @property
+    def _note(self) -> Path:
+        """Says which process was started, for a keeper that comes after one that was killed."""
+        return self._instance.tmi_path / f"trackmaster-game-{self._instance.port}.json"
+
+
+def write_note(path: Path, pid: int) -> None:
+    """Write down a process and when it began, because numbers are used again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, json.dumps({"pid": pid, "began_s": psutil.Process(pid).create_time()}) + "\n")
+
+
+def end_orphan(path: Path) -> None:
+    """End the process tree that a note names, if it is still the same process."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        process = psutil.Process(int(noted["pid"]))
+        if process.create_time() != noted["began_s"]:
+            raise psutil.NoSuchProcess(process.pid)
+        tree = [process, *process.children(recursive=True)]
+    except (OSError, ValueError, TypeError, KeyError, psutil.Error):
+        path.unlink(missing_ok=True)
+        return
+    log.warning("a game that an earlier run started and could not end is ended (process %d).", process.pid)
+    for one in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.terminate()
+    _, alive = psutil.wait_procs(tree, timeout=END_S)
+    for one in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(alive, timeout=END_S)
+    path.unlink(missing_ok=True)
