@@ -149,6 +149,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.distributed:EvaluateConfig",
         "trackmaster.distributed:run_evaluate",
     ),
+    "drive": Verb(
+        "show a trained agent: video, 3-D page, TMInterface script and replay of its run",
+        "trackmaster.experiments.drive_config:DriveConfig",
+        "trackmaster.experiments.drive:run_drive",
+    ),
     "compare": Verb(
         "set training runs side by side at equal wall time and at equal steps",
         "trackmaster.experiments.compare_config:CompareConfig",

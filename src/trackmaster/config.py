@@ -35,6 +35,7 @@ PREFIXES = (
     "DATA_PREPARE_",
     "DEMO_",
     "DOCTOR_",
+    "DRIVE_",
     "EVALUATE_",
     "EXCHANGE_STANDIN_",
     "FIDELITY_",

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from trackmaster import gbx
-from trackmaster.distributed.command import EvaluateConfig, _load_weights, run_evaluate, run_train
+from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.racing import load_track, load_tracks, make_racing_env, plan_fleet, track_names
 from trackmaster.distributed.train import _resolve, make_worker, train
+from trackmaster.distributed.trained import load_weights
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
@@ -150,7 +151,7 @@ def test_evaluation_converts_weights_of_another_normalisation(started: Path) -> 
     mean = agent.online.float_mean.numpy() + 0.5
     other = replace(agent.config, float_mean=mean, float_std=agent.online.float_std.numpy() * 2)
     actor = IQNActor(other, seed=0)
-    _load_weights(actor, started / ONLINE_FILE)
+    load_weights(actor, started / ONLINE_FILE)
     rng = np.random.default_rng(0)
     observation = {
         "image": rng.integers(0, 255, (3, 1, 36, 36)).astype(np.uint8),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from trackmaster.cli import main
 from trackmaster.errors import TrackmasterError
-from trackmaster.experiments import run_logs
 from trackmaster.experiments.compare_config import CompareConfig
 from trackmaster.experiments.race_stats import RACE_TAG
 from trackmaster.experiments.run_logs import read_run
@@ -310,4 +309,7 @@ def test_equal_seeds_have_an_interval_of_no_width() -> None:
     assert over_seeds([2.0, 2.0]).interval == (2.0, 2.0)
     assert over_seeds([2.0]).interval is None
     assert over_seeds([]).mean is None
-    assert run_logs.LAST_PART == 10
+
+
+def test_an_interval_ends_where_the_number_does() -> None:
+    assert over_seeds([0.9, 1.0, 1.0], within=(0.0, 1.0)).interval == (pytest.approx(0.8232, abs=1e-4), 1.0)

@@ -3,20 +3,14 @@
 import json
 from pathlib import Path
 
-import torch
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.train import CONFIG_SNAPSHOT, RacingEvaluator, sample_spec, train
-from trackmaster.env.layout import FLOAT_LAYOUT_VERSION
-from trackmaster.errors import ConfigError
-from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state
-from trackmaster.rl.checkpoint import BEST, STATE_FILE, CheckpointError
+from trackmaster.distributed.train import RacingEvaluator, train
+from trackmaster.distributed.trained import chosen_weights, open_run, trained_actor
 from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
-from trackmaster.rl.torch_files import load_torch
 from trackmaster.units import format_race_time
 
 
@@ -59,15 +53,9 @@ def run_evaluate(config: EvaluateConfig) -> None:
         ConfigError: the folder is not that of a run.
         WeightsError: the weights do not fit, or the float inputs had another meaning when they were trained.
     """
-    snapshot = config.run_dir / CONFIG_SNAPSHOT
-    if not snapshot.is_file():
-        raise ConfigError(f"{config.run_dir}: there is no {CONFIG_SNAPSHOT} in it; give the folder of a run.")
-    run = TrainConfig.load(config=snapshot, environment={})
-    run = run.model_copy(update={"evaluation": run.evaluation.model_copy(update={"seed": config.seed})})
-    best, newest = config.run_dir / BEST / ONLINE_FILE, config.run_dir / ONLINE_FILE
-    weights = config.weights or (best if best.is_file() else newest)
-    actor = IQNActor(run.to_iqn_config(sample_spec(run)["floats"].shape[0]), seed=config.seed)
-    _load_weights(actor, weights)
+    run = open_run(config.run_dir, seed=config.seed)
+    weights = chosen_weights(config.run_dir, config.weights)
+    actor = trained_actor(run, weights)
     with RacingEvaluator(run, load_tracks(run), attempts=config.episodes) as evaluator:
         outcome = evaluator(actor)
     print(f"{weights}:")
@@ -83,35 +71,3 @@ def run_evaluate(config: EvaluateConfig) -> None:
 
         report = {track: {"race_time_ms": r.race_time_ms, "progress_m": r.progress_m} for track, r in outcome.items()}
         atomic_write_text(config.output, json.dumps(report, indent=1))
-
-
-def _load_weights(actor: IQNActor, weights: Path) -> None:
-    """Take over weights; those of a saved run are converted from the normalisation that they were trained with."""
-    load_strict(actor.network, load_torch(weights), source=str(weights))
-    state_file = weights.parent / STATE_FILE
-    if not state_file.is_file():
-        return
-    try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))["agent"]
-        version, mean, std = state["float_layout_version"], state["float_mean"], state["float_std"]
-        old_mean, old_std = torch.tensor(mean), torch.tensor(std)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{state_file}: does not say how the weights beside it were trained ({type(error).__name__}: {error}). "
-            "Evaluate another snapshot of the run, for example one in its recovery folder."
-        ) from None
-    if version != FLOAT_LAYOUT_VERSION:
-        raise WeightsError(
-            f"{weights}: trained on version {version} of the float inputs, this program makes version "
-            f"{FLOAT_LAYOUT_VERSION}. Train anew, or evaluate with the program that trained it."
-        )
-    if old_mean.shape != actor.network.float_mean.shape or old_std.shape != actor.network.float_std.shape:
-        raise WeightsError(
-            f"{state_file}: normalises {len(mean)} floats, the network takes {len(actor.network.float_mean)}. "
-            "Evaluate weights that lie beside the state they were saved with."
-        )
-    new_mean, new_std = actor.network.float_mean.cpu(), actor.network.float_std.cpu()
-    converted = change_normalisation(
-        plain_state(actor.network), old_mean=old_mean, old_std=old_std, new_mean=new_mean, new_std=new_std
-    )
-    load_strict(actor.network, converted, source="converted weights")

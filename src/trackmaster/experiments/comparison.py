@@ -1,6 +1,7 @@
 """Tables that set labels side by side at the same marks, of wall time or of steps."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -108,9 +109,8 @@ def compare(labels: Sequence[Label], axis: Axis, interval: float, scalars: Seque
         for mark in marks:
             for label in labels:
                 found = [until[id(log)](mark) for log in label.logs]
-                rows.append(
-                    TableRow(mark, label.name, {c: over_seeds([values.get(c) for values in found]) for c in columns})
-                )
+                cells = {c: over_seeds([values.get(c) for values in found], _possible(c)) for c in columns}
+                rows.append(TableRow(mark, label.name, cells))
         tables.append(Table(title, tuple(columns), tuple(rows)))
 
     for name in evaluated_maps(logs):
@@ -120,6 +120,13 @@ def compare(labels: Sequence[Label], axis: Axis, interval: float, scalars: Seque
     for tag in scalars:
         add(tag, ("value",), _scalar(tag))
     return Comparison(axis, marks, tuple(tables), is_short=count == 0)
+
+
+def _possible(column: str) -> tuple[float, float]:
+    """Return the bounds of a column: rates lie between 0 and 1, counts and times are not negative."""
+    if column == "value":
+        return -math.inf, math.inf
+    return 0.0, 1.0 if column.endswith("rate") else math.inf
 
 
 def _evaluation(name: str) -> Reader:

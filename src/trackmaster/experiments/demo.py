@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import trackmaster
@@ -24,7 +23,8 @@ from trackmaster.experiments.demo_config import DemoConfig
 from trackmaster.experiments.demo_folder import MARK_NAME, claim, refuse_foreign_folder
 from trackmaster.experiments.demo_report import DemoResult, demo_report, training_run
 from trackmaster.experiments.fetch import fetch_replays
-from trackmaster.experiments.lap import Lap, drive_lap, lap_frames, track_length_m
+from trackmaster.experiments.lap import Lap, drive_lap
+from trackmaster.experiments.lap_video import write_video
 from trackmaster.experiments.report import write_report
 from trackmaster.experiments.report_data import Evaluation, TrainingRun
 from trackmaster.files import atomic_write_text
@@ -37,14 +37,11 @@ from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
 from trackmaster.rl.torch_files import load_torch
 from trackmaster.track import Track
-from trackmaster.units import MPS_TO_KMPH, format_race_time
-from trackmaster.view import OverlayFrame, write_lap_video
+from trackmaster.units import format_race_time
 
 PACKAGE_DIR = Path(trackmaster.__file__).parent
 BUNDLED_DIR = PACKAGE_DIR / "bundled"
 QUICK_PRESET = Path("config_files/rl/config_quick.yaml")
-VIDEO_SIZE_PX = (854, 480)
-VIDEO_EVERY_TICKS = 2
 N_STAGES = 6
 
 
@@ -162,24 +159,6 @@ def best_lap(config: TrainConfig, track: Track, best: Evaluation) -> Lap:
     attempts = range(len(best.progress_m))
     attempt = min(attempts, key=lambda i: (best.race_time_ms[i] or float("inf"), -best.progress_m[i]))
     return drive_lap(actor, track, config.to_env_config(evaluation=True), starts[attempt])
-
-
-def write_video(path: Path, lap: Lap, track: Track, *, caption: str, use_tqdm: bool = True) -> None:
-    """Draw a lap with time, speed and keys on it."""
-    speed = np.linalg.norm(lap.states.velocity_mps, axis=1) * MPS_TO_KMPH
-    driven_m = max(float(lap.progress_m[-1]), 1.0)
-    length_m = driven_m if lap.race_time_ms is not None else track_length_m(track) or driven_m
-    overlay = (
-        OverlayFrame(
-            time_ms=int(lap.states.time_ms[tick]), speed_kmph=float(speed[tick]), steer=float(lap.steer[tick]),
-            gas=float(lap.gas[tick]), brake=float(lap.brake[tick]),
-            progress=min(float(lap.progress_m[tick]) / length_m, 1.0), caption=caption,
-        )
-        for tick in range(0, len(lap), VIDEO_EVERY_TICKS)
-    )  # fmt: skip
-    frames = lap_frames(lap, track, size_px=VIDEO_SIZE_PX, every=VIDEO_EVERY_TICKS)
-    shown = progress(frames, desc="video", total=-(-len(lap) // VIDEO_EVERY_TICKS), enabled=use_tqdm)
-    write_lap_video(path, shown, overlay, fps=100 // VIDEO_EVERY_TICKS)
 
 
 def _preset_path() -> Path:

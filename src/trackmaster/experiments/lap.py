@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from trackmaster.env import EnvConfig, RacingEnv, controls
 from trackmaster.game import CarState, CarStates, Inputs, SimulatorGame, Start
 from trackmaster.game.state import stack_states
+from trackmaster.gbx import InputTimeline
+from trackmaster.gbx.timeline import ACCELERATE, BRAKE, LEFT, RIGHT
 from trackmaster.rl.actor import ActorModule
+from trackmaster.sim.appearance import Appearance
 from trackmaster.track import Track
 
 
@@ -60,6 +63,20 @@ def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start)
 def track_length_m(track: Track) -> float | None:
     """Return the metres from start to finish along the reference line, None without one."""
     return None if track.reference_line is None else track.reference_line.info.length_m
+
+
+def look_colors(look: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the colour of each triangle of a mesh, (F, 3) blue, green, red 0..255, from its (F,) appearance class."""
+    palette = np.array(Appearance().colors, dtype=np.float64)
+    colors: NDArray[np.float64] = palette[np.minimum(look, len(palette) - 1)]
+    return colors
+
+
+def lap_timeline(lap: Lap) -> InputTimeline:
+    """Return the keys of a lap as they would be pressed in a game: what acts on a tick was set one callback before."""
+    steer, gas, brake = lap.steer[1:], lap.gas[1:], lap.brake[1:]
+    keys = (gas > 0) * ACCELERATE + (brake > 0) * BRAKE + (steer < 0) * LEFT + (steer > 0) * RIGHT
+    return InputTimeline.from_keys(keys)
 
 
 def lap_frames(lap: Lap, track: Track, *, size_px: tuple[int, int], every: int) -> Iterator[NDArray[np.uint8]]:

@@ -4,12 +4,10 @@ import html
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from trackmaster.errors import TrackmasterError
+from trackmaster.experiments.lap import look_colors
 from trackmaster.experiments.report_data import Evaluation, ReportData, ShownLap, TrainingRun
 from trackmaster.files import atomic_write_text
-from trackmaster.sim.appearance import Appearance
 from trackmaster.units import format_race_time
 from trackmaster.view.figures import lap_figure, loss_figure, progress_figure
 from trackmaster.view.page import FigureWriter
@@ -231,10 +229,7 @@ def _training(data: ReportData, figures: FigureWriter) -> str:
 def _lap(lap: ShownLap | None, figures: FigureWriter) -> str:
     if lap is None:
         return _note("No lap was recorded.")
-    colors = None
-    if lap.look is not None:
-        palette = np.array(Appearance().colors)
-        colors = palette[np.minimum(lap.look, len(palette) - 1)]
+    colors = None if lap.look is None else look_colors(lap.look)
     figure = lap_figure(
         lap.position_m,
         lap.speed_mps,

@@ -16,6 +16,8 @@ class Estimate:
 
     values: tuple[float | None, ...]
     """Per seed, None where it has none (no finish so far)."""
+    within: tuple[float, float] = (-math.inf, math.inf)
+    """What such a number can be at all; the interval is cut there."""
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -38,12 +40,12 @@ class Estimate:
             return None
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in self.known) / (n - 1))
         half = t_975(n - 1) * deviation / math.sqrt(n)
-        return mean - half, mean + half
+        return max(mean - half, self.within[0]), min(mean + half, self.within[1])
 
 
-def over_seeds(values: Sequence[float | None]) -> Estimate:
+def over_seeds(values: Sequence[float | None], within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Return the estimate of one number, from one value per seed."""
-    return Estimate(tuple(values))
+    return Estimate(tuple(values), within)
 
 
 def t_975(degrees: int) -> float:

@@ -181,7 +181,7 @@ def lap_figure(
     figure = go.Figure()
     if vertices is not None and triangles is not None and len(triangles):
         _add_track(figure, line, vertices, triangles, look_colors, reach_m)
-    x, y, z = _plot_axes(line)
+    x, y, z = plot_axes(line)
     times = [""] * len(line) if time_ms is None else [format_race_time(int(t)) for t in np.asarray(time_ms)]
     figure.add_scatter3d(
         x=x,
@@ -225,7 +225,7 @@ def lap_figure(
     return _styled(figure, height=560)
 
 
-def _plot_axes(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def plot_axes(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Turn the world (Y up) into plotly's axes (z up) without mirroring it."""
     return points[:, 0], -points[:, 2], points[:, 1]
 
@@ -247,7 +247,7 @@ def _add_track(
     for k, (blue, green, red) in enumerate(kinds.tolist()):
         used, corner = np.unique(triangles[near[kind_of.reshape(-1) == k]], return_inverse=True)
         corner = corner.reshape(-1, 3).astype(np.int32)
-        x, y, z = _plot_axes(vertices[used].astype(np.float32))
+        x, y, z = plot_axes(vertices[used].astype(np.float32))
         figure.add_mesh3d(
             x=x,
             y=y,
