@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -113,3 +114,14 @@ def test_overlay_refuses_other_arrays_and_odd_characters_do_not_stop_it() -> Non
     frame = np.zeros((120, 160, 3), np.uint8)
     assert draw_overlay(frame, OverlayFrame(-250, -3.0, caption="Öß漢")).any()
     assert draw_overlay(np.zeros((8, 8, 3), np.uint8), OverlayFrame(0, 0.0, progress=2.0)).shape == (8, 8, 3)
+
+
+def test_the_edge_of_a_text_lies_around_its_letters() -> None:
+    """Dark pixels far from white ones would be a second text beside the first."""
+    plain = np.full((480, 854, 3), 200, np.uint8)
+    drawn = draw_overlay(plain, OverlayFrame(0, 0.0, caption="trackmaster, first_steps"))[:45, 300:]
+    white, dark = (drawn > 240).all(axis=2), (drawn < 100).all(axis=2)
+    assert white.any()
+    assert dark.any()
+    near = cv2.dilate(white.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert not (dark & ~near).any()

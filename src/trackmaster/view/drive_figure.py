@@ -21,6 +21,9 @@ MAX_FRAMES = 1_500
 LIFT_M = 1.2
 """The car's mark floats this far above the line, so that the line does not hide it."""
 
+CAMERA_EYE = {"x": 1.5, "y": -1.8, "z": 1.5}
+"""Further off than a still picture needs: the car is followed to both ends of the track."""
+
 
 class OtherLine(NamedTuple):
     """Another drive over the same track, drawn as a thin line."""
@@ -108,6 +111,7 @@ def _add_controls(figure: "go.Figure", time_ms: NDArray[Any], frame_ms: int) -> 
         for k, time in enumerate(time_ms)
     ]
     figure.update_layout(
+        scene={"camera": {"eye": CAMERA_EYE}},
         updatemenus=[
             {"type": "buttons", "direction": "left", "buttons": buttons, "x": 0, "y": -0.02, "yanchor": "top"}
         ],

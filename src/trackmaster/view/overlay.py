@@ -17,6 +17,7 @@ SHADE = (30, 26, 24)
 PRESSED = (80, 220, 120)
 BRAKING = (70, 80, 240)
 ACCENT = (60, 190, 255)
+EDGE = ((-1, -1), (1, -1), (-1, 1), (1, 1))
 FONT = cv2.FONT_HERSHEY_DUPLEX
 
 REFERENCE_HEIGHT_PX = 480
@@ -82,7 +83,8 @@ def _darken(picture: U8, x0: int, y0: int, x1: int, y1: int, share: float = 0.45
 def _text(picture: U8, text: str, at: tuple[int, int], size: float, color: tuple[int, int, int] = WHITE) -> None:
     """Write with a thin dark edge, so that it reads on sky and asphalt alike."""
     thick = max(1, round(size * 1.6))
-    cv2.putText(picture, text, at, FONT, size, SHADE, thick + 2, cv2.LINE_AA)
+    for right, down in EDGE:  # a thicker stroke would be a wider text: its letters would not lie under these
+        cv2.putText(picture, text, (at[0] + right, at[1] + down), FONT, size, SHADE, thick, cv2.LINE_AA)
     cv2.putText(picture, text, at, FONT, size, color, thick, cv2.LINE_AA)
 
 
