@@ -161,6 +161,34 @@ def test_linesights_names_and_its_300_seconds_are_understood(tmp_path: Path) -> 
     assert row_of(found, "steps", "explo_race_trained_A01", 1000, "run")["best_finished_s"]["mean"] == 26.0
 
 
+def test_event_files_and_our_table_give_the_same_tables(tmp_path: Path) -> None:
+    with MetricsLogger(tmp_path / "tb" / "run", tmp_path / "save" / "run" / "metrics.csv") as logger:
+        for k in range(1, 9):
+            values = {EXPLO.format("finished"): float(k > 3), "Training/loss": 0.5**k, "Eval/finish_rate_lane": k / 8}
+            logger.log(values, env_steps=1000 * k, train_steps=k)
+    ours, theirs = (compared(tmp_path / kind, "run", "--step_interval", "2000") for kind in ("save", "tb"))
+    assert ours["by"]["steps"] == theirs["by"]["steps"]
+    assert len(ours["by"]["steps"]["tables"]) == 3
+
+
+def test_scalars_of_newer_writers_are_tensors_and_pictures_are_none(tmp_path: Path) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    writer = EventFileWriter(str(tmp_path / "run"))
+    for value in (
+        Summary.Value(tag="loss", tensor=make_tensor_proto(0.25)),
+        Summary.Value(tag="text", tensor=make_tensor_proto(["words"])),
+        Summary.Value(tag="histogram", tensor=make_tensor_proto(np.zeros((3, 3)))),
+        Summary.Value(tag="image", image=Summary.Image(height=1, width=1)),
+    ):
+        writer.add_event(Event(wall_time=1.0, step=1, summary=Summary(value=[value])))
+    writer.close()
+    assert {tag: series.value.tolist() for tag, series in read_run(tmp_path, "run").series.items()} == {"loss": [0.25]}
+
+
 def test_parts_of_a_run_are_merged_and_another_run_is_not(tmp_path: Path) -> None:
     write_events(tmp_path / "run", [("loss", 100.0, 0, 9.0), ("loss", 160.0, 1000, 8.0)])
     write_events(tmp_path / "run_2", [("loss", 220.0, 1100, 7.0)])
