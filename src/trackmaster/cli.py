@@ -119,6 +119,16 @@ VERBS: dict[str, Verb] = {
         "trackmaster.data.command:PrepareConfig",
         "trackmaster.data.command:run_prepare",
     ),
+    "data export": Verb(
+        "write captured frames as Parquet shards with a dataset card",
+        "trackmaster.data.export_command:ExportConfig",
+        "trackmaster.data.export_command:run_export",
+    ),
+    "data toy": Verb(
+        "take a small captured tree out of a large one",
+        "trackmaster.data.export_command:ToyConfig",
+        "trackmaster.data.export_command:run_toy",
+    ),
     "data clean": Verb(
         "take frames with invalid floats out of a captured tree",
         "trackmaster.capture.clean_command:CleanConfig",

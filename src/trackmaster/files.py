@@ -58,13 +58,14 @@ def atomic_dir(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_UMASK)
-        _swap_in(temporary, target)
+        swap_in(temporary, target)
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
 
 
-def _swap_in(fresh: Path, target: Path) -> None:
+def swap_in(fresh: Path, target: Path) -> None:
+    """Rename the folder ``fresh`` to ``target``; one that stood there is renamed aside first and removed last."""
     if not target.exists():
         fresh.replace(target)
         return

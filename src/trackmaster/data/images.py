@@ -41,11 +41,23 @@ def load_gray(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     """
     if path.suffix.lower() == ".npy":
         return fit_gray(_gray_array(path), width, height)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Capture the replay again.") from None
-    return fit_gray(_decode(content, width, height, path), width, height)
+    return fit_gray(_decode(_content(path), width, height, path), width, height)
+
+
+def picture_file(path: Path) -> tuple[bytes, str]:
+    """Return the bytes and the name of a frame's picture file, after a look whether it can be decoded.
+
+    Arrays of numpy, which are no picture files, come back as grey PNG files.
+
+    Raises:
+        DataError: the file is missing, cut or no picture.
+    """
+    if path.suffix.lower() == ".npy":
+        _, encoded = cv2.imencode(".png", _gray_array(path))
+        return encoded.tobytes(), f"{path.stem}.png"
+    content = _content(path)
+    _decode(content, 1, 1, path)
+    return content, path.name
 
 
 def fit_gray(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -70,6 +82,13 @@ def jpeg_size(content: bytes) -> tuple[int, int] | None:
             return int.from_bytes(content[position + 7 : position + 9], "big"), height
         position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
     return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Capture the replay again.") from None
 
 
 def _decode(content: bytes, width: int, height: int, path: Path) -> NDArray[np.uint8]:

@@ -60,18 +60,18 @@ def read_frame_labels(replay: ReplayFolder) -> FrameLabels:
     if not (replay.path / MANIFEST_NAME).is_file():
         return labels
     manifest = read_manifest(replay.path)
-    entries, snapshots = _by_step(manifest), {int(one["time_ms"]): one for one in manifest.meta}
+    entries, snapshots = entries_by_step(manifest), {int(one["time_ms"]): one for one in manifest.meta}
     for row, (step, time_ms) in enumerate(zip(replay.steps.tolist(), replay.times_ms.tolist(), strict=True)):
         labels.steer[row] = _steer(entries.get(step))
         snapshot = snapshots.get(time_ms, {})
-        labels.speed_mps[row] = np.linalg.norm(_numbers(snapshot, "velocity", 3))
-        labels.surface[row] = _surface(_numbers(snapshot, "gear_and_wheels", _N_WHEEL_FLOATS))
-        labels.position_m[row] = _numbers(snapshot, "position", 3)
-        labels.rotation[row] = _numbers(snapshot, "orientation_flat", 9).reshape(3, 3).T
+        labels.speed_mps[row] = np.linalg.norm(snapshot_numbers(snapshot, "velocity", 3))
+        labels.surface[row] = _surface(snapshot_numbers(snapshot, "gear_and_wheels", _N_WHEEL_FLOATS))
+        labels.position_m[row] = snapshot_numbers(snapshot, "position", 3)
+        labels.rotation[row] = snapshot_numbers(snapshot, "orientation_flat", 9).reshape(3, 3).T
     return labels
 
 
-def _by_step(manifest: Manifest) -> dict[int, FrameEntry]:
+def entries_by_step(manifest: Manifest) -> dict[int, FrameEntry]:
     """Entries by the number in the name of their picture, which is the truth about a frame."""
     named = ((parse_frame_name(entry.file), entry) for entry in manifest.entries)
     return {name.step if name is not None else entry.step: entry for name, entry in named}
@@ -98,7 +98,7 @@ def _surface(wheels: NDArray[np.float64]) -> int:
     return int(np.bincount(votes).argmax())
 
 
-def _numbers(snapshot: Mapping[str, Any], key: str, count: int) -> NDArray[np.float64]:
+def snapshot_numbers(snapshot: Mapping[str, Any], key: str, count: int) -> NDArray[np.float64]:
     """Return ``count`` numbers of a snapshot, all NaN where it holds anything else."""
     values = snapshot.get(key)
     if isinstance(values, list) and len(values) == count and all(type(v) in (int, float) for v in values):
