@@ -69,11 +69,11 @@ def test_variables_of_one_verb_do_not_stop_another() -> None:
     variables = {f"{prefix}{field}": "x" for prefix in PREFIXES for field in ("RUN_NAME", "USE_TQDM", "SEED", "OUTPUT")}
     for name, verb in cli.VERBS.items():
         config = cli._load(verb.config)
-        flags = ["x"] if {"paths", "run_dir"} & config.model_fields.keys() and name != "evaluate" else []
+        flags = ["x"] if "paths" in config.model_fields else []
         required = {"data prepare": ["--data-dir", "x", "--output-dir", "y"], "evaluate": ["--run-dir", "x"]}
         required["inject"] = ["--encoder-pt", "x"]
         required["validate"] = ["--replay-path", "x"]
-        required["compare"] = required["drive"] = ["x"]
+        required["compare"] = required["drive"] = required["pretrain probe"] = ["x"]
         own = config.model_config["env_prefix"]
         others = {key: value for key, value in variables.items() if not key.startswith(own)}
         argv = [*flags, *required.get(name, [])]
