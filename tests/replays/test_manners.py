@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from tests.replays.exchange import DirectTransport, InlinePool, direct_client, run_virtual
 
+from trackmaster.errors import ConfigError
 from trackmaster.replays.catalogue import Catalogue
 from trackmaster.replays.client import ExchangeClient
+from trackmaster.replays.config import ListConfig
 from trackmaster.replays.errors import ExchangeError, FetchError
 from trackmaster.replays.fetcher import Fetcher, contact_or_warning, user_agent
 from trackmaster.replays.files import FileFetcher
@@ -245,3 +247,20 @@ def test_the_user_agent_names_tool_version_and_contact(
     monkeypatch.setenv("TRACKMASTER_CONTACT", "me@example.org")
     assert user_agent(contact_or_warning(None)).endswith("(me@example.org)")
     assert user_agent("a\r\nX-Evil: 1 (b)") == user_agent("aX-Evil: 1 b")
+
+
+@pytest.mark.parametrize("flags", [["--rate", "0"], ["--api-rate", "0"], ["--rate", "0", "--rate-delay", "1"]])
+@pytest.mark.parametrize("url", ["https://tmnf.exchange", "http://8.8.8.8", "https://localhost.example.org"])
+def test_no_limit_is_refused_where_the_server_is_not_our_own(flags: list[str], url: str) -> None:
+    with pytest.raises(ConfigError, match=r"--(api-)?rate 0 \(no limit\) is for a stand-in .* is neither"):
+        ListConfig.load([*flags, "--url", url], environment={})
+    assert ListConfig.load([flags[0], "0.5", "--url", url], environment={}).manners.api_per_s > 0
+    with pytest.raises(ConfigError, match="finite"):
+        ListConfig.load([flags[0], "inf", "--url", url], environment={})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8471", "http://LOCALHOST:1", "http://[::1]:1", "http://192.168.1.7", "http://10.0.0.2:80"]
+)
+def test_no_limit_is_for_a_stand_in_of_our_own(url: str) -> None:
+    assert ListConfig.load(["--rate", "0", "--url", url], environment={}).manners.files_per_s == 0

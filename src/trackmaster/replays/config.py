@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import CliToggleFlag, SettingsConfigDict
 
 from trackmaster.config import Settings
 from trackmaster.errors import ConfigError
+from trackmaster.replays.hosts import host_of, is_own
 from trackmaster.replays.manners import Manners
 
 DEFAULT_URL = "https://tmnf.exchange"
@@ -30,10 +31,10 @@ class ExchangeSettings(Settings):
     """Address of the exchange; TRACKMASTER_EXCHANGE_URL sets it for all verbs."""
     contact: str | None = None
     """Who we are, in the User-Agent: an e-mail address or a page; TRACKMASTER_CONTACT without it."""
-    rate: float = Field(default=2.0, ge=0)
-    """Files per second, evenly spaced; 0 for no limit (a stand-in of your own, never the real site)."""
-    api_rate: float | None = Field(default=None, ge=0)
-    """Listings per second; half of --rate without it."""
+    rate: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    """Files per second, evenly spaced; 0 for no limit, which only a stand-in in a network of your own is asked with."""
+    api_rate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Listings per second; half of --rate without it, and 0 for no limit, as there."""
     rate_delay: float = Field(default=0.0, ge=0)
     """Seconds between two listings, at least."""
     connections: int | None = Field(default=None, ge=1, le=1024)
@@ -89,6 +90,18 @@ class ExchangeSettings(Settings):
         if not urlsplit(value).hostname:
             raise ValueError("must name a server")
         return value
+
+    @model_validator(mode="after")
+    def _only_own_servers_are_asked_without_limits(self) -> Self:
+        manners = self.manners
+        host = host_of(self.url)
+        if (manners.files_per_s <= 0 or manners.api_per_s <= 0) and not is_own(host):
+            flag = "--rate 0" if self.rate <= 0 else "--api-rate 0"
+            raise ValueError(
+                f"{flag} (no limit) is for a stand-in on this machine or in a private network, and {host} is neither. "
+                "Give a number of requests a second above 0, or the address of the stand-in (--url)"
+            )
+        return self
 
     @property
     def has_bar(self) -> bool:
