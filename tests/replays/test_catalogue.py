@@ -43,14 +43,14 @@ def test_an_empty_catalogue_is_nothing_to_look_at(here: Path, capsys: pytest.Cap
 def test_a_lock_that_is_none_is_a_sentence(here: Path, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     serve(crowd_exhibit(1, 1))
     (here / "r").mkdir()
-    lock = here / "r" / ".catalogue.sqlite3-lock"
+    lock = here / "r" / ".replays.lock"
     lock.write_bytes(b"no lock at all" * 400)
     assert main(TRACK) == 1
     assert "this file may be deleted" in capsys.readouterr().err
     lock.unlink()
     lock.mkdir()
     assert main(TRACK) == 1
-    assert "the lock of the catalogue cannot be used (unable to open" in capsys.readouterr().err
+    assert "the lock cannot be used (unable to open" in capsys.readouterr().err
 
 
 def test_troubles_of_the_disk_are_not_blamed_on_the_file(tmp_path: Path) -> None:

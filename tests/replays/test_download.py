@@ -17,7 +17,7 @@ from tests.replays.exchange import RunningStandIn
 
 from trackmaster import gbx
 from trackmaster.cli import main
-from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.exhibit import Exhibit
 from trackmaster.replays.standin.faults import FaultPlan
@@ -309,15 +309,6 @@ def test_files_without_a_catalogue_are_recognised_instead_of_fetched(here: Path,
     assert main(DOWNLOAD) == 0
     assert len(asked_for(server, "/recordgbx/")) == fetched
     assert files_below(here / "maps" / "replays") == before
-
-
-def test_two_runs_in_one_folder_are_refused(here: Path, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
-    serve()
-    main(LIST)
-    with CatalogueLock(catalogue_path(here / "maps" / "replays")):
-        assert main(DOWNLOAD) == 1
-    assert "another run is downloading into this folder" in capsys.readouterr().err
-    assert main(DOWNLOAD) == 0
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but long enough to be looked at" * 20, b""])

@@ -1,7 +1,6 @@
 """Which running speeds of the real game are exact on this machine: measured once, read by every capture."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,8 +16,8 @@ from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.capture.verify import Check
 from trackmaster.capture.writer import UtcClock, utc_now, utc_text, write_json
+from trackmaster.home import state_dir
 
-HOME_VARIABLE: Final = "TRACKMASTER_HOME"
 SPEEDS_NAME: Final = "speeds.json"
 DEFAULT_SPEEDS: Final = (1.0, 2.0, 4.0, 5.0, 6.0, 8.0, 10.0, 16.0, 20.0)
 """Not monotonic: a speed between two exact ones may be inexact, so each is tried."""
@@ -38,8 +37,7 @@ class MeasuredSpeed:
 
 def speeds_path() -> Path:
     """Return the file in which measured speeds are kept: ``$TRACKMASTER_HOME`` or ``~/.trackmaster``."""
-    home = os.environ.get(HOME_VARIABLE)
-    return (Path(home) if home else Path.home() / ".trackmaster") / SPEEDS_NAME
+    return state_dir() / SPEEDS_NAME
 
 
 def read_speeds(path: Path | None = None) -> tuple[MeasuredSpeed, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from trackmaster.replays.errors import CatalogueError
 from trackmaster.replays.records import ReplayRecord, TrackRecord
@@ -273,39 +273,6 @@ def _unusable(path: Path | str, error: sqlite3.DatabaseError) -> CatalogueError:
         f"{path}: the catalogue cannot be used ({error}). Move it and .replay_progress aside: the next "
         "download makes a new one and takes over the files that are there."
     )
-
-
-class CatalogueLock:
-    """Keeps a second run out of a folder; the lock ends with the process, however that ends.
-
-    Raises:
-        CatalogueError: another run is at work there.
-    """
-
-    def __init__(self, catalogue: Path) -> None:
-        path = catalogue.with_name(f"{catalogue.name}-lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, timeout=0.0)
-            self._db.execute("BEGIN EXCLUSIVE")
-        except sqlite3.DatabaseError as error:
-            if hasattr(self, "_db"):
-                self._db.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise CatalogueError(
-                    f"{path}: the lock of the catalogue cannot be used ({error}). Check that its folder may be written "
-                    "to and has room; when no run is at work, this file may be deleted."
-                ) from error
-            raise CatalogueError(
-                f"{catalogue.parent}: another run is downloading into this folder. Let it finish, or stop it; two at "
-                "once would ask the exchange twice for everything."
-            ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._db.close()
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -9,8 +9,9 @@ from trackmaster.config import Settings
 from trackmaster.errors import TrackmasterError
 from trackmaster.files import sha256_of
 from trackmaster.gbx import printable
-from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import DEFAULT_REPLAYS
+from trackmaster.replays.locks import folder_lock
 from trackmaster.replays.names import REPLAY_SUFFIX, free_name, loadable_name
 
 
@@ -68,7 +69,7 @@ def _rename(renames: list[tuple[Path, Path]], replays_dir: Path) -> None:
     with contextlib.ExitStack() as stack:
         catalogue = None
         if path.is_file():
-            stack.enter_context(CatalogueLock(path))
+            stack.enter_context(folder_lock(replays_dir, path, purpose="'replays rename'"))
             catalogue = stack.enter_context(Catalogue(path))
             _follow_files(catalogue, replays_dir)
         for old, new in renames:

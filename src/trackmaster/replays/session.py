@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster.replays import catalogue as states
-from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
+from trackmaster.replays.catalogue import Catalogue
 from trackmaster.replays.client import ExchangeClient
 from trackmaster.replays.config import ExchangeSettings, FileSettings
 from trackmaster.replays.fetcher import Fetcher, contact_or_warning
 from trackmaster.replays.files import FileFetcher
+from trackmaster.replays.locks import folder_lock, host_lock
 from trackmaster.replays.pipeline import Pipeline, Plan
 from trackmaster.replays.pool import WorkPool
 from trackmaster.replays.progress_file import read_progress
@@ -42,14 +43,14 @@ async def exchange_session(config: ExchangeSettings, replays_dir: Path, command:
     """Open the catalogue of a folder (in memory for a dry run) and a client; close both, whatever happens.
 
     Raises:
-        CatalogueError: the catalogue cannot be used, or another run is at work in the folder.
+        CatalogueError: the catalogue cannot be used, or another run is at work in the folder or asks the server.
     """
     manners = config.manners
     async with contextlib.AsyncExitStack() as stack:
         path: Path | str = ":memory:"
         if not config.dry_run:
-            path = config.catalogue or catalogue_path(replays_dir)
-            stack.enter_context(CatalogueLock(path))
+            path = stack.enter_context(folder_lock(replays_dir, config.catalogue, purpose=f"'replays {command}'"))
+        stack.enter_context(host_lock(config.url, purpose=f"'replays {command}' for {replays_dir.absolute()}"))
         catalogue = stack.enter_context(Catalogue(path, fresh_s=config.cache_hours * 3600))
         catalogue.forget_old_pages(KEEP_PAGES_S)
         transport = HttpTransport(connections=manners.connections, timeout_s=config.timeout_s)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from trackmaster.files import sha256_of
 from trackmaster.replays import catalogue as states
-from trackmaster.replays.catalogue import Catalogue, CatalogueLock, catalogue_path
+from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import StatusConfig
+from trackmaster.replays.locks import folder_lock
 
 STATES = (states.DONE, states.WANTED, states.FAILED, states.REJECTED, states.GONE)
 _WORDS = {
@@ -147,7 +148,7 @@ def check_files(path: Path, replays_dir: Path) -> int:
         How many are.
     """
     wrong = 0
-    with CatalogueLock(path), Catalogue(path) as catalogue:
+    with folder_lock(replays_dir, path, purpose="'replays status --check'"), Catalogue(path) as catalogue:
         rows = catalogue.read("SELECT replay_id, path, sha256 FROM replays WHERE state = ?", (states.DONE,))
         for row in list(rows):
             file = replays_dir / row["path"]
