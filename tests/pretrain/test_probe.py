@@ -143,8 +143,12 @@ def test_a_run_without_held_out_maps_says_what_its_encoder_saw(make_labelled: Ma
     assert result["n_test_frames"] == N_FRAMES, "one map of four is held out from the read-out"
 
 
-def test_stacked_frames_are_scored_by_their_newest(make_labelled: MakeLabelled, tmp_path: Path) -> None:
-    result = score_run(finished_run(make_labelled(), tmp_path / "run", n_stack=2), maps_dirs=())
+@pytest.mark.parametrize("channels", [1, 2])
+def test_stacked_frames_are_scored_by_their_newest(make_labelled: MakeLabelled, tmp_path: Path, channels: int) -> None:
+    """With as many channels as frames, or with one encoder per frame (``concat``), which sees the newest."""
+    run = finished_run(make_labelled(), tmp_path / "run", n_stack=2)
+    torch.save(build_encoder(channels, generator=torch.Generator().manual_seed(4)).state_dict(), run.encoder_path)
+    result = score_run(run, maps_dirs=())
     assert result["targets"]["steer"]["encoder"]["skill"] > 0.9
     assert result["n_test_frames"] == N_FRAMES - 1
 
