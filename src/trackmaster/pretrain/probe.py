@@ -198,7 +198,7 @@ def _features(
         to_unit = Scale.of(fit)
         found[who] = to_unit(fit), to_unit(test)
     height, width = data.fit.frames_u8.shape[-2:]
-    pixels = [_newest(side, channels).reshape(len(side.groups), -1) / 255.0 for side in (data.fit, data.test)]
+    pixels = [_newest(side, channels).reshape(len(side.groups), -1) for side in (data.fit, data.test)]
     found["pixel_pca"] = principal_components(pixels[0], pixels[1], encoder_dim(height, width))
     return found
 

@@ -6,6 +6,7 @@ but equal, and leaving single ones out would choose a read-out that learns the t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ LOGISTIC_PENALTIES = (1e-2, 1e-1, 1.0)
 MAX_FOLDS = 3
 LOGISTIC_FOLDS = 2
 _LBFGS_STEPS = 30
+_PIXEL_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -145,22 +147,28 @@ def balanced_accuracy(target: I64, predicted: I64) -> float:
     return float(np.mean([(predicted[target == name] == name).mean() for name in np.unique(target)]))
 
 
-def principal_components(train: F64, test: F64, n_components: int) -> tuple[F64, F64]:
+def principal_components(train: NDArray[Any], test: NDArray[Any], n_components: int) -> tuple[F64, F64]:
     """Return the first principal components of (N, P) and (M, P) pixels, the largest with spread 1.
 
-    Their relative spreads stay as they are: bringing all to 1 would blow up noise.
+    Their relative spreads stay as they are: bringing all to 1 would blow up noise. Only products of rows are formed, a
+    block of pixels at a time, so that large pictures stay bytes in memory.
 
     Args:
-        train: pixels that the components are found on.
+        train: pixels that the components are found on, any type of number.
         test: pixels that are only projected.
         n_components: wanted; fewer come back where the rows span fewer.
     """
-    mean = train.mean(axis=0)
-    x = train - mean
-    values, vectors = np.linalg.eigh(x @ x.T / len(x))  # there are fewer rows than pixels: the smaller matrix
+    n = len(train)
+    within, across = np.zeros((n, n)), np.zeros((len(test), n))
+    for first in range(0, train.shape[1], _PIXEL_BLOCK):
+        columns = slice(first, first + _PIXEL_BLOCK)
+        mean = train[:, columns].mean(axis=0)
+        block = train[:, columns] - mean
+        within += block @ block.T / n
+        across += (test[:, columns] - mean) @ block.T / n
+    values, vectors = np.linalg.eigh(within)
     kept = np.flatnonzero(values > 1e-10 * max(float(values[-1]), 1e-30))[::-1][:n_components]
     if not len(kept):
-        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
-    spread = np.sqrt(values[kept])
-    directions = x.T @ (vectors[:, kept] / (spread * np.sqrt(len(x))))  # (P, k), unit length
-    return x @ directions / spread[0], (test - mean) @ directions / spread[0]
+        return np.zeros((n, 1)), np.zeros((len(test), 1))
+    inside = vectors[:, kept] * np.sqrt(n * values[kept] / values[kept[0]])
+    return inside, across @ vectors[:, kept] * np.sqrt(n / (values[kept] * values[kept[0]]))
