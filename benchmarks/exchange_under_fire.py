@@ -24,6 +24,7 @@ from pathlib import Path
 from trackmaster import gbx
 from trackmaster.files import sha256_of
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
+from trackmaster.replays.index_file import INDEX_NAME
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.faults import FaultPlan
 from trackmaster.replays.standin.server import StandIn
@@ -147,7 +148,11 @@ def _judge(
             )  # fmt: skip
             on_disk += is_right
             wrong += not is_right
-    files = [path.relative_to(folder / "replays").as_posix() for path in (folder / "replays").glob("[0-9]*/*")]
+    files = [
+        path.relative_to(folder / "replays").as_posix()
+        for path in (folder / "replays").glob("[0-9]*/*")
+        if path.name != INDEX_NAME
+    ]
     sums = collections.Counter(row["sha256"] for row in rows.values() if row["state"] == "done")
     done_tracks = {row["track_id"] for row in rows.values() if row["state"] == "done"}
     maps = list((folder / "tracks").glob("*.Gbx"))

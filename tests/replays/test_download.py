@@ -17,7 +17,8 @@ from tests.replays.exchange import RunningStandIn
 
 from trackmaster import gbx
 from trackmaster.cli import main
-from trackmaster.replays.catalogue import Catalogue, catalogue_path
+from trackmaster.replays.catalogue import CATALOGUE_NAME, Catalogue, catalogue_path
+from trackmaster.replays.index_file import INDEX_NAME
 from trackmaster.replays.standin.crowd import crowd_exhibit
 from trackmaster.replays.standin.exhibit import Exhibit
 from trackmaster.replays.standin.faults import FaultPlan
@@ -33,7 +34,10 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.name != INDEX_NAME
+        and path.name.partition("-")[0] != CATALOGUE_NAME
     }
 
 
@@ -303,7 +307,7 @@ def test_files_without_a_catalogue_are_recognised_instead_of_fetched(here: Path,
     main(LIST)
     main(DOWNLOAD)
     before = files_below(here / "maps" / "replays")
-    for name in (".catalogue.sqlite3", ".replay_progress"):
+    for name in (CATALOGUE_NAME, ".replay_progress"):
         (here / "maps" / "replays" / name).unlink()
     fetched = len(asked_for(server, "/recordgbx/"))
     assert main(DOWNLOAD) == 0
@@ -396,7 +400,7 @@ def test_names_are_made_loadable_and_the_catalogue_follows(
     main(LIST)
     main(DOWNLOAD)
     folder = here / "maps" / "replays"
-    first, second, third = sorted((folder / "1000").iterdir())
+    first, second, third = sorted((folder / "1000").glob("*.gbx"))
     with Catalogue(catalogue_path(folder)) as catalogue:
         odd = ("pos1 dé_9ms.Replay.Gbx", "pos1_d__9ms.Replay.Gbx", "pos1 dü_9ms.Replay.Gbx")
         for path, name in zip((first, second, third), odd, strict=True):
@@ -406,7 +410,7 @@ def test_names_are_made_loadable_and_the_catalogue_follows(
     assert "2 files would be renamed" in capsys.readouterr().out
     assert "pos1 dé_9ms.Replay.Gbx" in {path.name for path in (folder / "1000").iterdir()}
     assert main(["replays", "rename"]) == 0
-    names = {path.name for path in (folder / "1000").iterdir()}
+    names = {path.name for path in (folder / "1000").iterdir() if path.name != INDEX_NAME}
     assert names == {"pos1_d__9ms.Replay.Gbx", "pos1_d__9ms_2.Replay.Gbx", "pos1_d__9ms_3.Replay.Gbx"}
     assert main(["replays", "status", "--check"]) == 0, "the catalogue knows the new names"
     assert main(["replays", "rename"]) == 0

@@ -15,9 +15,10 @@ from typing import Self
 
 from trackmaster.replays.errors import CatalogueError
 from trackmaster.replays.records import ReplayRecord, TrackRecord
-from trackmaster.replays.schema import SCHEMA, SCHEMA_VERSION
+from trackmaster.replays.schema import COLUMNS_SINCE_1, SCHEMA, SCHEMA_VERSION
 
-CATALOGUE_NAME = ".catalogue.sqlite3"
+CATALOGUE_NAME = "catalogue.sqlite"
+OLDER_NAME = ".catalogue.sqlite3"
 COMMIT_EVERY_S = 0.25
 DEFAULT_FRESH_S = 24 * 60 * 60.0
 
@@ -30,8 +31,9 @@ NEW, LISTED, ADOPTED = "new", "listed", "adopted"
 
 
 def catalogue_path(replays_dir: Path) -> Path:
-    """Return where the catalogue of a folder of replays lies."""
-    return replays_dir / CATALOGUE_NAME
+    """Return where the catalogue of a folder of replays lies; one that has an older name keeps it."""
+    path, older = replays_dir / CATALOGUE_NAME, replays_dir / OLDER_NAME
+    return older if older.is_file() and not path.is_file() else path
 
 
 class Catalogue:
@@ -162,11 +164,13 @@ class Catalogue:
         for rank, row in enumerate(rows, 1):
             self._execute(
                 "INSERT INTO replays (replay_id, track_id, user_id, user_name, time_ms, rank, position, respawns,"
-                " validated, track_at, path, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (replay_id) DO"
-                " UPDATE SET rank=excluded.rank, position=excluded.position, validated=excluded.validated",
+                " validated, track_at, path, changed_at, is_best, replay_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                " ON CONFLICT (replay_id) DO UPDATE SET rank=excluded.rank, position=excluded.position,"
+                " validated=excluded.validated, is_best=excluded.is_best, replay_at=excluded.replay_at",
                 (
                     row.replay_id, track_id, row.user_id, row.user_name, row.time_ms, rank, row.position, row.respawns,
-                    row.validated, _text(row.track_at), paths[row.replay_id], self._wall(),
+                    row.validated, _text(row.track_at), paths[row.replay_id], self._wall(), row.is_best,
+                    _text(row.replay_at),
                 ),
             )  # fmt: skip
         self.set_track(track_id, LISTED, top=top)
@@ -246,7 +250,7 @@ def _connect(path: Path | str, *, writable: bool) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, SCHEMA_VERSION):
+    if version not in range(SCHEMA_VERSION + 1):
         raise CatalogueError(
             f"{path}: the catalogue has version {version}, this trackmaster writes version {SCHEMA_VERSION}. Use the "
             "trackmaster that made it, or move it aside."
@@ -255,11 +259,21 @@ def _connect(path: Path | str, *, writable: bool) -> sqlite3.Connection:
         raise CatalogueError(f"{path}: the catalogue is empty. Download first: 'trackmaster replays download'.")
     if writable:
         db.executescript(SCHEMA)
+        if version == 1:
+            _add_columns(db)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.commit()
     else:
         db.execute("PRAGMA query_only = ON")
     return db
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Bring a catalogue of version 1 up to date; one that was killed on the way has some of the columns already."""
+    has = {row["name"] for row in db.execute("PRAGMA table_info(replays)")}
+    for column in COLUMNS_SINCE_1:
+        if column.partition(" ")[0] not in has:
+            db.execute(f"ALTER TABLE replays ADD COLUMN {column}")
 
 
 def _unusable(path: Path | str, error: sqlite3.DatabaseError) -> CatalogueError:

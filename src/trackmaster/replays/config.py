@@ -54,7 +54,7 @@ class ExchangeSettings(Settings):
     api_workers: int = Field(default=0, ge=0, le=4096)
     """Listings under way in the queue; 0 for as many as --workers."""
     catalogue: Path | None = None
-    """Where the states of all items are kept; .catalogue.sqlite3 in the folder of the replays without it."""
+    """Where the states of all items are kept; catalogue.sqlite in the folder of the replays without it."""
     dry_run: bool = False
     """Say what would be downloaded; no file is written."""
     use_tqdm: bool = True

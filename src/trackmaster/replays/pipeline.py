@@ -17,6 +17,7 @@ from trackmaster.replays.catalogue import Catalogue
 from trackmaster.replays.client import TRACKS_PER_QUESTION, ExchangeClient
 from trackmaster.replays.errors import FetchError, GoneError
 from trackmaster.replays.files import FileFetcher
+from trackmaster.replays.index_file import write_index
 from trackmaster.replays.names import MAP_SUFFIX, paths_of
 from trackmaster.replays.progress_file import ProgressFile
 from trackmaster.replays.records import TrackRecord
@@ -143,10 +144,10 @@ class Pipeline:
         known = self._catalogue.track(task.track_id)
         track, state = known if known is not None else (TrackRecord(task.track_id), states.NEW)
         if state in (states.GONE, states.ADOPTED) and not self._plan.refresh:
-            self._finish(task.index)
+            self._finish(task.index, task.track_id)
             return
         if self._plan.replays and not await self._know_replays(track, state):
-            self._finish(task.index)
+            self._finish(task.index, task.track_id)
             return
         tasks = [*self._map_to_fetch(task, track), *self._replays_to_fetch(task, track)]
         self._open[task.index] = len(tasks) + 1  # the one more is this very loop
@@ -246,7 +247,7 @@ class Pipeline:
                 replay = self._plan.replays_dir / row["path"]
                 await self._maps.put(MapTask(index, track_id, uid, replay, self._map_path(track_id)))
                 return
-        self._finish(index)
+        self._finish(index, track_id)
 
     # --- map workers
 
@@ -254,9 +255,10 @@ class Pipeline:
         state, reason, facts = await self._files.extract(task)
         self.counts.maps += state == states.DONE
         self._catalogue.set_map(task.track_id, state, reason, **facts)
-        self._finish(task.index)
+        self._finish(task.index, task.track_id)
 
-    def _finish(self, index: int) -> None:
+    def _finish(self, index: int, track_id: int) -> None:
+        write_index(self._catalogue, self._plan.replays_dir, track_id)
         self.counts.tracks += 1
         self.progress.finish(index)
         if self.counts.tracks % SAVE_EVERY_TRACKS == 0:

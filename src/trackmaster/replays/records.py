@@ -70,6 +70,7 @@ class ReplayRecord:
         respawns: as the exchange says; None if unknown.
         validated: whether the exchange checked it; None if not told.
         track_at: version of the map that was driven, by its upload time in UTC.
+        replay_at: when it was uploaded, UTC.
     """
 
     replay_id: int
@@ -81,6 +82,7 @@ class ReplayRecord:
     respawns: int | None = None
     validated: bool | None = None
     track_at: datetime | None = None
+    replay_at: datetime | None = None
 
 
 def parse_time(value: object) -> datetime | None:
@@ -156,6 +158,7 @@ def replay_from_json(row: object) -> ReplayRecord | None:
         respawns=_whole(found.get("ReplayRespawns"), 0, 1_000_000),
         validated=validated if isinstance(validated, bool) else None,
         track_at=parse_time(found.get("TrackAt")),
+        replay_at=parse_time(found.get("ReplayAt")),
     )
 
 

@@ -11,6 +11,7 @@ from trackmaster.files import sha256_of
 from trackmaster.gbx import printable
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import DEFAULT_REPLAYS
+from trackmaster.replays.index_file import write_indexes
 from trackmaster.replays.locks import folder_lock
 from trackmaster.replays.names import REPLAY_SUFFIX, free_name, loadable_name
 
@@ -77,6 +78,8 @@ def _rename(renames: list[tuple[Path, Path]], replays_dir: Path) -> None:
             if catalogue is not None:
                 _note(catalogue, replays_dir, old, new)
                 catalogue.commit()
+        if catalogue is not None:
+            write_indexes(catalogue, replays_dir)
 
 
 def _note(catalogue: Catalogue, replays_dir: Path, old: Path, new: Path) -> None:

@@ -1,6 +1,9 @@
 """Tables of the catalogue; docs/replays.md describes them for readers."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+COLUMNS_SINCE_1 = ("is_best INTEGER", "replay_at TEXT")
+"""Columns of ``replays`` that catalogues of version 1 do not have; null until a track is listed again."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tracks (
@@ -39,7 +42,9 @@ CREATE TABLE IF NOT EXISTS replays (
     is_tminterface INTEGER,
     file_respawns INTEGER,
     login TEXT,
-    changed_at REAL
+    changed_at REAL,
+    is_best INTEGER,
+    replay_at TEXT
 );
 CREATE INDEX IF NOT EXISTS replays_of_track ON replays (track_id, state);
 CREATE INDEX IF NOT EXISTS replays_by_state ON replays (state);

@@ -8,6 +8,7 @@ from trackmaster.files import sha256_of
 from trackmaster.replays import catalogue as states
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import StatusConfig
+from trackmaster.replays.index_file import write_indexes
 from trackmaster.replays.locks import folder_lock
 
 STATES = (states.DONE, states.WANTED, states.FAILED, states.REJECTED, states.GONE)
@@ -158,5 +159,6 @@ def check_files(path: Path, replays_dir: Path) -> int:
             what = "has changed since it was verified" if file.is_file() else "is missing"
             print(f"{file} {what}; the next run fetches it again.")
             catalogue.set_replay(row["replay_id"], states.WANTED, f"on_disk: the file {what}")
+        write_indexes(catalogue, replays_dir)
     print(f"{wrong} files are wrong or missing." if wrong else "All files are as they were verified.")
     return wrong
