@@ -9,7 +9,7 @@ import trackmaster
 
 PACKAGE = Path(trackmaster.__file__).parent
 FLOORS = [
-    {"allocator", "errors", "units", "config", "files", "progress"},
+    {"allocator", "errors", "units", "config", "files", "home", "progress"},
     *(
         {room}
         for room in (
