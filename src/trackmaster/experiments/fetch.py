@@ -65,7 +65,7 @@ def fetch_replays(collection: Collection, folder: Path, *, use_tqdm: bool = True
     """
     replays_dir = folder / "replays"
     if catalogue_path(replays_dir).is_file():
-        check_files(catalogue_path(replays_dir), replays_dir)
+        check_files(catalogue_path(replays_dir), replays_dir, folder / "tracks")
     exhibit = exhibit_of(collection)
     asyncio.run(_fetch(exhibit, folder, use_tqdm))
     with Catalogue(catalogue_path(replays_dir), writable=False) as catalogue:

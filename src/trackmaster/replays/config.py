@@ -215,7 +215,9 @@ class StatusConfig(Settings):
     catalogue: Path | None = None
     """Its catalogue, where it lies elsewhere."""
     check: bool = False
-    """Read every replay again and compare it with the catalogue; wrong or missing ones are fetched by the next run."""
+    """Read every replay and map again and compare it with the catalogue; the next run fetches wrong or missing ones."""
+    tracks_dir: Path = Path("maps/tracks")
+    """Maps, for --check: <track_id>.Challenge.Gbx."""
     failures: int = Field(default=10, ge=0)
     """Failed items to name."""
 

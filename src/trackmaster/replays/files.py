@@ -31,6 +31,18 @@ class Outcome:
     is_adopted: bool = False
 
 
+def set_aside(file: Path, quarantine: Path, sha256: str) -> Path:
+    """Move a file that is not what its name says into quarantine; return where it is now.
+
+    Raises:
+        OSError: it could not be moved.
+    """
+    target = quarantine / f"{file.name}-{sha256[:12]}.found"
+    quarantine.mkdir(parents=True, exist_ok=True)
+    shutil.move(file, target)  # the folder of maps may be on another disk
+    return target
+
+
 class FileFetcher:
     """Fetches files into a folder of replays.
 
@@ -102,9 +114,7 @@ class FileFetcher:
         result = await self._pool.run(check, self._job(task, None))
         if not result.reason:
             return result
-        target = self._quarantine / f"{task.target.name}-{result.sha256[:12]}.found"
-        self._quarantine.mkdir(parents=True, exist_ok=True)
-        shutil.move(task.target, target)  # the folder of maps may be on another disk
+        target = set_aside(task.target, self._quarantine, result.sha256)
         why = result.detail.rstrip(".")
         log.warning("%s was not what its name says (%s); it was moved to %s.", task.target, why, target)
         return None

@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Row
 
 from trackmaster.files import sha256_of
 from trackmaster.replays import catalogue as states
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.config import StatusConfig
+from trackmaster.replays.errors import CatalogueError
+from trackmaster.replays.files import QUARANTINE, set_aside
 from trackmaster.replays.index_file import write_indexes
 from trackmaster.replays.locks import folder_lock
 
@@ -96,7 +99,7 @@ def _last_run(catalogue: Catalogue) -> LastRun | None:
 def run_status(config: StatusConfig) -> int:
     """Print the status; return 0, or 2 when ``--check`` found wrong or missing files."""
     path = config.catalogue or catalogue_path(config.replays_dir)
-    wrong = check_files(path, config.replays_dir) if config.check else 0
+    wrong = check_files(path, config.replays_dir, config.tracks_dir) if config.check else 0
     with Catalogue(path, writable=False) as catalogue:
         status = status_of(catalogue)
         for line in _lines(status, config.replays_dir):
@@ -142,23 +145,52 @@ def _failed_items(catalogue: Catalogue, limit: int) -> list[str]:
     return [f"  {row['kind']} {row['id']}: {row['reason']}" for row in rows]
 
 
-def check_files(path: Path, replays_dir: Path) -> int:
+def check_files(path: Path, replays_dir: Path, tracks_dir: Path) -> int:
     """Compare all files of a catalogue with their sums; what is wrong or missing is wanted again.
+
+    A wrong file is moved into quarantine, so that the next run fetches it whatever it still looks like.
 
     Returns:
         How many are.
+
+    Raises:
+        CatalogueError: there is no catalogue, it cannot be used, or a run is at work.
     """
-    wrong = 0
+    if not path.is_file():
+        raise CatalogueError(f"{path}: there is no catalogue. Download first: 'trackmaster replays download'.")
     with folder_lock(replays_dir, path, purpose="'replays status --check'"), Catalogue(path) as catalogue:
-        rows = catalogue.read("SELECT replay_id, path, sha256 FROM replays WHERE state = ?", (states.DONE,))
-        for row in list(rows):
-            file = replays_dir / row["path"]
-            if file.is_file() and sha256_of(file) == row["sha256"]:
-                continue
-            wrong += 1
-            what = "has changed since it was verified" if file.is_file() else "is missing"
-            print(f"{file} {what}; the next run fetches it again.")
-            catalogue.set_replay(row["replay_id"], states.WANTED, f"on_disk: the file {what}")
+        wrong = 0
+        for row in _done(catalogue, "SELECT replay_id id, path, sha256 FROM replays WHERE state = ?"):
+            what = _what_is_wrong(replays_dir / row["path"], row["sha256"], replays_dir / QUARANTINE)
+            if what:
+                catalogue.set_replay(row["id"], states.WANTED, f"on_disk: the file {what}")
+                wrong += 1
+        maps = _done(catalogue, "SELECT track_id id, path, sha256 FROM maps WHERE state = ?")
+        if maps and not tracks_dir.is_dir():
+            print(f"{tracks_dir}: there is no such folder, so {len(maps)} maps are not checked (--tracks-dir).")
+            maps = []
+        for row in maps:
+            what = _what_is_wrong(tracks_dir / row["path"], row["sha256"], replays_dir / QUARANTINE)
+            if what:
+                catalogue.set_map(row["id"], states.WANTED, f"on_disk: the file {what}")
+                wrong += 1
         write_indexes(catalogue, replays_dir)
     print(f"{wrong} files are wrong or missing." if wrong else "All files are as they were verified.")
     return wrong
+
+
+def _done(catalogue: Catalogue, sql: str) -> list[Row]:
+    return list(catalogue.read(sql, (states.DONE,)))
+
+
+def _what_is_wrong(file: Path, sha256: str, quarantine: Path) -> str:
+    """Return what is wrong with a file, and say so; empty if it is as it was verified."""
+    if not file.is_file():
+        print(f"{file} is missing; the next run fetches it again.")
+        return "is missing"
+    found = sha256_of(file)
+    if found == sha256:
+        return ""
+    kept = set_aside(file, quarantine, found)
+    print(f"{file} has changed since it was verified; it is now {kept}, and the next run fetches it again.")
+    return "has changed since it was verified"
