@@ -1,4 +1,4 @@
-"""Files: written so that an interrupted run leaves the old one or the new one, never half of one; names and places."""
+"""Writing files so that an interrupted run leaves either the old file or the new one, never half of one."""
 
 import contextlib
 import hashlib
@@ -8,21 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin|conout|clock|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _MARK_LETTERS = 10
 
-HOME_VARIABLE: Final = "TRACKMASTER_HOME"
 _UMASK = os.umask(0)
 os.umask(_UMASK)
-
-
-def state_dir() -> Path:
-    """Return the folder for what belongs to a user on this machine: ``$TRACKMASTER_HOME``, or ``~/.trackmaster``."""
-    home = os.environ.get(HOME_VARIABLE)
-    return Path(home) if home else Path.home() / ".trackmaster"
 
 
 @contextlib.contextmanager

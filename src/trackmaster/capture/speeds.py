@@ -16,7 +16,7 @@ from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.capture.verify import Check
 from trackmaster.capture.writer import UtcClock, utc_now, utc_text, write_json
-from trackmaster.files import state_dir
+from trackmaster.home import state_dir
 
 SPEEDS_NAME: Final = "speeds.json"
 DEFAULT_SPEEDS: Final = (1.0, 2.0, 4.0, 5.0, 6.0, 8.0, 10.0, 16.0, 20.0)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from trackmaster.files import safe_name, state_dir
+from trackmaster.files import safe_name
+from trackmaster.home import state_dir
 from trackmaster.replays.catalogue import catalogue_path
 from trackmaster.replays.errors import CatalogueError
 from trackmaster.replays.hosts import host_of, is_loopback
