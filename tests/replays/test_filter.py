@@ -11,6 +11,7 @@ import pytest
 
 from trackmaster import gbx
 from trackmaster.cli import main, run_verb
+from trackmaster.errors import ConfigError
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
 from trackmaster.replays.facts import MapFacts, ReplayFacts, map_facts, replay_facts, spread
 from trackmaster.replays.filter_config import FilterConfig, MapType, MapTypeFilterConfig, RespawnFilterConfig
@@ -268,6 +269,35 @@ def test_the_scripts_have_the_defaults_of_the_documents(here: Path, capsys: pyte
     (here / "maps" / "tracks_tmnf").mkdir()
     assert run_verb("replays filter", [], config=config) == 0
     assert (here / "maps" / "track_ids_standard.txt").read_text() == "1\n"
+
+
+@pytest.mark.parametrize("flag", ["-v", "--verbose", "--explain"])
+def test_the_respawn_script_says_why_when_it_is_verbose(
+    flag: str, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = "trackmaster.replays.filter_config:RespawnFilterConfig"
+    lists = ["-i", "ids.txt", "-o", "kept.txt", "-r", "replays"]
+    assert run_verb("replays filter", lists, config=config) == 0
+    assert "dropped 2" not in capsys.readouterr().out
+    assert run_verb("replays filter", [*lists, flag], config=config) == 0
+    assert "dropped 2: pos9_a_1ms.replay.gbx respawns 3 times." in capsys.readouterr().out
+
+
+def test_the_map_script_says_as_much_as_its_log_level(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = "trackmaster.replays.filter_config:MapTypeFilterConfig"
+    flags = ["-i", "ids.txt", "-o", "kept.txt", "-t", "tracks", "-r", "replays", "--only-with-maps", "--no-respawn"]
+    said = {}
+    for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        assert run_verb("replays filter", [*flags, "--log-level", level], config=config) == 0
+        assert Path("kept.txt").read_text() == "1\n"
+        said[level] = [line.strip().partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    damaged = ["not read", "not read"]
+    assert said["ERROR"] == []
+    assert said["WARNING"] == damaged
+    assert said["INFO"][:3] == [*damaged, "4 dropped"]
+    assert said["DEBUG"] == [*damaged, *(f"dropped {name}" for name in "65432"), *said["INFO"][2:]]
+    with pytest.raises(ConfigError, match="log_level"):
+        MapTypeFilterConfig.load(["--log-level", "LOUD"], environment={})
 
 
 @pytest.mark.parametrize(

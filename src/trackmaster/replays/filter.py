@@ -1,6 +1,7 @@
 """``trackmaster replays filter``: a list of tracks in, the list of the fit ones out, and a reason for every other."""
 
 import contextlib
+import logging
 import os
 import shutil
 from collections import Counter
@@ -190,12 +191,15 @@ def _lay_out(summary: FilterSummary, folder: Path) -> None:
 
 
 def _lines(summary: FilterSummary, config: FilterConfig) -> Iterator[str]:
-    for run in summary.damaged:
-        yield f"not read: {run.path}: {run.error}"
-    if config.explain:
+    if config.told <= logging.WARNING:
+        for run in summary.damaged:
+            yield f"not read: {run.path}: {run.error}"
+    if config.told <= logging.DEBUG:
         for name, verdict in summary.verdicts.items():
             if verdict.reason:
                 yield f"dropped {name}: {verdict.detail.rstrip('.')}."
+    if config.told > logging.INFO:
+        return
     for reason, count in summary.reasons.most_common():
         yield f"  {count:6d} dropped: {reason}"
     if summary.without_replays:

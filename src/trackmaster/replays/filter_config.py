@@ -1,5 +1,6 @@
 """Flags of ``trackmaster replays filter`` and of the filter scripts."""
 
+import logging
 import os
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -78,6 +79,11 @@ class FilterConfig(Settings):
     """Draw a progress bar on a terminal; plain lines otherwise."""
 
     @property
+    def told(self) -> int:
+        """From which level of ``logging`` on the filter speaks: DEBUG says of every dropped track why."""
+        return logging.DEBUG if self.explain else logging.INFO
+
+    @property
     def drops_respawns(self) -> bool:
         """Whether tracks on which any replay respawns are dropped."""
         return self.no_respawn or self.always_no_respawn
@@ -120,7 +126,15 @@ class RespawnFilterConfig(FilterConfig):
     jobs: int = Field(default=os.cpu_count() or 1, ge=1, le=1024)
     """Processes that read maps, at most one per processor core."""
 
+    verbose: CliToggleFlag[bool] = Field(default=False, validation_alias=AliasChoices("verbose", "v"))
+    """The same as --explain."""
+
     always_no_respawn: ClassVar[bool] = True
+
+    @property
+    def told(self) -> int:
+        """As for all filters; ``--verbose`` says why as well."""
+        return logging.DEBUG if self.verbose else super().told
 
 
 class MapTypeFilterConfig(FilterConfig):
@@ -134,3 +148,10 @@ class MapTypeFilterConfig(FilterConfig):
     """Keep only maps of these environments."""
     map_types: tuple[MapType, ...] = ("race",)
     """Keep only maps of these modes: race, platform, puzzle, crazy, shortcut, stunts."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """DEBUG also says of every dropped track why, WARNING names files that cannot be read, ERROR nothing."""
+
+    @property
+    def told(self) -> int:
+        """As ``--log-level`` says; ``--explain`` is as good as DEBUG."""
+        return logging.DEBUG if self.explain else logging.getLevelNamesMapping()[self.log_level]
