@@ -86,7 +86,7 @@ def test_faults_follow_from_the_seed_alone() -> None:
 def test_slow_answers_arrive_whole(here: Path, serve: Serve) -> None:
     serve(crowd_exhibit(1, 2), behaviour=Behaviour(bandwidth_bytes_per_s=200_000))
     assert main(["replays", "track", "--track-id", "1000", "--output-dir", "r"]) == 0
-    assert len(list((here / "r" / "1000").iterdir())) == 2
+    assert len(list((here / "r" / "1000").iterdir())) == 2 + 1, "two replays and the index"
 
 
 def test_moves_are_followed_on_the_same_host_only(here: Path, serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_moves_are_followed_on_the_same_host_only(here: Path, serve: Serve, caps
 
     server.standin.decide = moved
     assert main(["replays", "track", "--track-id", "1000", "--output-dir", "r"]) == 0
-    assert len(list((here / "r" / "1000").iterdir())) == 2
+    assert len(list((here / "r" / "1000").iterdir())) == 2 + 1, "two replays and the index"
     targets["/recordgbx/1000002"] = "http://elsewhere.invalid/file"
     assert main(["replays", "track", "--track-id", "1000", "--output-dir", "other"]) == 1
     assert "the exchange moved to http://elsewhere.invalid/file" in capsys.readouterr().err
