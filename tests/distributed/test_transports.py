@@ -64,7 +64,8 @@ def numbered(number: int) -> Chunk:
     """A chunk whose every row says which one it is."""
     columns = {name: np.zeros((3, *c.shape), c.dtype) for name, c in SPEC.items()}
     columns["floats"][:] = number
-    return Chunk("s", number, 0, 0, 2 * number, 0, 1, columns, end_of_episode=False)
+    history = np.full((4, 3), number + 0.1, np.float32) if number % 2 else np.zeros((0, 0), np.float32)
+    return Chunk("s", number, 0, 0, 2 * number, 0, 1, columns, end_of_episode=False, act_history=history)
 
 
 class PausingReader:
@@ -102,6 +103,7 @@ def test_a_full_queue_blocks_the_worker_instead_of_losing_rows() -> None:
         assert [c.seq for c in chunks] == list(range(7))
         for chunk in chunks:
             assert (chunk.columns["floats"] == chunk.first_step / 2).all(), "a row that nobody had read was overwritten"
+            np.testing.assert_array_equal(chunk.act_history, numbered(chunk.seq).act_history, strict=True)
     finally:
         end.close()
         link.close()
@@ -334,6 +336,17 @@ def test_in_process_link_lets_the_worker_collect_when_the_trainer_waits() -> Non
     assert turns == []
     link.recv_chunks(0.05)
     assert turns == [1]
+
+
+def test_in_process_link_keeps_copies_of_columns_and_action_histories() -> None:
+    link = InProcessTransport()
+    chunk = numbered(1)
+    link.send_chunk(chunk)
+    chunk.columns["floats"][:] = -1
+    chunk.act_history[:] = -1
+    (received,) = link.recv_chunks(0.0)
+    np.testing.assert_array_equal(received.columns["floats"], numbered(1).columns["floats"])
+    np.testing.assert_array_equal(received.act_history, numbered(1).act_history, strict=True)
 
 
 def test_foreign_columns_are_refused_with_a_list() -> None:

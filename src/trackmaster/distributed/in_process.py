@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class InProcessTransport:
         if len(self._chunks) >= self._max_chunks:
             raise RuntimeError(f"{self._max_chunks} chunks wait and nobody receives: the trainer's turn never came")
         columns = {name: np.array(column) for name, column in chunk.columns.items()}
-        self._chunks.append(Chunk(**{**chunk.__dict__, "columns": columns}))
+        self._chunks.append(replace(chunk, columns=columns, act_history=chunk.act_history.copy()))
 
     def poll_weights(self, have: int) -> Weights | None:
         """Return the newest weights if they are newer than ``have``."""

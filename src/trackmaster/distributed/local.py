@@ -15,6 +15,8 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event, Semaphore
 from typing import Any
 
+import numpy as np
+
 from trackmaster.distributed.interrupts import interrupts_held_back
 from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.distributed.transport import TransportError, Weights
@@ -57,7 +59,8 @@ class LocalWorkerEnd:
                 return
         rows = self._slots.write(self._next_slot, chunk.columns)
         header = {k: v for k, v in chunk.__dict__.items() if k != "columns"}
-        self._send({"slot": self._next_slot, "rows": rows, "chunk": {**header, "stats": dict(chunk.stats)}})
+        header |= {"stats": dict(chunk.stats), "act_history": chunk.act_history.tolist()}
+        self._send({"slot": self._next_slot, "rows": rows, "chunk": header})
         self._next_slot = (self._next_slot + 1) % self._slots.n_slots
 
     def poll_weights(self, have: int) -> Weights | None:
@@ -196,7 +199,11 @@ class LocalTransport:
             raise TransportError(message["error"])
         columns = worker.slots.read(int(message["slot"]), int(message["rows"]))
         worker.free.release()
-        chunks.append(Chunk(columns=columns, **message["chunk"]))
+        header = message["chunk"]
+        history = np.array(header.pop("act_history"), dtype=np.float32)
+        if not history.size:
+            history = history.reshape(0, 0)
+        chunks.append(Chunk(columns=columns, act_history=history, **header))
 
     def _drain_until_gone(self, worker: _Worker) -> None:
         """Keep the pipe empty, because a worker that waits to write cannot end."""

@@ -52,6 +52,10 @@ def iqn_sample_spec(image_shape: tuple[int, ...], n_floats: int) -> SampleSpec:
     }
 
 
+def _no_act_history() -> NDArray[np.float32]:
+    return np.zeros((0, 0), dtype=np.float32)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """At most one episode's consecutive rows.
@@ -79,6 +83,9 @@ class Chunk:
     """Numbers about the whole episode, filled in when it ends."""
     track: str = ""
     """Name of the track the episode ran on."""
+    act_history: NDArray[np.float32] = field(default_factory=_no_act_history)
+    """(ACT_BUF_LEN, A) action buffer of the reset observation, oldest first, if the first row is a reset row of an
+    environment with such a buffer; else (0, 0)."""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
