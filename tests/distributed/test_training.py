@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
 from trackmaster.distributed.run_stats import RunStats
-from trackmaster.distributed.trainer import Trainer, TrainerOptions
 from trackmaster.distributed.transport import TransportError
-from trackmaster.distributed.worker import EpisodeKind, RolloutWorker
+from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import BEST, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation, evaluate
@@ -34,7 +34,7 @@ def constant(value: float) -> Schedule:
     return Schedule([(0, value)], "staircase")
 
 
-Build = Callable[..., tuple[Trainer, IQNAgent]]
+Build = Callable[..., tuple[RacingTrainer, IQNAgent]]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
         test_ratio: float = 0.05,
         chunk_rows: int = 64,
         **options: float,
-    ) -> tuple[Trainer, IQNAgent]:
+    ) -> tuple[RacingTrainer, IQNAgent]:
         spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
         batch_size = toy_config.batch_size
         agent = IQNAgent(toy_config, seed=0)
@@ -61,7 +61,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
             test_ratio=test_ratio, rng=rng,
         )  # fmt: skip
         link = InProcessTransport()
-        worker = RolloutWorker(
+        worker = VectorRolloutWorker(
             toy.ToyLane(8), lambda: IQNActor(toy_config, seed=1), link, spec=spec, cycles=[[EpisodeKind("lane")]] * 8,
             chunk_rows=chunk_rows, session="test",
         )  # fmt: skip
@@ -73,7 +73,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
 
         loggers.append(MetricsLogger(None, tmp_path / "metrics.csv"))
         chosen = {"batch_size": batch_size, "uses_per_transition": 8, "evaluate_every_frames": 500, **options}
-        trainer = Trainer(
+        trainer = RacingTrainer(
             agent, memory, link, judge, memory_size=constant(memory_rows), learning_start=constant(learning_start),
             options=TrainerOptions(**chosen), store=CheckpointStore(tmp_path / "save") if save else None,
             logger=loggers[-1], stats=stats, say=lambda line: None,

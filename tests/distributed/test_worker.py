@@ -8,7 +8,7 @@ import torch
 
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.transport import Weights
-from trackmaster.distributed.worker import EpisodeKind, RolloutWorker
+from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.samples import Chunk, iqn_sample_spec
 
@@ -36,7 +36,9 @@ def weights(version: int) -> Weights:
 def collect(toy: ModuleType, n_steps: int, cycles: list[list[EpisodeKind]], chunk_rows: int = 4) -> list[Chunk]:
     link = InProcessTransport()
     spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
-    worker = RolloutWorker(toy.ToyLane(len(cycles)), ScriptActor, link, spec=spec, cycles=cycles, chunk_rows=chunk_rows)
+    worker = VectorRolloutWorker(
+        toy.ToyLane(len(cycles)), ScriptActor, link, spec=spec, cycles=cycles, chunk_rows=chunk_rows
+    )
     worker.collect(5)
     assert worker.env_steps == 0, "nothing happens before the first weights"
     link.publish(weights(1))

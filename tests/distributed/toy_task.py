@@ -3,7 +3,7 @@
 from toy_lane import IMAGE, N_FLOATS, ToyLane
 
 from trackmaster.distributed.local import LocalWorkerEnd
-from trackmaster.distributed.worker import EpisodeKind, RolloutWorker
+from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
 from trackmaster.errors import TrackmasterError
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.samples import iqn_sample_spec
@@ -25,7 +25,7 @@ class FixedActor(ActorModule):
 
 
 def drive(end: LocalWorkerEnd, number: int) -> None:
-    RolloutWorker(
+    VectorRolloutWorker(
         ToyLane(2), FixedActor, end, spec=SPEC, cycles=[[EpisodeKind("lane")]] * 2, chunk_rows=3, worker_id=number,
         session=f"s{number}",
     ).run()  # fmt: skip

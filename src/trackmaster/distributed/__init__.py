@@ -1,4 +1,4 @@
-"""The roles of a training run and what joins them: RolloutWorker, Trainer and their transports.
+"""The roles of a training run and what joins them: workers, trainers and their transports.
 
 Names are imported on first use, because most of them need torch.
 """
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
     from trackmaster.distributed.in_process import InProcessTransport
     from trackmaster.distributed.local import LocalTransport
+    from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
     from trackmaster.distributed.train import TrainResult, train
-    from trackmaster.distributed.trainer import Trainer, TrainerOptions
     from trackmaster.distributed.transport import TrainerEnd, TransportError, Weights, WorkerEnd
-    from trackmaster.distributed.worker import RolloutWorker
+    from trackmaster.distributed.vector_worker import VectorRolloutWorker
     from trackmaster.rl.config import TrainConfig
     from trackmaster.rl.samples import Chunk
 
@@ -22,13 +22,13 @@ _ON_FIRST_USE = {
     "EvaluateConfig": "trackmaster.distributed.command",
     "InProcessTransport": "trackmaster.distributed.in_process",
     "LocalTransport": "trackmaster.distributed.local",
-    "RolloutWorker": "trackmaster.distributed.worker",
+    "RacingTrainer": "trackmaster.distributed.racing_trainer",
     "TrainConfig": "trackmaster.rl.config",
     "TrainResult": "trackmaster.distributed.train",
-    "Trainer": "trackmaster.distributed.trainer",
     "TrainerEnd": "trackmaster.distributed.transport",
-    "TrainerOptions": "trackmaster.distributed.trainer",
+    "TrainerOptions": "trackmaster.distributed.racing_trainer",
     "TransportError": "trackmaster.distributed.transport",
+    "VectorRolloutWorker": "trackmaster.distributed.vector_worker",
     "Weights": "trackmaster.distributed.transport",
     "WorkerEnd": "trackmaster.distributed.transport",
     "run_evaluate": "trackmaster.distributed.command",
@@ -49,13 +49,13 @@ __all__ = [
     "EvaluateConfig",
     "InProcessTransport",
     "LocalTransport",
-    "RolloutWorker",
+    "RacingTrainer",
     "TrainConfig",
     "TrainResult",
-    "Trainer",
     "TrainerEnd",
     "TrainerOptions",
     "TransportError",
+    "VectorRolloutWorker",
     "Weights",
     "WorkerEnd",
     "run_evaluate",

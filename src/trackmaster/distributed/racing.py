@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackmaster.distributed.worker import EpisodeKind
+from trackmaster.distributed.vector_worker import EpisodeKind
 from trackmaster.errors import ConfigError
 from trackmaster.rl.config import MapEntry, TrainConfig
 from trackmaster.rl.evaluation import VectorEnvironment

@@ -15,10 +15,10 @@ from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
+from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
 from trackmaster.distributed.run_stats import RunStats
-from trackmaster.distributed.trainer import Trainer, TrainerOptions
 from trackmaster.distributed.transport import TrainerEnd, Weights, WorkerEnd
-from trackmaster.distributed.worker import RolloutWorker
+from trackmaster.distributed.vector_worker import VectorRolloutWorker
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.actor import ActorModule
@@ -103,7 +103,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     )
     with logger, RacingEvaluator(config, tracks) as evaluator:
         end = _link(config, tracks, spec, agent, played=stats.cumul_number_frames_played)
-        trainer = Trainer(
+        trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
             store=store, logger=logger, stats=stats, say=say, progress=progress,
         )  # fmt: skip
@@ -166,7 +166,7 @@ class RacingEvaluator:
 
 def make_worker(
     config: TrainConfig, end: WorkerEnd, number: int, *, tracks: "Sequence[Track] | None" = None, played: int = 0
-) -> RolloutWorker:
+) -> VectorRolloutWorker:
     """Return a worker of this run with its environment.
 
     Args:
@@ -184,7 +184,7 @@ def make_worker(
     named = dict(zip(track_names(config), tracks, strict=True))
     env = make_racing_env(config, named, fleet.track_of_car, seed=next(seeds))
     iqn = config.to_iqn_config(spec["floats"].shape[0])
-    return RolloutWorker(
+    return VectorRolloutWorker(
         env, lambda: IQNActor(iqn, seed=next(seeds)), end, spec=spec, cycles=fleet.cycles,
         chunk_rows=config.performance.chunk_rows, worker_id=number,
     )  # fmt: skip

@@ -38,7 +38,7 @@ class _Car:
     stats: dict[str, float] = field(default_factory=dict)
 
 
-class RolloutWorker:
+class VectorRolloutWorker:
     """Drives the cars of a vector environment and sends the rows of each as chunks.
 
     A car keeps the weights it began an episode with until the episode ends, so every chunk names the one version that

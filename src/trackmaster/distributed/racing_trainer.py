@@ -51,7 +51,7 @@ class TrainerOptions:
     save_memory: bool = False
 
 
-class Trainer:
+class RacingTrainer:
     """The learner's role.
 
     Args:
