@@ -1,8 +1,8 @@
 """What an agent sees, what it is paid for and when an episode ends."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trackmaster.config import Section
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from trackmaster.game.looks import Looks
 
 ExtraFloats = Literal["lateral_contact", "turbo", "wheel_contact_count"]
+ActionKind = Literal["keys", "analog"]
+FloatSet = Literal["iqn", "telemetry", "lidar", "state"]
 
 
 class RewardConfig(Section):
@@ -69,8 +71,13 @@ class EnvConfig(Section):
     """Draw pictures; without them ``image`` is left out of the observation and only physics costs time."""
     n_frames: int = Field(default=1, ge=1, le=16)
     """Pictures per observation, oldest first; 1 keeps weights interchangeable with Linesight."""
+    actions: ActionKind = "keys"
+    """``keys``: index into the table of 12; ``analog``: gas, brake, steer from -1 to 1 (SAC, REDQ, PPO)."""
+    floats: FloatSet = "iqn"
+    """``iqn``: the 184 raw floats; the others are scaled: ``telemetry`` (15, beside pictures), ``lidar`` (93) or
+    ``state`` (115); ``env.driver_floats`` says what stands where."""
     extra_floats: tuple[ExtraFloats, ...] = ()
-    """Optional floats appended after index 183, in this order."""
+    """Optional floats appended after index 183 of ``iqn``, in this order."""
     ticks_per_action: int = Field(default=5, ge=1, le=100)
     """Physics ticks of 10 ms that one decision lasts."""
     stall_limit_ms: int = Field(default=2_000, ge=10)
@@ -88,6 +95,14 @@ class EnvConfig(Section):
     looks: LooksConfig = LooksConfig()
     """Domain randomisation of the pictures (vector environment only)."""
     reward: RewardConfig = RewardConfig()
+
+    @model_validator(mode="after")
+    def _extras_belong_to_the_184(self) -> Self:
+        if self.extra_floats and self.floats != "iqn":
+            raise ValueError(
+                f"extra_floats are appended to floats: iqn only; with floats: {self.floats} leave them out"
+            )
+        return self
 
     def stall_limit_for(self, track_uid: str) -> int:
         """Return the stall limit of one map in ms."""

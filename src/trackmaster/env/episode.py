@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.env import layout
-from trackmaster.env.actions import ACTION_FORWARD
+from trackmaster.env.actions import ACTION_FORWARD, ANALOG_TABLE
 from trackmaster.env.config import EnvConfig
+from trackmaster.env.driver_floats import DriverFloats
 from trackmaster.env.errors import EnvError
 from trackmaster.env.observation import ObservationBuilder, ShiftClock
 from trackmaster.env.reward import potential, step_reward
@@ -56,13 +57,20 @@ BOOK_FIELDS: Final = (
 class EpisodeBook:
     """Bookkeeping of N episodes that run side by side."""
 
-    def __init__(self, config: EnvConfig, zones: ZoneTable, track_uids: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        config: EnvConfig,
+        zones: ZoneTable,
+        track_uids: tuple[str, ...],
+        driver: DriverFloats | None = None,
+    ) -> None:
         """Allocate the books.
 
         Args:
             config: limits and reward.
             zones: reference line of every car.
             track_uids: map uid of every car, for limits that a map overrides.
+            driver: builds the floats that agents see instead of the 184.
         """
         n = len(track_uids)
         self.config = config
@@ -81,6 +89,18 @@ class EpisodeBook:
         self.reason = np.zeros(n, dtype=np.int8)
         self.floats = np.zeros((n, self.builder.n_floats), dtype=np.float32)
         self._previous_floats = np.zeros_like(self.floats)
+        self.driver = driver
+
+    @property
+    def seen_floats(self) -> NDArray[np.float32]:
+        """(N, F) what agents see; the 184 floats unless the configuration names another set."""
+        return self.floats if self.driver is None else self.driver.out
+
+    @property
+    def share_done(self) -> NDArray[np.float64]:
+        """(N,) 0 to 1, how much of the whole line lies behind each car."""
+        share: NDArray[np.float64] = np.clip(self.progress_m / self.zones.true_finish_m, 0.0, 1.0)
+        return share
 
     @property
     def shift_since_ms(self) -> NDArray[np.int32]:
@@ -103,6 +123,8 @@ class EpisodeBook:
         self.reason[mask] = EndReason.RUNNING
         self.previous_actions[mask] = ACTION_FORWARD
         self.shift.reset(mask)
+        if self.driver is not None:
+            self.driver.forget(mask)
         self.zone_idx = np.where(mask, self.zones.start_idx, self.zone_idx)
         moved = self._advance(cars)
         self.zone_idx = np.where(mask, moved, self.zone_idx)
@@ -114,7 +136,9 @@ class EpisodeBook:
         self.time_ms = np.where(mask, cars.time_ms, self.time_ms)
         self._observe(cars)
 
-    def advance(self, actions: NDArray[np.integer], cars: CarStates) -> StepOutcome:
+    def advance(
+        self, actions: NDArray[np.integer], cars: CarStates, *, analog: NDArray[np.float32] | None = None
+    ) -> StepOutcome:
         """Close one decision: cars took ``actions`` and stand where ``cars`` says.
 
         Episodes that have ended before keep their books, are paid nothing and stay ended.
@@ -122,6 +146,7 @@ class EpisodeBook:
         Args:
             actions: (N,) indices of the action table.
             cars: (N,) cars after the decision.
+            analog: (N, 3) the same decision as analog action; without it that of the keys.
         """
         running = self.reason == EndReason.RUNNING
         finished = cars.finished & running
@@ -136,6 +161,8 @@ class EpisodeBook:
         self._note_furthest(running, cars)
         self._end(running, finished, cars)
         self._remember(running, actions)
+        if self.driver is not None:
+            self.driver.remember(running, ANALOG_TABLE[actions] if analog is None else analog)
         self.progress_m = np.where(running, metres, self.progress_m)
         self.time_ms = np.where(running, cars.time_ms, self.time_ms)
         self._previous_floats[:] = self.floats
@@ -164,12 +191,15 @@ class EpisodeBook:
 
     def keep(self, car: int) -> dict[str, object]:
         """Return one car's books as values that ``put_back`` takes."""
-        return {name: np.copy(getattr(self, name)[car]) for name in BOOK_FIELDS}
+        books: dict[str, object] = {name: np.copy(getattr(self, name)[car]) for name in BOOK_FIELDS}
+        return books if self.driver is None else {**books, **self.driver.keep(car)}
 
     def put_back(self, car: int, books: dict[str, object], cars: CarStates) -> None:
         """Continue a kept episode on ``car`` as a new one: counted from here, the stall clock starts anew."""
         for name in BOOK_FIELDS:
             getattr(self, name)[car] = books[name]
+        if self.driver is not None:
+            self.driver.put_back(car, books)
         self.start_progress_m[car] = self.progress_m[car]
         self.furthest_ms[car] = self.time_ms[car]
         self.furthest_idx[car] = self.zone_idx[car]
@@ -213,3 +243,5 @@ class EpisodeBook:
                 f"car {broken[0]} has a state that is not finite at race time {int(cars.time_ms[broken[0]])} ms: "
                 f"the physics broke down (tick {TICK_MS} ms). Report the track and the seed."
             )
+        if self.driver is not None:
+            self.driver.observe(cars, self)

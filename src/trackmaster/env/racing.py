@@ -7,11 +7,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.env.actions import BRAKE_TABLE, GAS_TABLE, N_ACTIONS, STEER_TABLE
+from trackmaster.env.actions import BRAKE_TABLE, GAS_TABLE, N_ACTIONS, STEER_TABLE, analog_controls, nearest_keys
 from trackmaster.env.config import EnvConfig, LooksConfig
+from trackmaster.env.driver_floats import driver_floats
 from trackmaster.env.episode import EndReason, EpisodeBook
 from trackmaster.env.errors import EnvError
-from trackmaster.env.spaces import observation_space
+from trackmaster.env.spaces import action_space, checked_analog, observation_space
 from trackmaster.env.zones import ZoneTable, zone_map_of
 from trackmaster.game.base import Game
 from trackmaster.game.simulator import SimulatorGame
@@ -33,12 +34,14 @@ class PlacesCars(Protocol):
         """Go to a start that may be moved, turned or delayed."""
 
 
-class RacingEnv(gym.Env[Observation, np.int64]):
+class RacingEnv(gym.Env[Observation, Any]):
     """Drive one track in decisions of 50 ms; observations and rewards equal those of ``RacingVectorEnv``.
 
-    Observation: ``{"image": uint8 (n_frames, H, W), "floats": float32 (184 + extras,)}``; action: index into the
-    12-action table. ``info`` holds ``progress_m``, ``race_time_ms`` (-1 before the finish), ``finished``, ``zone_idx``,
-    ``time_ms``, ``potential`` and ``reason``. ``reset(options={"start": Start(...)})`` disturbs the start.
+    Observation: ``{"image": uint8 (n_frames, H, W), "floats": float32 (F,)}`` with F = 184 + extras, or that of another
+    set of floats (``EnvConfig.floats``); action: index into the 12-action table, or with ``EnvConfig.actions`` analog
+    float32 (3,) gas, brake, steer. ``info`` holds ``progress_m``, ``race_time_ms`` (-1 before the finish),
+    ``finished``, ``zone_idx``, ``time_ms``, ``potential`` and ``reason``. ``reset(options={"start": Start(...)})``
+    disturbs the start.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
@@ -68,11 +71,10 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         self.render_mode = render_mode
         self.track = track
         self._game: Game = game if game is not None else SimulatorGame()
-        self._book = EpisodeBook(
-            self.config, ZoneTable([zone_map_of(track)], np.zeros(1, dtype=np.int64)), (track.uid,)
-        )
-        self.observation_space = observation_space(self.config, self._book.builder)
-        self.action_space = gym.spaces.Discrete(N_ACTIONS)
+        zones = ZoneTable([zone_map_of(track)], np.zeros(1, dtype=np.int64))
+        self._book = EpisodeBook(self.config, zones, (track.uid,), driver_floats(self.config, (track,), zones))
+        self.observation_space = observation_space(self.config, self._book.seen_floats.shape[1])
+        self.action_space = action_space(self.config)
         shape = (self.config.n_frames, self.config.image_height, self.config.image_width)
         self._image = np.zeros(shape, dtype=np.uint8)
         self._race_time_ms = -1
@@ -103,20 +105,17 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         self._look(fill=True)
         return self._observation(), self._info()
 
-    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, Info]:
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, Info]:
         """Drive one decision.
 
         Raises:
-            EnvError: ``reset`` was not called, the episode is over, or the action is out of range.
+            EnvError: ``reset`` was not called, the episode is over, or the action is none.
         """
         if not self._is_started or self._book.reason[0] != EndReason.RUNNING:
             raise EnvError("step was called without a running episode: call reset() first.")
-        index = int(action)
-        if not 0 <= index < N_ACTIONS:
-            raise EnvError(f"action {index} does not exist: expected 0 to {N_ACTIONS - 1}.")
-        inputs = Inputs(float(STEER_TABLE[index]), float(GAS_TABLE[index]), float(BRAKE_TABLE[index]))
+        inputs, keys, analog = self._decision(action)
         state = self._game.step(inputs, self.config.ticks_per_action)
-        outcome = self._book.advance(np.array([index]), state.as_states())
+        outcome = self._book.advance(keys, state.as_states(), analog=analog)
         if outcome.terminated[0]:
             self._race_time_ms = state.race_time_ms
         self._look(fill=False)
@@ -139,6 +138,18 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         """Let go of the game."""
         self._game.close()
 
+    def _decision(self, action: Any) -> tuple[Inputs, NDArray[np.int64], NDArray[np.float32] | None]:
+        """Return an action as inputs, as index of the (nearest) keys (1,) and as analog action (1, 3)."""
+        if self.config.actions == "analog":
+            analog = checked_analog(np.asarray(action)[None], 1)
+            steer, gas, brake = (float(value[0]) for value in analog_controls(analog))
+            return Inputs(steer, gas, brake), nearest_keys(analog), analog
+        index = int(action)
+        if not 0 <= index < N_ACTIONS:
+            raise EnvError(f"action {index} does not exist: expected 0 to {N_ACTIONS - 1}.")
+        inputs = Inputs(float(STEER_TABLE[index]), float(GAS_TABLE[index]), float(BRAKE_TABLE[index]))
+        return inputs, np.array([index]), None
+
     def _set_down(self, start: Start) -> CarState:
         game = self._game
         if start.is_undisturbed:
@@ -160,7 +171,7 @@ class RacingEnv(gym.Env[Observation, np.int64]):
             self._image[:] = grey
 
     def _observation(self) -> Observation:
-        floats = self._book.floats[0].copy()
+        floats = self._book.seen_floats[0].copy()
         return {"image": self._image.copy(), "floats": floats} if self.config.images else {"floats": floats}
 
     def _info(self) -> Info:

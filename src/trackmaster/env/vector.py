@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from trackmaster.env.actions import N_ACTIONS, controls
+from trackmaster.env.actions import N_ACTIONS, analog_controls, controls, nearest_keys
 from trackmaster.env.config import EnvConfig, RewardConfig
+from trackmaster.env.driver_floats import driver_floats
 from trackmaster.env.episode import EndReason, EpisodeBook
 from trackmaster.env.errors import EnvError
-from trackmaster.env.spaces import observation_space
+from trackmaster.env.spaces import action_space, checked_analog, observation_space
 from trackmaster.env.starts import KeptStart, StartPool
 from trackmaster.env.zones import ZoneTable, zone_map_of
 from trackmaster.game.fleet import SimulatorFleet
@@ -24,13 +24,15 @@ Observation = dict[str, Any]
 Info = dict[str, Any]
 
 
-class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]]):
+class RacingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     """N cars on one or several tracks behind Gymnasium's vector interface.
 
-    Observation: ``{"image": uint8 (N, n_frames, H, W), "floats": float32 (N, 184 + extras)}``; action: (N,) index into
-    the 12-action table. Arrays that are handed out are never written again, except with ``copy=False``: then every
-    observation is the environment's own storage, allocated once and overwritten by the next ``reset`` or ``step``;
-    ``torch.from_numpy(observation["image"])``, made once, stays the newest picture. ``final_obs`` is a copy always.
+    Observation: ``{"image": uint8 (N, n_frames, H, W), "floats": float32 (N, F)}`` with F = 184 + extras, or that of
+    another set of floats (``EnvConfig.floats``); action: (N,) index into the 12-action table, or with
+    ``EnvConfig.actions`` analog float32 (N, 3) gas, brake, steer. Arrays that are handed out are never written again,
+    except with ``copy=False``: then every observation is the environment's own storage, allocated once and overwritten
+    by the next ``reset`` or ``step``; ``torch.from_numpy(observation["image"])``, made once, stays the newest picture.
+    ``final_obs`` is a copy always.
 
     ``info`` holds one array per key: ``progress_m`` (metres since the episode began), ``race_time_ms`` (-1 before the
     finish), ``finished``, ``zone_idx``, ``time_ms``, ``potential`` and ``reason`` (``EndReason``).
@@ -81,7 +83,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         self.metadata = {**type(self).metadata, "autoreset_mode": autoreset_mode}
         zones = ZoneTable([zone_map_of(track) for track in self.tracks], self.track_of_env)
         uids = tuple(self.tracks[index].uid for index in self.track_of_env)
-        self._book = EpisodeBook(self.config, zones, uids)
+        self._book = EpisodeBook(self.config, zones, uids, driver_floats(self.config, self.tracks, zones))
         self._fleet = SimulatorFleet(
             self.tracks,
             n_envs,
@@ -93,8 +95,8 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         )
         self._pool = StartPool(n_envs, self.config.snapshot_margin_ticks)
         self._rng = np.random.default_rng(seed)
-        self.single_observation_space = observation_space(self.config, self._book.builder)
-        self.single_action_space = gym.spaces.Discrete(N_ACTIONS)
+        self.single_observation_space = observation_space(self.config, self._book.seen_floats.shape[1])
+        self.single_action_space = action_space(self.config)
         self.observation_space = batch_space(self.single_observation_space, n_envs)
         self.action_space = batch_space(self.single_action_space, n_envs)
         shape = (n_envs, self.config.n_frames, self.config.image_height, self.config.image_width)
@@ -132,21 +134,21 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         return self._observation(), self._info()
 
     def step(
-        self, actions: NDArray[np.integer]
+        self, actions: NDArray[Any]
     ) -> tuple[Observation, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """Drive one decision (50 ms by default) with every car.
 
         Args:
-            actions: (N,) indices 0 to 11.
+            actions: (N,) indices 0 to 11, or analog (N, 3).
 
         Raises:
             EnvError: ``reset`` was not called, or an action is out of range.
         """
-        actions = self._checked(actions)
+        keys, analog = self._checked(actions)
         was_over = self._book.reason != EndReason.RUNNING
-        steer, gas, brake = controls(actions)
+        steer, gas, brake = controls(keys) if analog is None else analog_controls(analog)
         self._fleet.step(steer, gas, brake, self.config.ticks_per_action)
-        outcome = self._book.advance(actions, self._fleet.states)
+        outcome = self._book.advance(keys, self._fleet.states, analog=analog)
         over = outcome.terminated | outcome.truncated
         self._keep_states(over & ~was_over)
         info: Info = {}
@@ -225,7 +227,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
         self._image[fresh] = self._image[fresh, -1:]
 
     def _observation(self, *, copy: bool | None = None) -> Observation:
-        own: dict[str, NDArray[Any]] = {"floats": self._book.floats}
+        own: dict[str, NDArray[Any]] = {"floats": self._book.seen_floats}
         if self.config.images:
             own["image"] = self._image
         return {key: array.copy() for key, array in own.items()} if (self._copy if copy is None else copy) else own
@@ -242,16 +244,20 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.integer], NDArray[Any]])
             "reason": self._book.reason.copy(),
         }
 
-    def _checked(self, actions: NDArray[np.integer]) -> NDArray[np.int64]:
+    def _checked(self, actions: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """Return the decisions as index of the (nearest) keys, and as analog actions where they are such."""
         if not self._started.all():
             raise EnvError("step was called before reset: call reset() once after building the environment.")
+        if self.config.actions == "analog":
+            analog = checked_analog(np.asarray(actions), self.num_envs)
+            return nearest_keys(analog), analog
         checked = np.asarray(actions, dtype=np.int64)
         if checked.shape != (self.num_envs,) or checked.min() < 0 or checked.max() >= N_ACTIONS:
             raise EnvError(
                 f"actions have shape {checked.shape} and values {checked.min()} to {checked.max()}; expected "
                 f"({self.num_envs},) indices from 0 to {N_ACTIONS - 1}."
             )
-        return checked
+        return checked, None
 
 
 def _nobody(n: int) -> NDArray[np.bool_]:
