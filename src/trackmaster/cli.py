@@ -169,6 +169,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.experiments.compare_config:CompareConfig",
         "trackmaster.experiments.compare:run_compare",
     ),
+    "experiment run": Verb(
+        "train every setting of an experiment with every seed, and write the table",
+        "trackmaster.experiments.plan_config:ExperimentConfig",
+        "trackmaster.experiments.matrix_command:run_experiment",
+    ),
 }
 
 

@@ -40,6 +40,7 @@ PREFIXES = (
     "DRIVE_",
     "EVALUATE_",
     "EXCHANGE_STANDIN_",
+    "EXPERIMENT_RUN_",
     "FIDELITY_",
     "GBX_SHOW_",
     "INJECT_",

@@ -341,3 +341,35 @@ def test_equal_seeds_have_an_interval_of_no_width() -> None:
 
 def test_an_interval_ends_where_the_number_does() -> None:
     assert over_seeds([0.9, 1.0, 1.0], within=(0.0, 1.0)).interval == (pytest.approx(0.8232, abs=1e-4), 1.0)
+
+
+def evaluated_run(folder: Path, official_ms: int, *, seed: int | None = None) -> None:
+    """One evaluation at the start and one at minute 10, all attempts finished."""
+    clock = Hand()
+    with MetricsLogger(None, folder / "metrics.csv", clock=clock) as logger:
+        for minute, times in ((0, (None,)), (10, (official_ms,))):
+            clock.now = minute * 60.0
+            logger.log(Evaluation(times, (1.0,), (0.0,)).metrics("lane"), env_steps=minute * 10_000, train_steps=0)
+    if seed is not None:
+        (folder / "config_snapshot.yaml").write_text(f"training: {{seed: {seed}}}\n")
+
+
+def test_labels_are_compared_seed_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed, ms in (("a1", 1, 20_000), ("a2", 2, 21_000), ("a3", 3, 22_000)):
+        evaluated_run(tmp_path / name, ms, seed=seed)
+    for name, seed, ms in (("b1", 3, 19_900), ("b2", 1, 18_000), ("b3", 2, 19_500)):
+        evaluated_run(tmp_path / name, ms, seed=seed)
+    found = compared(tmp_path, "A=a1,a2,a3", "B=b1,b2,b3", "--interval", "10")
+    tests = {(t["axis"], t["column"]): t for t in found["paired"]}
+    official = tests["minutes", "official_s"]
+    assert official["difference"]["values"] == pytest.approx([-2.1, -2.0, -1.5]), "b1 belongs to a3"
+    # t = 1.8667 / (0.3215 / sqrt(3)) = 10.057 at 2 degrees
+    assert official["p"] == pytest.approx(0.00974, abs=2e-5)
+    assert official["p_adjusted"] == pytest.approx(4 * official["p"]), "two columns, two axes; rates do not vary"
+    assert tests["minutes", "finish_rate"]["p"] is None
+    assert "=== Differences to A, seed by seed" in capsys.readouterr().out
+    (tmp_path / "b1" / "config_snapshot.yaml").write_text("training: [")
+    in_order = compared(tmp_path, "A=a1,a2,a3", "B=b1,b2,b3", "--interval", "10")["paired"]
+    values = next(t for t in in_order if t["column"] == "official_s")["difference"]["values"]
+    assert values == pytest.approx([-0.1, -3.0, -2.5]), "a run that does not say its seed is paired by its place"
+    assert compared(tmp_path, "a1", "b1")["paired"] == [], "one run a label is no sample"

@@ -8,6 +8,7 @@ from typing import Any
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.experiments.compare_config import CompareConfig
 from trackmaster.experiments.comparison import Comparison, Label, Table, chosen_scalars, compare, end_of
+from trackmaster.experiments.paired import TEST_NAME, PairedTest, paired_tests
 from trackmaster.experiments.race_stats import Axis, Clock, start_of
 from trackmaster.experiments.run_logs import RunLog, read_run
 from trackmaster.experiments.seed_interval import INTERVAL_NAME, Estimate
@@ -42,9 +43,12 @@ def run_compare(config: CompareConfig) -> None:
     print("\n".join(_heading(labels)))
     for comparison in comparisons:
         print("\n".join(_printed(comparison)))
+    tests = paired_tests(labels, comparisons) if any(len(label.logs) > 1 for label in labels) else []
+    if tests:
+        print("\n".join(_printed_tests(tests)))
     if config.json_file:
         path = config.output_dir / f"{config.prefix}{config.json_file}"
-        atomic_write_text(path, json.dumps(as_json(labels, comparisons), indent=1, allow_nan=False))
+        atomic_write_text(path, json.dumps(as_json(labels, comparisons, tests), indent=1, allow_nan=False))
         print(f"Numbers: {path}")
     if config.plot:
         print(f"Page: {write_page(config.output_dir / f'{config.prefix}comparison.html', comparisons)}")
@@ -110,7 +114,11 @@ def _grid(table: Table, unit: str) -> list[str]:
     for row in table.rows:
         mark = f"{row.mark:.1f}" if unit == UNITS["minutes"] else f"{row.mark:.0f}"
         lines.append([mark, row.label, *(_cell(row.cells[c], _format(c, unit)) for c in used)])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return _aligned(lines)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return ["  ".join(f"{cell:>{w}}" for cell, w in zip(line, widths, strict=True)) for line in lines]
 
 
@@ -128,7 +136,22 @@ def _cell(estimate: Estimate, form: str) -> str:
     return f"{mean:{form}}{few}"
 
 
-def as_json(labels: Sequence[Label], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def _printed_tests(tests: Sequence[PairedTest]) -> Iterator[str]:
+    yield f"\n=== Differences to {tests[0].against}, seed by seed, at the last mark ==="
+    yield f"mean [{INTERVAL_NAME}]; p of the {TEST_NAME} ({sum(test.p is not None for test in tests)})"
+    lines = [["at", "label", "number", "pairs", "difference", "p", "p_adjusted"]]
+    for test in tests:
+        mark = f"{test.mark:.1f} min" if test.axis == "minutes" else f"{test.mark:.0f} steps"
+        what = f"{test.column} {test.title.removeprefix('deterministic evaluation ')}"
+        cell = _cell(test.difference, _format(test.column, UNITS[test.axis]))
+        p_values = ["-" if p is None else f"{p:.3f}" for p in (test.p, test.p_adjusted)]
+        lines.append([mark, test.label, what, str(len(test.difference.values)), cell, *p_values])
+    yield from _aligned(lines)
+
+
+def as_json(
+    labels: Sequence[Label], comparisons: Sequence[Comparison], tests: Sequence[PairedTest] = ()
+) -> dict[str, Any]:
     """Return every number of the tables, per seed as well."""
     runs: dict[str, list[dict[str, Any]]] = {}
     for label in labels:
@@ -157,6 +180,11 @@ def as_json(labels: Sequence[Label], comparisons: Sequence[Comparison]) -> dict[
             }
             for comparison in comparisons
         },
+        "paired": [
+            {"axis": t.axis, "mark": t.mark, "title": t.title, "column": t.column, "label": t.label}
+            | {"against": t.against, "difference": _as_numbers(t.difference), "p": t.p, "p_adjusted": t.p_adjusted}
+            for t in tests
+        ],
     }
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.errors import TrackmasterError
+from trackmaster.config import read_yaml
+from trackmaster.distributed.train import CONFIG_SNAPSHOT
+from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, read_evaluations
 from trackmaster.rl.metrics import HEADER
@@ -51,6 +53,8 @@ class RunLog:
     """By tag; none is empty. Wall times are seconds on the run's own clock, or since 1970 in event files."""
     notes: list[str] = field(default_factory=list)
     """What could not be read, in sentences."""
+    seed: int | None = None
+    """Of the training, where its folder says so."""
 
 
 def read_run(logdir: Path, name: str) -> RunLog:
@@ -81,7 +85,18 @@ def read_run(logdir: Path, name: str) -> RunLog:
             f"{folder}: holds no number that could be compared. {found}{' ' if found else ''}Give the folder of a run "
             f"with {METRICS_FILE} or event files of TensorBoard."
         )
-    return RunLog(name, _by_tag(finite), notes)
+    return RunLog(name, _by_tag(finite), notes, _seed_of(folder))
+
+
+def _seed_of(folder: Path) -> int | None:
+    """Return the seed in the configuration that a run of ours keeps; a log of another program has none."""
+    path = folder / CONFIG_SNAPSHOT
+    try:
+        training = read_yaml(path).get("training") if path.is_file() else None
+    except ConfigError:
+        return None
+    seed = training.get("seed") if isinstance(training, dict) else None
+    return seed if isinstance(seed, int) else None
 
 
 def _known_runs(logdir: Path) -> str:
