@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trackmaster.rl.memory import IQNMemory, Memory
     from trackmaster.rl.metrics import MetricsLogger
     from trackmaster.rl.schedules import Schedule
+    from trackmaster.rl.torch_actor import TorchActorModule
+    from trackmaster.rl.torch_memory import TorchMemory
 
 _ON_FIRST_USE = {
     "ActorModule": "actor",
@@ -30,6 +32,8 @@ _ON_FIRST_USE = {
     "Memory": "memory",
     "MetricsLogger": "metrics",
     "Schedule": "schedules",
+    "TorchActorModule": "torch_actor",
+    "TorchMemory": "torch_memory",
     "TrainConfig": "config",
     "TrainingAgent": "agent",
     "evaluate": "evaluation",
@@ -55,6 +59,8 @@ __all__ = [
     "Memory",
     "MetricsLogger",
     "Schedule",
+    "TorchActorModule",
+    "TorchMemory",
     "TrainConfig",
     "TrainingAgent",
     "evaluate",

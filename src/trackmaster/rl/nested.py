@@ -52,3 +52,16 @@ def stack(values: Sequence[Any]) -> Any:
 def length(value: Any) -> int:
     """Return the leading size of the first leaf."""
     return len(next(leaves(value))[1])
+
+
+def nest(named: Mapping[str, Any]) -> Any:
+    """Return the nesting that ``leaves`` would name this way; numbers are places in a tuple, words are keys."""
+    if list(named) == [ALONE]:
+        return named[ALONE]
+    groups: dict[str, dict[str, Any]] = {}
+    for name, leaf in named.items():
+        first, _, rest = name.partition(".")
+        groups.setdefault(first, {})[rest or ALONE] = leaf
+    if all(key.isdigit() for key in groups):
+        return tuple(nest(groups[str(i)]) for i in range(len(groups)))
+    return {key: nest(group) for key, group in groups.items()}
