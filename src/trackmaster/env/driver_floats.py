@@ -55,7 +55,7 @@ _POINTS: Final = np.array([*range(11), 12, 14, 16, 18, 20, 24, 28, 32, 36])
 """Which of the 40 reference points, 10 m apart on a line with the usual spacing, are seen."""
 LINE_AHEAD_M: Final[Floats] = (10.0 * _POINTS).astype(np.float32)
 _MOTION_SCALE: Final = np.array([20, 20, 100, 2, 2, 2, 1, 1, 1], dtype=np.float32)
-_ZONES_PER_BORDER: Final = 4
+ZONES_PER_BORDER: Final = 4
 """Zones between two points of the corridor: 2 m on a line with the usual spacing."""
 _BEHIND: Final = 10
 _AHEAD: Final = 80
@@ -82,7 +82,7 @@ class DriverFloats:
         self.actions = np.zeros((n, N_ACTIONS_SEEN, N_ANALOG), dtype=np.float32)
         self.scans = np.zeros((n, N_SCANS, N_RAYS), dtype=np.float32)
         self.out = np.zeros((n, WIDTHS[floats]), dtype=np.float32)
-        self._lidar = _lidar(tracks, maps, map_of_car) if floats != "telemetry" else None
+        self._lidar = road_lidar(tracks, maps, map_of_car) if floats != "telemetry" else None
 
     def forget(self, mask: NDArray[np.bool_]) -> None:
         """Begin new episodes for the cars in ``mask``: no action yet, and the first scan four times."""
@@ -106,7 +106,7 @@ class DriverFloats:
             return
         out[:, 15] = book.share_done
         out[:, 16] = floats[:, layout.MARGIN] * np.float32(1 / layout.MARGIN_CAP_M)
-        scan = self._lidar.scan(cars.position_m, cars.rotation, book.zone_idx // _ZONES_PER_BORDER)
+        scan = self._lidar.scan(cars.position_m, cars.rotation, book.zone_idx // ZONES_PER_BORDER)
         self._note_scan(scan * np.float32(1 / REACH_M))
         if self.floats == "lidar":
             out[:, SCANS] = self.scans.reshape(len(out), -1)
@@ -145,9 +145,10 @@ def driver_floats(config: EnvConfig, tracks: Sequence[Track], zones: ZoneTable) 
     return None if config.floats == "iqn" else DriverFloats(config.floats, tracks, zones.maps, zones.map_of_car)
 
 
-def _lidar(tracks: Sequence[Track], maps: Sequence[ZoneMap], map_of_car: NDArray[np.integer]) -> Lidar:
+def road_lidar(tracks: Sequence[Track], maps: Sequence[ZoneMap], map_of_car: NDArray[np.integer]) -> Lidar:
+    """Return the lidar of cars on their tracks; a car's corridor point is its zone // ``ZONES_PER_BORDER``."""
     corridors = []
     for track, zone_map in zip(tracks, maps, strict=True):
-        stop = min(len(zone_map.centers), zone_map.finish_idx + _ZONES_PER_BORDER * _AHEAD)
-        corridors.append(corridor_along(track.mesh, zone_map.centers[:stop:_ZONES_PER_BORDER]))
+        stop = min(len(zone_map.centers), zone_map.finish_idx + ZONES_PER_BORDER * _AHEAD)
+        corridors.append(corridor_along(track.mesh, zone_map.centers[:stop:ZONES_PER_BORDER]))
     return Lidar(corridors, map_of_car, behind=_BEHIND, ahead=_AHEAD)
