@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from trackmaster.distributed.in_process import InProcessTransport
     from trackmaster.distributed.local import LocalTransport
     from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
+    from trackmaster.distributed.rollout_worker import RolloutWorker
     from trackmaster.distributed.train import TrainResult, train
+    from trackmaster.distributed.trainer import Trainer
+    from trackmaster.distributed.training_offline import TorchTrainingOffline
     from trackmaster.distributed.transport import TrainerEnd, TransportError, Weights, WorkerEnd
     from trackmaster.distributed.vector_worker import VectorRolloutWorker
     from trackmaster.rl.config import TrainConfig
@@ -23,8 +26,11 @@ _ON_FIRST_USE = {
     "InProcessTransport": "trackmaster.distributed.in_process",
     "LocalTransport": "trackmaster.distributed.local",
     "RacingTrainer": "trackmaster.distributed.racing_trainer",
+    "RolloutWorker": "trackmaster.distributed.rollout_worker",
+    "TorchTrainingOffline": "trackmaster.distributed.training_offline",
     "TrainConfig": "trackmaster.rl.config",
     "TrainResult": "trackmaster.distributed.train",
+    "Trainer": "trackmaster.distributed.trainer",
     "TrainerEnd": "trackmaster.distributed.transport",
     "TrainerOptions": "trackmaster.distributed.racing_trainer",
     "TransportError": "trackmaster.distributed.transport",
@@ -50,8 +56,11 @@ __all__ = [
     "InProcessTransport",
     "LocalTransport",
     "RacingTrainer",
+    "RolloutWorker",
+    "TorchTrainingOffline",
     "TrainConfig",
     "TrainResult",
+    "Trainer",
     "TrainerEnd",
     "TrainerOptions",
     "TransportError",

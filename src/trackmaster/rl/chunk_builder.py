@@ -40,6 +40,10 @@ class ChunkBuilder:
         self._version = weights_version
         self._act_history = NO_HISTORY if act_history is None else act_history
 
+    def drive_with(self, weights_version: int) -> None:
+        """The rows to come are driven with other weights; what was gathered must have been taken."""
+        self._version = weights_version
+
     def add(self, row: Columns) -> None:
         """Add what a step returned."""
         self._rows.append(row)

@@ -1,0 +1,188 @@
+"""The trainer's role: a training, its link to the workers, its checkpoints and where its numbers go."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TextIO, runtime_checkable
+
+from trackmaster.distributed.policy_files import PolicyFiles
+from trackmaster.distributed.run_checkpoint import load_training, save_training
+from trackmaster.distributed.training_offline import TorchTrainingOffline
+from trackmaster.distributed.transport import TrainerEnd
+from trackmaster.distributed.wandb_log import WandbLog
+from trackmaster.rl.metrics import MetricsLogger
+
+MakeEnd = Callable[[TorchTrainingOffline], TrainerEnd]
+Note = Callable[[Mapping[str, float]], None]
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A link that keeps what it has handed over until it is told that it is on disk."""
+
+    def confirm(self) -> None:
+        """Everything handed over so far is on disk."""
+        ...
+
+
+class Trainer:
+    """Trains until every epoch is done; continues from its checkpoint if there is one.
+
+    Args:
+        training_cls: makes the training, a partial of ``TorchTrainingOffline``.
+        model_path: local copy of the policy as published last.
+        checkpoint_path: where the whole state is saved at the end of every epoch and on Ctrl+C; None saves nothing.
+        dump_run_instance_fn: (training, path) writes a checkpoint in another way.
+        load_run_instance_fn: (path) returns a training from such a checkpoint.
+        updater_fn: (training, training_cls) changes a continued training and may return another one.
+        end: link to the workers, or what makes it from the training.
+        logs_path: folder of ``metrics.jsonl`` and ``tensorboard/``; None writes none.
+        model_history: keep every n-th published policy beside ``model_path``; 0 keeps none.
+        reset_training: continue with the memory and a new agent.
+        say: where lines for people go.
+    """
+
+    def __init__(
+        self,
+        training_cls: Callable[[], TorchTrainingOffline],
+        model_path: str | Path | None = None,
+        checkpoint_path: str | Path | None = None,
+        dump_run_instance_fn: Callable[[Any, Any], None] | None = None,
+        load_run_instance_fn: Callable[[Any], Any] | None = None,
+        updater_fn: Callable[[Any, Any], Any] | None = None,
+        *,
+        end: TrainerEnd | MakeEnd,
+        logs_path: str | Path | None = None,
+        model_history: int = 0,
+        reset_training: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._training_cls, self._say = training_cls, say
+        self._checkpoint = Path(checkpoint_path) if checkpoint_path else None
+        self._dump, self._load, self._update = dump_run_instance_fn, load_run_instance_fn, updater_fn
+        self._reset = reset_training
+        self.files = PolicyFiles(model_path, every=model_history)
+        self._logs = Path(logs_path) if logs_path else None
+        self.training = self._begin()
+        self.end = end(self.training) if callable(end) else end
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises:
+            KeyboardInterrupt: the user stopped; the checkpoint has been written before.
+            TransportError: the link is gone for good; the checkpoint has been written before.
+        """
+        self._run([])
+
+    def run_with_wandb(self, entity: str, project: str, run_id: str, key: str | None = None) -> None:
+        """Train to the end and send the numbers of every round to Weights & Biases, as long as it can be reached.
+
+        Args:
+            entity: user or team there.
+            project: its project.
+            run_id: name of the run; one that exists is continued.
+            key: API key; the environment's ``WANDB_API_KEY`` when left out.
+
+        Raises:
+            ConfigError: the package is not installed.
+        """
+        config = {
+            name: value for name, value in vars(self.training).items()
+            if not name.startswith("_") and isinstance(value, (int, float, str))
+        }  # fmt: skip
+        log = WandbLog(entity, project, run_id, key=key, config=config, say=self._say)
+        try:
+            self._run([log.note])
+        finally:
+            log.close()
+
+    def close(self) -> None:
+        """Say goodbye to the workers."""
+        self.end.close()
+
+    def _begin(self) -> TorchTrainingOffline:
+        path = self._checkpoint
+        if path is None or not path.exists():
+            return self._training_cls()
+        if self._load is not None:
+            training: TorchTrainingOffline = self._load(str(path))
+        else:
+            training = self._training_cls()
+            load_training(training, path, reset_agent=self._reset, say=self._say)
+        self._say(
+            f"Continuing from {path}: epoch {training.epoch + 1}, {training.total_updates} training steps, "
+            f"{len(training.memory)} transitions in the memory."
+        )
+        if self._update is not None:
+            training = self._update(training, self._training_cls) or training
+        return training
+
+    def _run(self, notes: list[Note]) -> None:
+        training = self.training
+        with _Logs(self._logs, training) as logs:
+            try:
+                training.publish(self.end)
+                while not training.is_over:
+                    training.run_epoch(self.end, lambda stats: self._note(stats, [logs.note, *notes]))
+                    self._save()
+                training.publish(self.end)
+                self._keep_policy()
+            except BaseException:
+                self._save()
+                raise
+
+    def _note(self, stats: Mapping[str, float], notes: list[Note]) -> None:
+        for note in notes:
+            note(stats)
+        self._keep_policy()
+
+    def _keep_policy(self) -> None:
+        self.files.keep(self.training.agent.get_actor(), self.training.weights_version)
+
+    def _save(self) -> None:
+        if self._checkpoint is None:
+            return
+        if self._dump is not None:
+            self._dump(self.training, str(self._checkpoint))
+        else:
+            save_training(self.training, self._checkpoint, say=self._say)
+        if isinstance(self.end, Confirming):
+            self.end.confirm()
+
+
+class _Logs:
+    """``metrics.jsonl`` with one line per round, and TensorBoard."""
+
+    def __init__(self, folder: Path | None, training: TorchTrainingOffline) -> None:
+        self._training = training
+        self._file: TextIO | None = None
+        self._events: MetricsLogger | None = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+            self._events = MetricsLogger(folder / "tensorboard", None)
+
+    def note(self, stats: Mapping[str, float]) -> None:
+        training = self._training
+        if self._file is None or self._events is None:
+            return
+        counters = {
+            "epoch": training.epoch, "round": training.round, "total_updates": training.total_updates,
+            "total_samples": training.total_samples,
+        }  # fmt: skip
+        finite = {name: value if math.isfinite(value) else None for name, value in stats.items()}
+        self._file.write(json.dumps({**counters, **finite}) + "\n")
+        self._file.flush()
+        known = {name: value for name, value in stats.items() if not math.isnan(value)}
+        self._events.log(known, env_steps=training.total_samples, train_steps=training.total_updates)
+
+    def __enter__(self) -> "_Logs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._events is not None:
+            self._events.close()

@@ -1,0 +1,277 @@
+"""The trainer's loop over any memory and agent: receive, train, publish, in epochs, rounds and steps."""
+
+import cProfile
+import io
+import math
+import pstats
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from trackmaster.distributed.transport import TrainerEnd, Weights
+from trackmaster.rl.agent import TrainingAgent
+from trackmaster.rl.agent_state import remember_constructed
+from trackmaster.rl.buffer import Buffer
+from trackmaster.rl.device import resolve_device
+from trackmaster.rl.sample_columns import samples_of
+from trackmaster.rl.samples import Chunk, SampleError
+
+CHECK_S = 1.0
+PROFILE_LINES = 25
+EPISODE_NUMBERS = {
+    "return_test": ("return", 1.0), "return_train": ("return", 0.0),
+    "episode_length_test": ("steps", 1.0), "episode_length_train": ("steps", 0.0),
+}  # fmt: skip
+"""Means of a round: which number of which kind of episode."""
+Note = Callable[[dict[str, float]], None]
+
+
+class TorchTrainingOffline:
+    """Trains an agent from the samples that arrive.
+
+    Args:
+        env_cls: makes an environment, of which only the spaces are looked at; or the tuple (observation_space,
+            action_space), for a trainer on a machine without the game.
+        memory_cls: makes the memory from (nb_steps, device).
+        training_agent_cls: makes the agent from (observation_space, action_space, device).
+        epochs: checkpoints of the whole training.
+        rounds: lines of statistics per epoch.
+        steps: training steps per round.
+        update_buffer_interval: training steps between two looks for samples.
+        update_model_interval: training steps between two publications of the policy.
+        max_training_steps_per_env_step: pause while there were more training steps than this per sample received.
+        start_training: samples that must be there to be drawn before the first training step.
+        device: where to train; None takes a GPU if there is one.
+        sleep_between_buffer_retrieval_attempts: longest wait for samples at a time while pausing, in seconds.
+        profiling: tell after every round where the time went.
+        agent_scheduler: called with (agent, epoch) at the beginning of every epoch.
+        say: where lines for people go.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        env_cls: Any = None,
+        memory_cls: Callable[..., Any] | None = None,
+        training_agent_cls: Callable[..., TrainingAgent] | None = None,
+        epochs: int = 10,
+        rounds: int = 50,
+        steps: int = 2_000,
+        update_buffer_interval: int = 100,
+        update_model_interval: int = 100,
+        max_training_steps_per_env_step: float = 1.0,
+        sleep_between_buffer_retrieval_attempts: float = 1.0,
+        profiling: bool = False,
+        agent_scheduler: Callable[[Any, int], None] | None = None,
+        start_training: int = 0,
+        device: str | None = None,
+        *,
+        say: Callable[[str], None] = print,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if env_cls is None or memory_cls is None or training_agent_cls is None:
+            raise TypeError("TorchTrainingOffline needs env_cls, memory_cls and training_agent_cls")
+        self.epochs, self.rounds, self.steps = epochs, rounds, steps
+        self.update_buffer_interval, self.update_model_interval = update_buffer_interval, update_model_interval
+        self.max_training_steps_per_env_step, self.start_training = max_training_steps_per_env_step, start_training
+        self.sleep_between_buffer_retrieval_attempts = sleep_between_buffer_retrieval_attempts
+        self.profiling, self.agent_scheduler = profiling, agent_scheduler
+        self.device = device or resolve_device("auto")
+        self.observation_space, self.action_space = _spaces(env_cls)
+        self.memory = memory_cls(nb_steps=steps, device=self.device)
+        self.agent = training_agent_cls(
+            observation_space=self.observation_space, action_space=self.action_space, device=self.device
+        )
+        remember_constructed(self.agent)
+        self._say, self._clock = say, clock
+        self.epoch = self.round = self.step = 0
+        self.total_updates = self.total_samples = self.weights_version = 0
+        """Training steps, transitions received and policies published, over all lives of the run."""
+        self.refused_chunks = self.duplicate_chunks = 0
+        self._newest: dict[str, int] = {}  # highest number received, by session
+        self._told: set[int] = set()
+        self._episodes: list[Mapping[str, float]] = []
+        self._batches: Iterator[Any] | None = None
+        self._checked_at = clock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every epoch has been trained."""
+        return self.epoch >= self.epochs
+
+    def run_epoch(
+        self, end: TrainerEnd, note: Callable[[dict[str, float]], None] | None = None
+    ) -> list[dict[str, float]]:
+        """Train the rest of the current epoch; return the statistics of its rounds.
+
+        Args:
+            end: link to the workers.
+            note: called with the statistics of each round as it ends.
+        """
+        if self.round == self.step == 0 and self.agent_scheduler is not None:
+            self.agent_scheduler(self.agent, self.epoch)
+        found = []
+        while self.round < self.rounds:
+            stats = self._profiled_round(end) if self.profiling else self._run_round(end)
+            self.round, self.step = self.round + 1, 0
+            found.append(stats)
+            self._say(self.describe(stats))
+            if note is not None:
+                note(stats)
+        self.epoch, self.round = self.epoch + 1, 0
+        return found
+
+    def receive(self, end: TrainerEnd, timeout_s: float = 0.0) -> int:
+        """Store what has arrived; return the number of transitions."""
+        before = self.total_samples
+        for chunk in end.recv_chunks(timeout_s):
+            self._take(chunk)
+        return self.total_samples - before
+
+    def publish(self, end: TrainerEnd) -> None:
+        """Send the policy of this moment to the workers."""
+        self.weights_version += 1
+        end.publish(Weights.pack(self.weights_version, self.agent.actor_tensors()))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps besides agent and memory."""
+        return {
+            "epoch": self.epoch, "round": self.round, "step": self.step, "total_updates": self.total_updates,
+            "total_samples": self.total_samples, "weights_version": self.weights_version,
+            "refused_chunks": self.refused_chunks, "duplicate_chunks": self.duplicate_chunks,
+            "newest": dict(self._newest),
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where ``state`` was taken."""
+        for name, value in state.items():
+            setattr(self, "_newest" if name == "newest" else name, dict(value) if name == "newest" else int(value))
+
+    def describe(self, stats: Mapping[str, float]) -> str:
+        """Return the statistics of a round as a line for people."""
+        head = f"epoch {self.epoch + 1}/{self.epochs}, round {self.round}/{self.rounds}"
+        return f"{head}: " + ", ".join(f"{name} {value:.4g}" for name, value in stats.items() if not math.isnan(value))
+
+    def _run_round(self, end: TrainerEnd) -> dict[str, float]:
+        started, idle_s, numbers = self._clock(), 0.0, defaultdict[str, list[float]](list)
+        busy = {"sampling_duration": 0.0, "training_step_duration": 0.0}
+        trained = 0
+        idle_s += self._wait_for_start(end)
+        while self.step < self.steps:
+            if self.total_updates % self.update_buffer_interval == 0:
+                self.receive(end)
+            t0 = self._clock()
+            batch = self._next_batch()
+            t1 = self._clock()
+            for name, value in self.agent.train(batch).items():
+                numbers[name].append(float(value))
+            t2 = self._clock()
+            busy["sampling_duration"] += t1 - t0
+            busy["training_step_duration"] += t2 - t1
+            self.total_updates, self.step, trained = self.total_updates + 1, self.step + 1, trained + 1
+            if self.total_updates % self.update_model_interval == 0:
+                self.publish(end)
+            idle_s += self._pause(end)
+            self._check(end)
+        self.receive(end)
+        return {
+            "memory_len": float(len(self.memory)), "round_time": self._clock() - started, "idle_time": idle_s,
+            **self._episode_means(), **{name: s / max(1, trained) for name, s in busy.items()},
+            **{name: sum(values) / len(values) for name, values in numbers.items()},
+        }  # fmt: skip
+
+    def _profiled_round(self, end: TrainerEnd) -> dict[str, float]:
+        profile = cProfile.Profile()
+        stats = profile.runcall(self._run_round, end)
+        text = io.StringIO()
+        pstats.Stats(profile, stream=text).sort_stats("cumulative").print_stats(PROFILE_LINES)
+        self._say(text.getvalue())
+        return stats
+
+    def _wait_for_start(self, end: TrainerEnd) -> float:
+        """Wait until enough can be drawn for the first training step; return the seconds that took."""
+        started, told = self._clock(), False
+        while len(self.memory) < max(1, self.start_training):
+            self.receive(end, self.sleep_between_buffer_retrieval_attempts)
+            self._check(end)
+            if not told and len(self.memory) < max(1, self.start_training):
+                told = True
+                self._say(
+                    f"Waiting for samples: {len(self.memory)} of {max(1, self.start_training)} that training starts "
+                    "with (start_training, ENVIRONMENT_STEPS_BEFORE_TRAINING) are there."
+                )
+        return self._clock() - started
+
+    def _pause(self, end: TrainerEnd) -> float:
+        """Wait while samples were used more often than they may be; return the seconds that took."""
+        started = self._clock()
+        while self.total_updates > self.max_training_steps_per_env_step * self.total_samples:
+            self.receive(end, self.sleep_between_buffer_retrieval_attempts)
+            self._check(end)
+        return self._clock() - started
+
+    def _check(self, end: TrainerEnd) -> None:
+        if self._clock() - self._checked_at >= CHECK_S:
+            self._checked_at = self._clock()
+            end.check_workers()
+
+    def _next_batch(self) -> Any:
+        for _ in range(2):
+            if self._batches is None:
+                self._batches = iter(self.memory)
+            batch = next(self._batches, None)
+            if batch is not None:
+                return batch
+            self._batches = None
+        raise SampleError(f"{type(self.memory).__name__} yields no batches: its __iter__ must give nb_steps of them.")
+
+    def _take(self, chunk: Chunk) -> None:
+        if chunk.seq <= self._newest.get(chunk.session, -1):
+            self.duplicate_chunks += 1
+            return
+        try:
+            self.total_samples += self._store(chunk)
+        except SampleError as error:
+            self.refused_chunks += 1
+            if chunk.worker_id not in self._told:
+                self._told.add(chunk.worker_id)
+                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
+        self._newest[chunk.session] = chunk.seq
+        if chunk.end_of_episode:
+            self._episodes.append(chunk.stats)
+
+    def _store(self, chunk: Chunk) -> int:
+        """Give a chunk to the memory; return the transitions it adds."""
+        append = getattr(self.memory, "append", None)
+        if append is not None:
+            return int(append(chunk))
+        if not chunk.fill_buffer:
+            return 0
+        before, buffer = len(self.memory), Buffer()
+        buffer.memory = list(samples_of(chunk))
+        self.memory.append_buffer(buffer)
+        return len(self.memory) - before
+
+    def _episode_means(self) -> dict[str, float]:
+        means = {}
+        for name, (number, is_test) in EPISODE_NUMBERS.items():
+            found = [float(e[number]) for e in self._episodes if number in e and e.get("test", 0.0) == is_test]
+            means[name] = sum(found) / len(found) if found else math.nan
+        self._episodes.clear()
+        return means
+
+
+TrainingOffline = TorchTrainingOffline
+"""The seed's name of the loop without PyTorch's device."""
+
+
+def _spaces(env_cls: Any) -> tuple[Any, Any]:
+    if isinstance(env_cls, (tuple, list)):
+        observation_space, action_space = env_cls
+        return observation_space, action_space
+    env = env_cls()
+    try:
+        return env.observation_space, env.action_space
+    finally:
+        env.close()
