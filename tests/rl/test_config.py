@@ -105,7 +105,7 @@ def test_whole_configuration_survives_its_own_file(tmp_path: Path) -> None:
     ("rewards: {shaped_reward_dist_to_cur_vcp: .nan}", "shaped_reward_dist_to_cur_vcp.*finite"),
     ("state_normalization: {float_inputs_std: [1, 0, 1]}", "deviation must be positive, number 1 is 0"),
     ("state_normalization: {float_inputs_mean: [.nan]}", "float_inputs_mean.*finite"),
-    ("performance: {autocast: fp16}", "autocast.*'bf16'"),
+    ("performance: {autocast: fp8}", "autocast.*'bf16'"),
     ("environment: {temporal_mini_race_duration_ms: 1000}", "20 decisions long, but its clock is drawn up to 30"),
     ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: y}]}", "two different tracks"),
     ("map_cycle: {entries: [{short_name: a, map_path: x}, {short_name: a, map_path: x, "

@@ -14,6 +14,7 @@ from trackmaster.allocator import keep_freed_memory
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
+from trackmaster.distributed.pretrained import begin_with_encoder
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
 from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
 from trackmaster.distributed.run_stats import RunStats
@@ -27,7 +28,7 @@ from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.device import resolve_device
 from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_after
-from trackmaster.rl.iqn import IQNActor, IQNAgent
+from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
 from trackmaster.rl.samples import SampleSpec, iqn_sample_spec
@@ -86,7 +87,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     tracks = load_tracks(config)
     spec = sample_spec(config)
     device = resolve_device(config.device)
-    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device)
+    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device, say=say)
     memory = _memory(config, spec)
     plan_fleet(config, config.environment.n_envs)  # refuses too few cars here instead of in every worker
     stats = _restore(config, store, agent, memory, say)
@@ -253,6 +254,10 @@ def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memor
         raise ConfigError(
             f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume."
         )
+    encoder = config.training.pretrain_encoder_path
+    if encoder is not None and (config.fresh or not (store.folder / ONLINE_FILE).exists()):
+        say(begin_with_encoder(agent, encoder, config.run_dir))
+        return RunStats()
     pair = store.prepared_pair(own=not config.fresh)
     if pair is not None:
         agent.load_weights(pair)

@@ -193,6 +193,10 @@ class TrainConfig(Settings):
             epsilon_spread=x.epsilon_spread,
             random_action_weights=x.random_action_weights,
             autocast=self.performance.autocast,
+            use_jit=n.use_jit,
+            compile_mode=n.compile_mode,
+            acting=self.performance.acting,
+            parts=t.part_rules(),
         )
 
     def memory_schedules(self) -> tuple[Schedule, Schedule]:

@@ -12,6 +12,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from trackmaster.config import Section
 from trackmaster.env.config import ExtraFloats, LooksConfig
+from trackmaster.rl.iqn_config import CompileMode, Precision
+from trackmaster.rl.iqn_parts import PREFIXES, PartName, PartRule
 
 Points = tuple[tuple[float, float], ...]
 """[frame, value] pairs."""
@@ -81,6 +83,10 @@ class NeuralNetworkSection(FiniteSection):
     """Transitions trained on between two updates of the target network."""
     soft_update_tau: float = Field(default=0.02, gt=0, le=1)
     """Part of the way that the target network moves to the online one per update; 1 copies it."""
+    use_jit: bool | Literal["auto"] = "auto"
+    """Compile the update with torch.compile; auto does on CUDA GPUs only. Where it fails the run goes on without."""
+    compile_mode: CompileMode = "default"
+    """How: reduce-overhead and max-autotune record CUDA graphs on a GPU."""
 
 
 class TrainingSection(FiniteSection):
@@ -114,10 +120,54 @@ class TrainingSection(FiniteSection):
     """Clocks of 1 to this many decisions, less twice the next setting, are drawn twice as often as later ones."""
     oversample_maximum_term_steps: int = Field(default=5, ge=0)
     """A clock of 0 (all of the window ahead) is drawn 1 + twice this many times as often as a late one."""
+    pretrain_encoder_path: Path | None = None
+    """``encoder.pt`` or the folder of a pre-training run; a fresh run begins with it in both networks."""
+    pretrain_encoder_freeze: bool = False
+    """The encoder (``img_head``, 8 tensors) does not learn."""
+    pretrain_encoder_freeze_steps: int = Field(default=0, ge=0)
+    """Decisions after which it learns after all; 0 freezes it for the whole run."""
+    pretrain_float_head_freeze: bool = False
+    """The head over the floats (``float_feature_extractor``, 4 tensors) does not learn."""
+    pretrain_float_head_freeze_steps: int = Field(default=0, ge=0)
+    """Decisions after which it learns after all; 0 freezes it for the whole run."""
+    pretrain_iqn_fc_freeze: bool = False
+    """The embedding of the fractions (``iqn_fc``, 2 tensors) does not learn."""
+    pretrain_iqn_fc_freeze_steps: int = Field(default=0, ge=0)
+    """Decisions after which it learns after all; 0 freezes it for the whole run."""
+    pretrain_actions_head_freeze: bool = False
+    """The advantages (``A_head``, 4 tensors) do not learn."""
+    pretrain_actions_head_freeze_steps: int = Field(default=0, ge=0)
+    """Decisions after which they learn after all; 0 freezes them for the whole run."""
+    pretrain_V_head_freeze: bool = False  # noqa: N815, the reference's spelling
+    """The value (``V_head``, 4 tensors) does not learn."""
+    pretrain_V_head_freeze_steps: int = Field(default=0, ge=0)  # noqa: N815
+    """Decisions after which it learns after all; 0 freezes it for the whole run."""
+    pretrain_lr_scale: float = Field(default=1.0, gt=0)
+    """Learning rate, as a multiple of the schedule's, of a given encoder and of every part with a freeze flag."""
     max_minutes: float = Field(default=0.0, ge=0)
     """Stop after this wall time, earlier lives of the run included; 0 trains until Ctrl+C."""
     max_frames: int = Field(default=0, ge=0)
     """Stop after this many decisions; 0 sets no limit."""
+
+    def part_rules(self) -> dict[PartName, PartRule]:
+        """Return how the parts of the network learn that are frozen or have a rate of their own."""
+        rules: dict[PartName, PartRule] = {}
+        for part in PREFIXES:
+            freeze = bool(getattr(self, f"pretrain_{part}_freeze"))
+            if freeze or (part == "encoder" and self.pretrain_encoder_path is not None):
+                steps = int(getattr(self, f"pretrain_{part}_freeze_steps"))
+                rules[part] = PartRule(part, freeze, steps, self.pretrain_lr_scale)
+        return rules
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        rules = self.part_rules()
+        for part in PREFIXES:
+            if getattr(self, f"pretrain_{part}_freeze_steps") and not getattr(self, f"pretrain_{part}_freeze"):
+                raise ValueError(f"pretrain_{part}_freeze_steps has no effect without pretrain_{part}_freeze: true")
+        if len(rules) == len(PREFIXES) and all(rule.is_frozen(0) for rule in rules.values()):
+            raise ValueError("all five parts of the network are frozen, so nothing would learn: leave one free")
+        return self
 
     @field_validator("lr_schedule")
     @classmethod
@@ -281,8 +331,10 @@ class PerformanceSection(FiniteSection):
     """CPU threads of the learner."""
     worker_threads: int = Field(default=1, ge=1, le=256)
     """CPU threads of each worker."""
-    autocast: Literal["auto", "off", "bf16"] = "auto"
-    """Number format of matrix products; auto takes bf16 where the device has it."""
+    autocast: Precision = "auto"
+    """Number format of matrix products: off, bf16, fp16 with a scaled loss, or auto: what the device has."""
+    acting: Literal["auto", "onnxruntime", "torch"] = "auto"
+    """What computes actions on the CPU; auto takes ONNX Runtime where it is installed."""
     save_interval_s: float = Field(default=300.0, gt=0)
     """Seconds between two saved states of the run."""
     metrics_interval_s: float = Field(default=30.0, gt=0)

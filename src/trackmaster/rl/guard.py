@@ -41,8 +41,13 @@ class RollbackGuard:
         self._states: list[dict[str, Tensor]] = [copy.deepcopy(m.state_dict()) for m in self._modules]
         self._optimizer_state = copy.deepcopy(self._optimizer.state_dict())
 
-    def after_update(self, *, healthy: bool) -> dict[str, float]:
-        """Note the outcome of an update; return the guard's metrics."""
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Roll-backs and unhealthy updates of this life of the run."""
+        return {"Guard/rollback": float(self.n_rollbacks), "Guard/nonfinite": float(self.n_unhealthy)}
+
+    def after_update(self, *, healthy: bool) -> None:
+        """Note the outcome of an update; roll back if it was the last of too many bad ones."""
         if healthy:
             self._bad_in_a_row = 0
             self._healthy_since_kept += 1
@@ -53,7 +58,6 @@ class RollbackGuard:
             self._bad_in_a_row += 1
             if self._bad_in_a_row >= self._patience:
                 self._roll_back()
-        return {"Guard/rollback": float(self.n_rollbacks), "Guard/nonfinite": float(self.n_unhealthy)}
 
     def _roll_back(self) -> None:
         self._bad_in_a_row = 0

@@ -7,89 +7,35 @@ Source: Dabney et al. 2018, arXiv:1806.06923; van Hasselt et al. 2016, arXiv:150
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trackmaster.env.layout import FLOAT_LAYOUT_VERSION
-from trackmaster.nn.iqn import IQNNetwork, fixed_tau, stratified_tau
+from trackmaster.nn.iqn import stratified_tau
 from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state
-from trackmaster.rl.actor import ActorModule, Observation
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.exploration import ExplorationRates, choose_actions
+from trackmaster.rl.compiled import Compiled
+from trackmaster.rl.exploration import ExplorationRates
 from trackmaster.rl.guard import RollbackGuard
+from trackmaster.rl.iqn_actor import EXPLORATION_PREFIX, IQNActor, build_network
 from trackmaster.rl.iqn_config import REFERENCE_BATCH, IQNConfig
-from trackmaster.rl.iqn_loss import SelfNormalisation, bootstrap_target, by_sample, quantile_huber_loss, taken
+from trackmaster.rl.iqn_loss import SelfNormalisation, by_sample
+from trackmaster.rl.iqn_parts import PartName, apply_freezing
+from trackmaster.rl.iqn_step import IQNStep, StepInputs, StepOutputs
 from trackmaster.rl.memory import Batch
-from trackmaster.rl.optimizer import make_optimizer, restore_optimizer
-from trackmaster.rl.precision import autocast, autocast_dtype
+from trackmaster.rl.optimizer import forget_averages, make_optimizer, restore_optimizer, set_learning_rate
+from trackmaster.rl.precision import LossScale, autocast, autocast_dtype
 from trackmaster.rl.torch_files import load_torch, save_torch
 
-EXPLORATION_PREFIX = "exploration."
-ONLINE_FILE, TARGET_FILE, OPTIMIZER_FILE = "weights1.torch", "weights2.torch", "optimizer1.torch"
+ONLINE_FILE, TARGET_FILE, OPTIMIZER_FILE, SCALER_FILE = (
+    "weights1.torch", "weights2.torch", "optimizer1.torch", "scaler.torch",
+)  # fmt: skip
 
-
-def build_network(config: IQNConfig, generator: torch.Generator | None = None) -> IQNNetwork:
-    """Return a network with fresh weights in the sizes of the configuration."""
-    return IQNNetwork(
-        config.image_height, config.image_width, config.embedding_dim, n_frames=config.n_frames,
-        n_floats=config.n_floats, float_hidden_dim=config.float_hidden_dim,
-        dense_hidden_dimension=config.dense_hidden_dimension, float_mean=config.float_mean, float_std=config.float_std,
-        generator=generator,
-    )  # fmt: skip
-
-
-class IQNActor(ActorModule):
-    """Acts on the mean over a fixed grid of quantile fractions; explores with the rates that came with the weights.
-
-    Always in float32, so that the same weights drive the same laps on every machine, up to rounding.
-
-    Args:
-        config: the agent's configuration.
-        seed: of the exploration draws.
-        device: where the network runs.
-    """
-
-    def __init__(self, config: IQNConfig, *, seed: int, device: str = "cpu") -> None:
-        self.config, self.device = config, torch.device(device)
-        self.network = build_network(config).to(self.device).eval().requires_grad_(False)
-        self.rates = ExplorationRates(tau_boltzmann=config.tau_epsilon_boltzmann)
-        self._tau = fixed_tau(config.iqn_k).to(self.device)
-        self._rng = np.random.default_rng(seed)
-        self._weights = np.array(config.random_action_weights) if config.random_action_weights else None
-
-    def q_values(self, observation: Observation) -> NDArray[np.float32]:
-        """Return the expected return of every action for every car: (N, 12)."""
-        image = torch.from_numpy(np.ascontiguousarray(observation["image"])).to(self.device)
-        floats = torch.from_numpy(np.ascontiguousarray(observation["floats"])).to(self.device)
-        with torch.no_grad():
-            q: NDArray[np.float32] = self.network.mean_q(image, floats, self._tau).cpu().numpy()
-        return q
-
-    def act_batch(
-        self, observation: Observation, test: NDArray[np.bool_], rank: NDArray[np.float64] | None = None
-    ) -> tuple[NDArray[np.uint8], dict[str, NDArray[Any]]]:
-        """Return the actions (N,) and the column ``greedy`` (N,)."""
-        q = self.q_values(observation)
-        exponent = None if rank is None else 1.0 + self.config.epsilon_spread * rank
-        action, greedy = choose_actions(
-            q, self.rates, ~test, self._rng, exponent=exponent, random_weights=self._weights
-        )
-        return action.astype(np.uint8), {"greedy": greedy}
-
-    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over weights and exploration rates; everything must fit."""
-        rates = {
-            k.removeprefix(EXPLORATION_PREFIX): float(v) for k, v in tensors.items() if k.startswith(EXPLORATION_PREFIX)
-        }
-        load_strict(self.network, tensors, source="published weights", ignore=(EXPLORATION_PREFIX,))
-        if rates:
-            self.rates = ExplorationRates(**rates, tau_boltzmann=self.config.tau_epsilon_boltzmann)
+__all__ = ["ONLINE_FILE", "OPTIMIZER_FILE", "SCALER_FILE", "TARGET_FILE", "IQNActor", "IQNAgent"]
 
 
 class IQNAgent(TrainingAgent):
@@ -99,9 +45,12 @@ class IQNAgent(TrainingAgent):
         config: sizes, loss, optimiser and schedules.
         seed: of initial weights and of the quantile fractions drawn while training.
         device: where to learn.
+        say: where remarks for the user go.
     """
 
-    def __init__(self, config: IQNConfig, *, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self, config: IQNConfig, *, seed: int, device: str = "cpu", say: Callable[[str], None] = print
+    ) -> None:
         self.config, self.device, self.seed = config, torch.device(device), seed
         self._generator = torch.Generator().manual_seed(seed)
         self._test_generator = torch.Generator().manual_seed(seed)  # testing must not change what training draws
@@ -112,6 +61,12 @@ class IQNAgent(TrainingAgent):
         self.normalise = SelfNormalisation()
         self.guard = RollbackGuard(self.online, self.target, self.optimizer)
         self._dtype = autocast_dtype(config.autocast, self.device)
+        self.loss_scale = LossScale(self._dtype, self.device)
+        step = IQNStep(self.online, self.target, use_ddqn=config.use_ddqn, kappa=config.iqn_kappa)
+        wanted = self.device.type == "cuda" if config.use_jit == "auto" else config.use_jit
+        self._step = Compiled(step, wanted=wanted, mode=config.compile_mode, backend=config.compile_backend, say=say)
+        self.frozen: tuple[PartName, ...] = ()
+        """Parts of the online network that stand still at this moment."""
         self.frames = self.batches_done = self.target_updates = self._since_target_update = 0
         self.set_frames(0)
 
@@ -125,11 +80,16 @@ class IQNAgent(TrainingAgent):
         """Transitions still to be trained on before the target network moves."""
         return self.config.target_update_interval - self._since_target_update
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether updates run through ``torch.compile``."""
+        return self._step.is_compiled
+
     def set_frames(self, frames: int) -> None:
-        """Move learning rate, discount and exploration to this number of decisions played."""
+        """Move learning rate, discount, exploration and freezing to this number of decisions played."""
         self.frames = frames
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr(frames)
+        set_learning_rate(self.optimizer, self.config.lr(frames))
+        self._freeze(again=False)
 
     def rates(self) -> ExplorationRates:
         """Return how much exploring cars stray at this moment."""
@@ -141,28 +101,37 @@ class IQNAgent(TrainingAgent):
 
     def train(self, batch: Batch) -> dict[str, float]:
         """Do one update; a loss or gradient that is not finite changes nothing, repeated ones roll back."""
-        loss, mean_q = self._loss(batch, learning=True)
+        outputs, target_tau = self._outputs(batch, self._generator)
+        loss = self._loss(outputs, target_tau, batch.weight, learning=True)
+        predicted = outputs.predicted.detach()
         self.optimizer.zero_grad(set_to_none=True)
-        (loss * REFERENCE_BATCH).backward()  # type: ignore[no-untyped-call]
-        norm = float(nn.utils.clip_grad_norm_(self.online.parameters(), self.config.clip_grad_norm))
+        self.loss_scale.scaled(loss * REFERENCE_BATCH).backward()  # type: ignore[no-untyped-call]
+        self.loss_scale.unscale(self.optimizer)
+        gradient = nn.utils.clip_grad_norm_(self.online.parameters(), self.config.clip_grad_norm)
+        numbers = torch.stack((loss.detach() * REFERENCE_BATCH, gradient.float(), predicted.mean())).tolist()
+        value, norm, mean_q = (float(number) for number in numbers)  # one wait for the device instead of three
         metrics = {
-            "Training/loss": float(loss.detach()) * REFERENCE_BATCH,
-            "Gradients/norm_before_clip": norm,
-            "RL/avg_Q": mean_q,
-        }
-        healthy = math.isfinite(norm) and math.isfinite(metrics["Training/loss"]) and abs(mean_q) <= self.config.q_bound
-        if healthy:
+            "Training/loss": value, "Gradients/norm_before_clip": norm,
+            "Gradients/norm": min(norm, self.config.clip_grad_norm), "RL/avg_Q": mean_q,
+        }  # fmt: skip
+        is_credible = math.isfinite(value) and abs(mean_q) <= self.config.q_bound
+        if is_credible and math.isfinite(norm):
             nn.utils.clip_grad_value_(self.online.parameters(), self.config.clip_grad_value)
-            self.optimizer.step()
+            self.loss_scale.step(self.optimizer)
             self.batches_done += 1
             self._soft_update(len(batch.reward))
-        metrics.update(self.guard.after_update(healthy=healthy))
-        return metrics
+            if batch.report is not None:
+                batch.report((predicted.mean(dim=1) - outputs.target.mean(dim=1)).abs().float().cpu().numpy())
+        was_too_large = self.loss_scale.update() and self.loss_scale.value >= 1
+        if not (is_credible and was_too_large):  # a factor that was too large for float16 says nothing about weights
+            self.guard.after_update(healthy=is_credible and math.isfinite(norm))
+        return metrics | self.guard.metrics
 
     def test_loss(self, batch: Batch) -> float:
         """Return the loss on held-out transitions, on the scale of ``Training/loss``; no running mean moves."""
         with torch.no_grad():
-            return float(self._loss(batch, learning=False)[0]) * REFERENCE_BATCH
+            outputs, target_tau = self._outputs(batch, self._test_generator)
+            return float(self._loss(outputs, target_tau, None, learning=False)) * REFERENCE_BATCH
 
     def get_actor(self) -> IQNActor:
         """Return an actor with a copy of the online weights."""
@@ -187,11 +156,14 @@ class IQNAgent(TrainingAgent):
         save_torch(plain_state(self.online), folder / ONLINE_FILE)
         save_torch(plain_state(self.target), folder / TARGET_FILE)
         save_torch(self.optimizer.state_dict(), folder / OPTIMIZER_FILE)
+        if self.loss_scale.is_used:
+            save_torch(self.loss_scale.state(), folder / SCALER_FILE)
         return {
             "frames": self.frames, "batches_done": self.batches_done, "target_updates": self.target_updates,
             "since_target_update": self._since_target_update, "mean_spread": self.normalise.mean_spread,
             "mean_divisor": self.normalise.mean_divisor,
-            "generator": bytes(self._generator.get_state().tolist()).hex(),
+            "generator": _generator_to_text(self._generator),
+            "test_generator": _generator_to_text(self._test_generator),
             "optimizer": self.config.optimizer, "float_layout_version": FLOAT_LAYOUT_VERSION,
             "float_mean": self.online.float_mean.tolist(),
             "float_std": self.online.float_std.tolist(),
@@ -220,8 +192,12 @@ class IQNAgent(TrainingAgent):
         self.batches_done, self.target_updates = int(state["batches_done"]), int(state["target_updates"])
         self._since_target_update = int(state["since_target_update"])
         self.normalise.mean_spread, self.normalise.mean_divisor = state["mean_spread"], state["mean_divisor"]
-        self._generator.set_state(torch.tensor(list(bytes.fromhex(state["generator"])), dtype=torch.uint8))
+        for generator, text in ((self._generator, "generator"), (self._test_generator, "test_generator")):
+            generator.set_state(torch.tensor(list(bytes.fromhex(state[text])), dtype=torch.uint8))
+        if (folder / SCALER_FILE).is_file():
+            self.loss_scale.restore(load_torch(folder / SCALER_FILE))
         self.set_frames(int(state["frames"]))
+        self._freeze(again=True)
         self.guard.keep()  # only now weights, running averages of the optimiser and its rate belong together
 
     def load_weights(self, folder: Path) -> None:
@@ -242,31 +218,31 @@ class IQNAgent(TrainingAgent):
             load_strict(network, converted, source="converted weights")
         self.guard.keep()
 
-    def _loss(self, batch: Batch, *, learning: bool) -> tuple[Tensor, float]:
-        generator = self._generator if learning else self._test_generator
-        image, floats = batch.image.to(self.device), batch.floats.to(self.device)
-        action = batch.action.to(self.device)
-        with autocast(self._dtype, self.device):
-            target, target_tau = self._target(batch, generator)
-            tau = self._draw_tau(len(action), generator)
-            quantiles = self.online.quantiles(self.online.features(image, floats), tau)
-        predicted = taken(quantiles, action)
-        loss = quantile_huber_loss(predicted, target, by_sample(tau, len(action)), kappa=self.config.iqn_kappa)
-        if self.config.loss == "reference":
-            target_tau = by_sample(target_tau, len(action))
-            loss = self.normalise(loss, target, target_tau, kappa=self.config.iqn_kappa, advance=learning)
-        return loss.mean(), float(predicted.detach().mean())
+    def _outputs(self, batch: Batch, generator: torch.Generator) -> tuple[StepOutputs, Tensor]:
+        """Return what the update computes, and the fractions of its targets, (B, N)."""
+        device, n = self.device, len(batch.action)
+        target_tau, tau = self._draw_tau(n, generator), self._draw_tau(n, generator)
+        inputs = StepInputs(
+            batch.image.to(device), batch.floats.to(device), batch.action.to(device), batch.reward.to(device),
+            batch.gamma.to(device), batch.next_image.to(device), batch.next_floats.to(device), tau, target_tau,
+        )  # fmt: skip
+        with autocast(self._dtype, device):
+            return self._step(inputs), by_sample(target_tau, n)
 
-    @torch.no_grad()
-    def _target(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        image, floats = batch.next_image.to(self.device), batch.next_floats.to(self.device)
-        tau = self._draw_tau(len(image), generator)
-        features = self.target.features(image, floats)
-        chooser = self.online if self.config.use_ddqn else self.target
-        choosing = self.online.features(image, floats) if self.config.use_ddqn else features
-        best = chooser.mean_advantage(choosing, tau).argmax(dim=1)
-        values = taken(self.target.quantiles(features, tau), best)
-        return bootstrap_target(batch.reward.to(self.device), batch.gamma.to(self.device), values), tau
+    def _loss(self, outputs: StepOutputs, target_tau: Tensor, weight: Tensor | None, *, learning: bool) -> Tensor:
+        """Return the mean loss of a batch, each sample weighted as its draw asks for."""
+        loss = outputs.loss
+        if self.config.loss == "reference":
+            loss = self.normalise(loss, outputs.target, target_tau, kappa=self.config.iqn_kappa, advance=learning)
+        return (loss if weight is None else loss * weight.to(loss.device)).mean()
+
+    def _freeze(self, *, again: bool) -> None:
+        """Freeze what the schedule says, if it says something else than before or ``again``."""
+        frozen = tuple(part for part, rule in self.config.parts.items() if rule.is_frozen(self.frames))
+        if frozen == self.frozen and not again:
+            return
+        self.frozen = apply_freezing(self.online, self.config.parts, self.frames)
+        forget_averages(self.optimizer, [p for p in self.online.parameters() if not p.requires_grad])
 
     def _draw_tau(self, batch_size: int, generator: torch.Generator) -> Tensor:
         return stratified_tau(batch_size, self.config.iqn_n, generator=generator, device=self.device)
@@ -281,3 +257,7 @@ class IQNAgent(TrainingAgent):
             targets: list[Tensor] = list(self.target.parameters())
             onlines: list[Tensor] = list(self.online.parameters())
             torch._foreach_lerp_(targets, onlines, self.config.soft_update_tau)
+
+
+def _generator_to_text(generator: torch.Generator) -> str:
+    return bytes(generator.get_state().tolist()).hex()

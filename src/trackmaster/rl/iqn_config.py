@@ -1,13 +1,20 @@
 """Everything the IQN agent is told, as plain values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.errors import ConfigError
+from trackmaster.rl.iqn_parts import PartName, PartRule
 from trackmaster.rl.schedules import Schedule
+
+Precision = Literal["auto", "off", "bf16", "fp16"]
+
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
+"""``reduce-overhead`` and ``max-autotune`` record CUDA graphs where the device is a CUDA GPU."""
 
 REFERENCE_BATCH = 512
 """The mean loss is multiplied by this, so gradients have the size of the reference's summed loss at its batch of 512
@@ -56,7 +63,15 @@ class IQNConfig:
     """Car i of n explores with ``epsilon ** (1 + spread * i / (n - 1))``."""
     random_action_weights: tuple[float, ...] = ()
     """Relative weights of the 12 random actions; empty means equal."""
-    autocast: Literal["auto", "off", "bf16"] = "auto"
+    autocast: Precision = "auto"
+    use_jit: bool | Literal["auto"] = "auto"
+    """Compile the update; ``auto`` does on CUDA GPUs only."""
+    compile_mode: CompileMode = "default"
+    compile_backend: str = "inductor"
+    acting: Literal["auto", "onnxruntime", "torch"] = "auto"
+    """What computes actions on the CPU; ``auto`` takes ONNX Runtime where it is installed."""
+    parts: Mapping[PartName, PartRule] = field(default_factory=dict)
+    """How parts of the network learn that are frozen or have a learning rate of their own."""
 
     def __post_init__(self) -> None:
         if self.target_update_interval < self.batch_size:

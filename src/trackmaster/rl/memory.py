@@ -1,5 +1,6 @@
 """Replay memory: a preallocated ring of single-step rows, pictures stored once, transitions rebuilt when drawn."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,10 @@ class Batch:
     """(B,) 0 where terminal."""
     next_image: Tensor
     next_floats: Tensor
+    weight: Tensor | None = None
+    """(B,) what each sample's loss counts; None where all count 1."""
+    report: Callable[[NDArray[np.float32]], None] | None = None
+    """Takes the (B,) absolute errors of the predicted returns; None where nobody wants them."""
 
 
 class Memory(Protocol):
