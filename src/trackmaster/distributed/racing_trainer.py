@@ -193,6 +193,7 @@ class RacingTrainer:
         self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
         self._agent.set_frames(frames)
         self._memory.gamma = self._agent.gamma
+        self._memory.set_frames(frames)
 
     def _train(self) -> None:
         metrics = self._agent.train(self._memory.sample())
@@ -255,6 +256,8 @@ class RacingTrainer:
         values.update(self._agent.weight_norms())
         values.update(self._schedule_values())
         values["Buffer/size"], values["Buffer/max_size"] = float(len(self._memory)), float(self._memory.limit)
+        if self._memory.priorities is not None:
+            values.update(self._memory.priorities.spread())
         values["Performance/transitions_learned_per_second"] = trained / seconds
         for what, busy_s in self._busy_s.items():
             name = "waiting_for_workers" if what == "waiting" else what

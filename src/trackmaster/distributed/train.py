@@ -31,6 +31,7 @@ from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_a
 from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.priorities import Priorities
 from trackmaster.rl.samples import SampleSpec, iqn_sample_spec
 
 if TYPE_CHECKING:
@@ -228,10 +229,13 @@ def _resolve(config: TrainConfig) -> TrainConfig:
 
 def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:
     sizes = [rows for _, rows, _ in config.memory.memory_size_schedule]
+    alpha, epsilon = config.memory.prio_alpha, config.memory.prio_epsilon
     memory = IQNMemory(
         spec, max(sizes), batch_size=config.training.batch_size, n_steps=config.training.n_steps,
         mini_race=config.mini_race, cut_non_greedy=config.training.discard_non_greedy_actions_in_nsteps,
         test_ratio=config.memory.buffer_test_ratio, rng=np.random.default_rng(config.training.seed),
+        priorities=Priorities(max(sizes), alpha=alpha, epsilon=epsilon) if alpha > 0 else None,
+        beta=config.beta_schedule(),
     )  # fmt: skip
     memory.limit = sizes[0]
     return memory

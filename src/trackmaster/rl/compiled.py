@@ -51,7 +51,7 @@ class Compiled(Generic[P, R]):
         if self._compiled is None:
             return self._plain(*args, **kwargs)
         try:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             result = self._compiled(*args, **kwargs)
         except Exception as error:  # whatever the compiler, its back end or its C++ compiler fails with
             if self.calls_compiled:

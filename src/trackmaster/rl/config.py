@@ -206,6 +206,10 @@ class TrainConfig(Settings):
         start = Schedule([(f, s) for f, _, s in points], "staircase", speed=speed, name="memory_size_schedule")
         return size, start
 
+    def beta_schedule(self) -> Schedule:
+        """Return how far weights make up for draws by priority, by frames."""
+        return self._schedule("prio_beta_schedule", self.memory.prio_beta_schedule, "linear")
+
     def _stall_limits_ms(self, uids: Mapping[str, str]) -> dict[str, int]:
         """Return the limits of single tracks by map uid."""
         limits: dict[str, int] = {}

@@ -193,8 +193,19 @@ class MemorySection(FiniteSection):
     """Workers pause while the learner has used transitions less often than this; 0 lets them run."""
     buffer_test_ratio: float = Field(default=0.05, ge=0, le=0.5)
     """Share of episodes kept out of training for the test loss."""
+    prio_alpha: float = Field(default=0.0, ge=0, le=1)
+    """How much the agent's error counts for the chance of a transition to be drawn; 0 draws all alike."""
+    prio_epsilon: float = Field(default=2e-3, gt=0)
+    """Added to every error, in reward units."""
+    prio_beta_schedule: Points = ((0, 1.0),)
+    """How far the loss makes up for unequal draws, 1 wholly; linear between the points."""
     save_with_checkpoint: bool = False
     """Write the memory beside the checkpoint, so that a resumed run continues as if never stopped."""
+
+    @field_validator("prio_beta_schedule")
+    @classmethod
+    def _betas(cls, points: Points) -> Points:
+        return _checked_points(points, low=0.0, high=1.0)
 
     @field_validator("memory_size_schedule")
     @classmethod

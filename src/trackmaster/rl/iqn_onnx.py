@@ -59,7 +59,7 @@ def acting_graph(network: IQNNetwork, tau_grid: torch.Tensor) -> bytes:
     with torch.no_grad():
         embedding = network.embed_tau(tau_grid[:, None].to(network.float_mean.device)).cpu().numpy()  # (K, D)
     constants: dict[str, NDArray[Any]] = {
-        "pixel_offset": np.float32(128.0).reshape(()), "pixel_scale": np.float32(1 / 128).reshape(()),
+        "pixel_offset": np.array(128.0, np.float32), "pixel_scale": np.array(1 / 128, np.float32),
         "float_mean": network.float_mean.cpu().numpy(), "float_std": network.float_std.cpu().numpy(),
         "embedding": embedding[None], "middle": np.array([1], dtype=np.int64),
         "hidden_weight": np.ascontiguousarray(state["A_head.0.weight"].T), "hidden_bias": state["A_head.0.bias"],

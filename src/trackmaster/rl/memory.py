@@ -1,7 +1,7 @@
 """Replay memory: a preallocated ring of single-step rows, pictures stored once, transitions rebuilt when drawn."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trackmaster.rl.memory_files import damage_as_sentence, read_columns, read_state, write_memory
+from trackmaster.rl.priorities import FIRST_PRIORITY, Priorities
 from trackmaster.rl.samples import Chunk, Columns, SampleError, SampleSpec
+from trackmaster.rl.schedules import Schedule
 from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
 
+PRIORITY = "_priority"
+"""File of the priorities in a saved memory."""
 ROWS_SETTING = "the rows in memory.memory_size_schedule"
 
 
@@ -71,6 +75,8 @@ class IQNMemory:
         cut_non_greedy: end n-step windows before exploratory actions.
         test_ratio: share of *episodes* that are kept out of training.
         rng: source of every draw.
+        priorities: draws in proportion to the agent's errors; uniformly when left out.
+        beta: how far weights make up for unequal draws, by frames; wholly when left out.
     """
 
     def __init__(
@@ -84,12 +90,16 @@ class IQNMemory:
         cut_non_greedy: bool = True,
         test_ratio: float = 0.05,
         rng: np.random.Generator,
+        priorities: Priorities | None = None,
+        beta: Schedule | None = None,
     ) -> None:
         self.spec, self.capacity, self.batch_size = spec, capacity, batch_size
         self.n_steps, self.cut_non_greedy, self.test_ratio = n_steps, cut_non_greedy, test_ratio
         self.mini_race = mini_race or MiniRace()
         self.gamma = 1.0
         """Discount per decision, set by the agent's schedule."""
+        self.priorities, self._beta_schedule = priorities, beta
+        self.set_frames(0)
         self.limit = capacity
         """Rows in use, set by the size schedule; grows up to the capacity."""
         self._rng, self._test_rng = rng, rng.spawn(1)[0]  # testing must not change what training draws
@@ -110,6 +120,10 @@ class IQNMemory:
     def n_test(self) -> int:
         """Transitions kept for the test loss."""
         return self._counts[2]
+
+    def set_frames(self, frames: int) -> None:
+        """Move the schedule of the weights to this number of decisions played."""
+        self.beta = 1.0 if self._beta_schedule is None else self._beta_schedule(frames)
 
     def append(self, chunk: Chunk) -> int:
         """Store a chunk over the oldest rows.
@@ -135,17 +149,23 @@ class IQNMemory:
         role = 2 if self._is_test(chunk) else 1
         self._role[start : end - 1] = role
         self._counts[role] += n - 1
+        if role == 1 and self.priorities is not None and n > 1:
+            self.priorities.add(np.arange(start, end - 1))
         self._head, self._high = end, max(self._high, end)
         return chunk.n_transitions
 
     def sample(self, *, test: bool = False) -> Batch:
-        """Draw a batch uniformly; the mini-race clock of every transition is drawn with it.
+        """Draw a batch, by priority where there are priorities; every transition's mini-race clock is drawn with it.
 
         Raises:
             SampleError: nothing is stored that could be drawn.
         """
         rng = self._test_rng if test else self._rng
-        rows = self._draw_rows(2 if test else 1, rng)
+        weight: NDArray[np.float32] | None = None
+        if self.priorities is not None and not test and self._counts[1]:
+            rows, weight = self.priorities.draw(self.batch_size, self.beta, rng)
+        else:
+            rows = self._draw_rows(2 if test else 1, rng)
         clock = self.mini_race.draw_clock(len(rows), rng)
         offsets = rows[:, None] + 1 + np.arange(self.n_steps)
         np.minimum(offsets, self.capacity - 1, out=offsets)
@@ -164,7 +184,10 @@ class IQNMemory:
         window = n_step_return(
             self._columns["reward"][offsets], steps, terminal, potential[rows], potential[ends], gamma=self.gamma
         )
-        return self._gather(rows, ends, clock, window.reward, window.gamma, steps)
+        batch = self._gather(rows, ends, clock, window.reward, window.gamma, steps)
+        if weight is None or self.priorities is None:
+            return batch
+        return replace(batch, weight=torch.from_numpy(weight), report=self._reporter(self.priorities, rows, clock))
 
     def save(self, folder: Path) -> None:
         """Write the filled rows and the states of both generators into ``folder``."""
@@ -190,13 +213,17 @@ class IQNMemory:
                 )
             if not (0 <= head <= high and limit >= 1):
                 raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
-            stored = read_columns(folder, self._stored, high, state["crc32"])
+            known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name != PRIORITY}
+            stored = read_columns(folder, known, high, state["crc32"])
             _check_rows(stored)
+            if self.priorities is not None:
+                self.priorities.restore(_saved_priorities(stored, high))
             test_episodes = {(str(s), int(e)): bool(flag) for s, e, flag in state["test_episodes"]}
             self._rng.bit_generator.state = state["rng"]
             self._test_rng.bit_generator.state = state["test_rng"]
         for name, column in self._stored.items():
-            column[:high] = stored[name]
+            if name != PRIORITY:
+                column[:high] = stored[name]
         self._role[high:] = 0
         self._head, self._high, self.limit = head, high, min(limit, self.capacity)
         self._test_episodes = test_episodes
@@ -204,7 +231,18 @@ class IQNMemory:
 
     @property
     def _stored(self) -> Columns:
-        return {**self._columns, "_left": self._left, "_role": self._role}
+        priority = {} if self.priorities is None else {PRIORITY: self.priorities.column}
+        return {**self._columns, "_left": self._left, "_role": self._role, **priority}
+
+    def _reporter(
+        self, priorities: Priorities, rows: NDArray[np.int64], clock: NDArray[np.int64]
+    ) -> Callable[[NDArray[np.float32]], None]:
+        """Return what takes the errors of a draw.
+
+        Near the end of the mini-race hardly anything is left to be wrong about, so such draws say little of a row.
+        """
+        long = clock < self.mini_race.horizon_actions - self.mini_race.oversample_long_term_steps
+        return lambda errors: priorities.update(rows[long], errors[long])
 
     def _is_test(self, chunk: Chunk) -> bool:
         key = (chunk.session, chunk.episode_id)
@@ -214,6 +252,8 @@ class IQNMemory:
 
     def _forget(self, start: int, end: int) -> None:
         roles = self._role[start:end]
+        if self.priorities is not None and end > start:
+            self.priorities.forget(np.arange(start, end))
         self._counts[1] -= int(np.count_nonzero(roles == 1))
         self._counts[2] -= int(np.count_nonzero(roles == 2))
         roles[:] = 0
@@ -260,6 +300,16 @@ class IQNMemory:
         out.reward.numpy()[:] = reward
         out.gamma.numpy()[:] = gamma
         return out
+
+
+def _saved_priorities(stored: Columns, high: int) -> NDArray[np.float64]:
+    """Return the priorities of saved rows; of a memory that had none, all trainable rows count alike."""
+    is_drawn = stored["_role"] == 1
+    if PRIORITY not in stored:
+        return np.where(is_drawn, FIRST_PRIORITY, 0.0)
+    if not np.array_equal(stored[PRIORITY][:high] > 0, is_drawn):
+        raise ValueError("the priorities belong to other rows")
+    return np.asarray(stored[PRIORITY])
 
 
 def _check_rows(stored: Columns) -> None:
