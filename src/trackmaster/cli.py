@@ -149,6 +149,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.pretrain.inject_command:InjectConfig",
         "trackmaster.pretrain.inject_command:run_inject",
     ),
+    "server": Verb(
+        "join workers and a trainer on other machines: prepare keys, show join strings, relay",
+        "trackmaster.distributed.server_config:ServerConfig",
+        "trackmaster.distributed.server_command:run_server",
+    ),
     "train": Verb(
         "train a driving agent",
         "trackmaster.distributed:TrainConfig",

@@ -52,6 +52,7 @@ PREFIXES = (
     "REPLAYS_RENAME_",
     "REPLAYS_STATUS_",
     "REPLAYS_TRACK_",
+    "SERVER_",
     "STANDIN_",
     "TRACK_BUNDLE_",
     "TRACK_COVERAGE_",

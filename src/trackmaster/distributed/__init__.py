@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
     from trackmaster.distributed.in_process import InProcessTransport
+    from trackmaster.distributed.join_string import parse_join
     from trackmaster.distributed.local import LocalTransport
     from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
+    from trackmaster.distributed.relay import RelayOptions, RelayServer
     from trackmaster.distributed.rollout_worker import RolloutWorker
     from trackmaster.distributed.train import TrainResult, train
     from trackmaster.distributed.trainer import Trainer
     from trackmaster.distributed.training_offline import TorchTrainingOffline
     from trackmaster.distributed.transport import TrainerEnd, TransportError, Weights, WorkerEnd
     from trackmaster.distributed.vector_worker import VectorRolloutWorker
+    from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
+    from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
     from trackmaster.rl.config import TrainConfig
     from trackmaster.rl.samples import Chunk
 
@@ -28,6 +32,8 @@ _ON_FIRST_USE = {
     "RacingTrainer": "trackmaster.distributed.racing_trainer",
     "RolloutWorker": "trackmaster.distributed.rollout_worker",
     "TorchTrainingOffline": "trackmaster.distributed.training_offline",
+    "RelayOptions": "trackmaster.distributed.relay",
+    "RelayServer": "trackmaster.distributed.relay",
     "TrainConfig": "trackmaster.rl.config",
     "TrainResult": "trackmaster.distributed.train",
     "Trainer": "trackmaster.distributed.trainer",
@@ -35,8 +41,11 @@ _ON_FIRST_USE = {
     "TrainerOptions": "trackmaster.distributed.racing_trainer",
     "TransportError": "trackmaster.distributed.transport",
     "VectorRolloutWorker": "trackmaster.distributed.vector_worker",
+    "WebSocketTrainerEnd": "trackmaster.distributed.websocket_trainer",
+    "WebSocketWorkerEnd": "trackmaster.distributed.websocket_worker",
     "Weights": "trackmaster.distributed.transport",
     "WorkerEnd": "trackmaster.distributed.transport",
+    "parse_join": "trackmaster.distributed.join_string",
     "run_evaluate": "trackmaster.distributed.command",
     "run_train": "trackmaster.distributed.command",
     "train": "trackmaster.distributed.train",
@@ -56,6 +65,8 @@ __all__ = [
     "InProcessTransport",
     "LocalTransport",
     "RacingTrainer",
+    "RelayOptions",
+    "RelayServer",
     "RolloutWorker",
     "TorchTrainingOffline",
     "TrainConfig",
@@ -65,8 +76,11 @@ __all__ = [
     "TrainerOptions",
     "TransportError",
     "VectorRolloutWorker",
+    "WebSocketTrainerEnd",
+    "WebSocketWorkerEnd",
     "Weights",
     "WorkerEnd",
+    "parse_join",
     "run_evaluate",
     "run_train",
     "train",

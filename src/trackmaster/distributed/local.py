@@ -116,6 +116,7 @@ class LocalTransport:
     ) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._stop = self._context.Event()
+        self._is_closed = False
         self._board = WeightsBoard(weights_bytes)
         self._workers: list[_Worker] = []
         try:
@@ -160,7 +161,10 @@ class LocalTransport:
                 )
 
     def close(self) -> None:
-        """Ask the workers to end, wait, and remove the shared memory."""
+        """Ask the workers to end, wait, and remove the shared memory; a second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._stop.set()
         with contextlib.ExitStack() as stack:  # what fails for one worker keeps nothing of the others alive
             stack.callback(self._board.close)

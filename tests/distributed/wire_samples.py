@@ -1,0 +1,64 @@
+"""One message of every kind, small enough to read, and how chunks are compared."""
+
+import dataclasses
+
+import numpy as np
+
+from trackmaster.distributed.wire_messages import (
+    Ack,
+    Bye,
+    ErrorFrame,
+    Hello,
+    Message,
+    Publish,
+    Stat,
+    WantWeights,
+    WeightsFrame,
+    Welcome,
+)
+from trackmaster.rl.samples import Chunk
+
+SESSION = bytes(range(16))
+HASH = bytes(range(32))
+CHUNK = Chunk(
+    SESSION.hex(), 7, 2, 3, 5, 1, 11,
+    {
+        "image": np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2),
+        "floats": np.array([[0.5, -1.0], [2.0, 0.25]], np.float32),
+        "reward": np.array([1.5, -0.125], np.float32),
+        "terminated": np.array([False, True]),
+    },
+    end_of_episode=True, n_steps=1, fill_buffer=True, stats={"return": 1.375}, track="lane",
+    act_history=np.array([[0.0, 0.0, 1.0]], np.float32),
+)  # fmt: skip
+SAMPLES: dict[str, Message] = {
+    "hello": Hello("worker", 3, SESSION, "run", 1, b'{"columns":{}}', HASH),
+    "welcome": Welcome(True, "", -1, {"max_rows": 250}, 3, b"{}"),
+    "chunk": CHUNK,
+    "ack": Ack(SESSION, 7),
+    "want_weights": WantWeights(-1),
+    "weights": WeightsFrame(4, b"blob", HASH),
+    "publish": Publish(4, b"blob", HASH),
+    "stat": Stat({"dropped_chunks": 2.0}),
+    "error": ErrorFrame("spec", "The columns differ."),
+    "bye": Bye("finished"),
+}
+
+
+def same(one: Message, other: Message) -> bool:
+    """Whether two messages are equal, arrays compared with dtype, shape and bytes."""
+    if type(one) is not type(other):
+        return False
+    if not isinstance(one, Chunk) or not isinstance(other, Chunk):
+        return one == other
+    arrays = {**one.columns, "act_history": one.act_history}, {**other.columns, "act_history": other.act_history}
+    bare = [dataclasses.replace(c, columns={}, act_history=np.zeros(0)) for c in (one, other)]
+    plain = [{k: v for k, v in c.__dict__.items() if k not in ("columns", "act_history")} for c in bare]
+    return (
+        plain[0] == plain[1]
+        and list(arrays[0]) == list(arrays[1])
+        and all(
+            (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+            for a, b in zip(arrays[0].values(), arrays[1].values(), strict=True)
+        )
+    )
