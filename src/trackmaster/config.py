@@ -46,6 +46,7 @@ PREFIXES = (
     "INJECT_",
     "PRETRAIN_",
     "PRETRAIN_PROBE_",
+    "RECORD_REWARD_",
     "REPLAYS_DOWNLOAD_",
     "REPLAYS_FILTER_",
     "REPLAYS_LIST_",

@@ -22,6 +22,12 @@ INTERFACES: Final[Mapping[str, str]] = {
     "SIMULATORLIDAR": "trackmaster.env.realtime_game:GameLidarInterface",
     "SIMULATORLIDARPROGRESS": "trackmaster.env.realtime_game:GameLidarProgressInterface",
     "SIMULATOREXACTLIDAR": "trackmaster.env.realtime_game:GameExactLidarInterface",
+    "TM20FULL": "trackmaster.env.realtime_tm2020:Tm2020Interface",
+    "TM20IMAGES": "trackmaster.env.realtime_tm2020:Tm2020Interface",
+    "TM20LIDAR": "trackmaster.env.realtime_tm2020:Tm2020LidarInterface",
+    "TM20LIDARPROGRESS": "trackmaster.env.realtime_tm2020:Tm2020LidarProgressInterface",
+    "TMNF": "trackmaster.env.realtime_tmnf:TmnfInterface",
+    "TMNFEXACTLIDAR": "trackmaster.env.realtime_tmnf:TmnfExactLidarInterface",
 }
 """Where each interface stands; imported when it is asked for."""
 
@@ -30,6 +36,11 @@ IDS: Final[Mapping[str, str]] = {
     "trackmaster/SimulatorLidar-v1": "SIMULATORLIDAR",
     "trackmaster/SimulatorLidarProgress-v1": "SIMULATORLIDARPROGRESS",
     "trackmaster/SimulatorExactLidar-v1": "SIMULATOREXACTLIDAR",
+    "trackmaster/TM20Full-v1": "TM20FULL",
+    "trackmaster/TM20Lidar-v1": "TM20LIDAR",
+    "trackmaster/TM20LidarProgress-v1": "TM20LIDARPROGRESS",
+    "trackmaster/TMNF-v1": "TMNF",
+    "trackmaster/TMNFExactLidar-v1": "TMNFEXACTLIDAR",
 }
 REALTIME_ID: Final = "trackmaster/RealTime-v1"
 """Takes a ``config`` with any interface, in the place of rtgym's own ids."""

@@ -12,12 +12,12 @@ from trackmaster import gbx
 from trackmaster.env.actions import analog_controls
 from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward, resampled
 from trackmaster.env.errors import EnvError
-from trackmaster.env.lidar_eye import LidarEye
 from trackmaster.env.racing import PlacesCars
 from trackmaster.env.realtime_clock import Clock, VirtualClock
 from trackmaster.env.realtime_race import PictureWish, RaceInterface, Reading, View
 from trackmaster.env.realtime_views import ExactLidarView, FullView, LidarView
 from trackmaster.game.base import Game
+from trackmaster.game.lidar_eye import LidarEye
 from trackmaster.game.simulator import SimulatorGame
 from trackmaster.game.start import Start
 from trackmaster.game.state import NEUTRAL, CarState, Inputs

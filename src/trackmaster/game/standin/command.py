@@ -20,6 +20,8 @@ def run_standin(config: StandinConfig) -> int:
     Raises:
         TrackmasterError: a port is taken, a fault is misspelt, or an instance failed.
     """
+    if config.openplanet:
+        return _run_openplanet(config)
     faults = [Fault.parse(text) for text in config.fault]
     options = _options(config)
     with contextlib.ExitStack() as stack:
@@ -30,6 +32,22 @@ def run_standin(config: StandinConfig) -> int:
             while not ended.wait(WATCH_S):
                 _raise_failure(standins)
     raise InterruptedRunError("the stand-ins were stopped; nothing was left behind.")
+
+
+def _run_openplanet(config: StandinConfig) -> int:
+    from trackmaster.game.openplanet.command import openplanet_standin
+
+    with openplanet_standin(config) as standin:
+        print(
+            f"listening on 127.0.0.1:{standin.port} (telemetry), {standin.ghost_port} (ghost), "
+            f"{standin.desk_port} (desk)",
+            flush=True,
+        )
+        with _polite_end() as ended:
+            while not ended.wait(WATCH_S):
+                if standin.error is not None:
+                    raise TrackmasterError(f"the stand-in failed: {standin.error}") from standin.error
+    raise InterruptedRunError("the stand-in was stopped; nothing was left behind.")
 
 
 def _options(config: StandinConfig) -> GameOptions:

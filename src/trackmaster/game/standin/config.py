@@ -47,6 +47,24 @@ class StandinConfig(Settings):
     """Load maps although the geometry of some drivable blocks is unknown."""
     device: str = "cpu"
     """Of physics and pictures."""
+    openplanet: bool = False
+    """Be TrackMania 2020 with OpenPlanet instead: telemetry on --openplanet-port, ghosts, pad and screen beside it."""
+    openplanet_port: int = Field(default=9_000, ge=0, le=65_535)
+    """Port of the telemetry; 0 takes a free one, here and for the two ports below."""
+    ghost_port: int = Field(default=10_000, ge=0, le=65_535)
+    """Any connection to this port saves the ghost."""
+    desk_port: int = Field(default=9_100, ge=0, le=65_535)
+    """Port of pad and screen."""
+    openplanet_layout: Literal["tmrl", "tmrl-aim", "tmrl-two-players", "sixteen", "thirty-three", "trackmaster"] = (
+        "tmrl"
+    )
+    """Of the telemetry records; tmrl sends 11 floats."""
+    ghost_folder: Path | None = None
+    """Where saved ghosts are written; they are only counted without it."""
+    virtual_time: bool = False
+    """Time passes only when the desk says so (--openplanet)."""
+    countdown_ms: int = Field(default=1_500, ge=0)
+    """From a restart to the green light (--openplanet)."""
 
     @property
     def resolved_scripts_path(self) -> Path | None:

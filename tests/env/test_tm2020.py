@@ -1,0 +1,147 @@
+"""TrackMania 2020's interface against the stand-in, in virtual and in real time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trackmaster.env import EnvError
+from trackmaster.env.demo_files import load_demo, record_demo, save_demo
+from trackmaster.env.demo_reward import resampled
+from trackmaster.env.realtime import RealTimeEnv
+from trackmaster.env.realtime_clock import RealClock
+from trackmaster.env.realtime_config import realtime_config
+from trackmaster.env.realtime_game import demo_of
+from trackmaster.env.realtime_tm2020 import (
+    StandinClock,
+    Tm2020Interface,
+    Tm2020LidarInterface,
+    Tm2020LidarProgressInterface,
+)
+from trackmaster.game.link.errors import LinkError
+from trackmaster.game.openplanet.desk import Desk
+from trackmaster.game.openplanet.layouts import Record
+from trackmaster.game.openplanet.standin import OpenPlanetStandin
+from trackmaster.track import Track
+
+GO = np.array([1.0, -1.0, 0.0], dtype=np.float32)
+
+
+@pytest.fixture
+def standin(straight: Track) -> Iterator[OpenPlanetStandin]:
+    with OpenPlanetStandin(straight, is_virtual=True, countdown_ms=1_500) as running:
+        yield running
+
+
+@pytest.fixture
+def demo(straight: Track, tmp_path: Path) -> Path:
+    path = tmp_path / "reward.npy"
+    save_demo(path, resampled(demo_of(straight)))
+    return path
+
+
+def make(interface: type[Tm2020Interface], standin: OpenPlanetStandin, demo: Path, **changes: object) -> RealTimeEnv:
+    desk = Desk(port=standin.desk_port)
+    kwargs = {
+        "port": standin.port, "ghost_port": standin.ghost_port, "desk": desk, "reward_path": demo,
+        **changes.pop("interface_kwargs", {}),
+    }  # fmt: skip
+    return RealTimeEnv(realtime_config(interface, interface_kwargs=kwargs, **changes), clock=StandinClock(desk))
+
+
+SHAPES = [
+    (Tm2020Interface, [(1,), (1,), (1,), (4, 64, 64)]),
+    (Tm2020LidarInterface, [(1,), (4, 19)]),
+    (Tm2020LidarProgressInterface, [(1,), (1,), (4, 19)]),
+]
+
+
+@pytest.mark.parametrize(("interface", "shapes"), SHAPES)
+def test_a_race_is_driven_to_its_finish_over_the_socket(
+    standin: OpenPlanetStandin, demo: Path, interface: type[Tm2020Interface], shapes: list
+) -> None:
+    env = make(interface, standin, demo, wait_on_done=True, reset_act_buf=True, interface_kwargs={"save_replays": True})
+    observation, _ = env.reset()
+    total, terminated, steps = 0.0, False, 0
+    while not terminated:
+        assert observation in env.observation_space
+        assert [part.shape for part in observation] == [*shapes, *[(3,)] * 4]
+        observation, reward, terminated, truncated, info = env.step(GO)
+        assert not truncated
+        total, steps = total + reward, steps + 1
+    assert info["finished"]
+    assert total == pytest.approx(100 + 0.1 * (len(load_demo(demo)) - 1) * 0.1, rel=0.02)
+    assert 60 < steps < 200
+    assert standin.ghosts_saved == 1
+    observation, _ = env.reset()
+    assert observation[0][0] < 5, "the race was restarted"
+    env.close()
+
+
+def test_two_runs_over_the_socket_are_the_same(straight: Track, demo: Path) -> None:
+    runs = []
+    for _ in range(2):
+        with OpenPlanetStandin(straight, is_virtual=True) as standin:
+            env = make(Tm2020Interface, standin, demo)
+            env.reset()
+            rng = np.random.default_rng(0)
+            runs.append([env.step(rng.uniform(-1, 1, 3).astype(np.float32))[:2] for _ in range(25)])
+            env.close()
+    for (first, reward), (second, again) in zip(*runs, strict=True):
+        assert reward == again
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_game_that_goes_away_surfaces(straight: Track, demo: Path) -> None:
+    standin = OpenPlanetStandin(straight, fps=200, countdown_ms=0).start()
+    kwargs = {"port": standin.port, "desk": standin.desk_port, "reward_path": demo, "sleep_at_reset_s": 0.0}
+    env = RealTimeEnv(realtime_config(Tm2020Interface, interface_kwargs=kwargs), clock=RealClock(), watchdog_steps=600)
+    env.reset()
+    for _ in range(3):
+        env.step(GO)
+    standin.drop_client()
+    observation, *_ = env.step(GO)
+    assert observation[0][0] >= 0, "the link was made again"
+    standin.stop()
+    with pytest.raises(LinkError):
+        for _ in range(5):
+            env.step(GO)
+    env.close()
+
+
+def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnvError, match="trackmaster record-reward"):
+        Tm2020Interface(reward_path=tmp_path / "reward.npy")
+    with pytest.raises(EnvError, match="pickle"):
+        load_demo(tmp_path / "reward.pkl")
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    with pytest.raises(EnvError, match="holds no demonstration"):
+        load_demo(tmp_path / "bad.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    with pytest.raises(EnvError, match="holds no demonstration"):
+        load_demo(tmp_path / "objects.npy")
+
+
+def record(x: float, *, finished: bool = False) -> Record:
+    return Record(0.0, np.array([x, 0, 0], dtype=np.float32), 0.0, 0.0, False, finished, 1, 0.0, map_uid="m")
+
+
+def test_a_demonstration_begins_anew_after_a_restart_and_ends_at_the_finish() -> None:
+    drive = [record(9, finished=True), *(record(x) for x in range(70)), *(record(x) for x in range(40))]
+    notes: list[str] = []
+    points, last = record_demo([*drive, record(40, finished=True)], note=notes.append)
+    assert len(points) == 401
+    assert last.map_uid == "m"
+    assert len(notes) == 1
+    with pytest.raises(EnvError, match="not finished"):
+        record_demo(drive)
+
+
+def test_a_recorded_demonstration_says_what_it_is(tmp_path: Path) -> None:
+    points = resampled([[0, 0, 0], [30, 0, 0]])
+    save_demo(tmp_path / "deep" / "reward.npy", points, map_uid="abc", race_time_ms=1_234)
+    assert np.array_equal(load_demo(tmp_path / "deep" / "reward.npy"), points)
+    text = (tmp_path / "deep" / "reward.json").read_text(encoding="utf-8")
+    assert '"map_uid": "abc"' in text
+    assert '"length_m": 30.0' in text
