@@ -338,7 +338,8 @@ class LinkClient:
             raise wire.WireError("The server sent text, which does not exist in this protocol.")
         message = decode(frame)
         if isinstance(message, ErrorFrame):
-            raise _RefusedError(f"The server ended the connection: {message.sentence}", final=True)
+            # Without a hello in time the machine was only busy; everything else would be refused again.
+            raise _RefusedError(f"The server ended the connection: {message.sentence}", final=message.code != "hello")
         return message
 
     async def _send_forever(self, connection: ClientConnection) -> None:
