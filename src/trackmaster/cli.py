@@ -109,7 +109,7 @@ VERBS: dict[str, Verb] = {
         "trackmaster.game.standin.config:StandinConfig",
         "trackmaster.game.standin.command:run_standin",
     ),
-    "record-reward": Verb(
+    "record reward": Verb(
         "drive a track of TrackMania 2020 once and keep the way, against which rewards are measured",
         "trackmaster.env.demo_command:RecordRewardConfig",
         "trackmaster.env.demo_command:run_record_reward",

@@ -111,7 +111,7 @@ def test_a_game_that_goes_away_surfaces(straight: Track, demo: Path) -> None:
 
 
 def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EnvError, match="trackmaster record-reward"):
+    with pytest.raises(EnvError, match="trackmaster record reward"):
         Tm2020Interface(reward_path=tmp_path / "reward.npy")
     with pytest.raises(EnvError, match="pickle"):
         load_demo(tmp_path / "reward.pkl")

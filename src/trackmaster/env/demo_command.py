@@ -1,4 +1,4 @@
-"""``trackmaster record-reward``: drive a track once, and keep the way as demonstration for the reward."""
+"""``trackmaster record reward``: drive a track once, and keep the way as demonstration for the reward."""
 
 from pathlib import Path
 

@@ -48,7 +48,7 @@ def load_demo(path: Path | str) -> F64:
         raise EnvError(f"{file}: a pickle runs code when it is read, so it is not. Record the demonstration anew.")
     if not file.is_file():
         raise EnvError(
-            f"there is no recorded demonstration at {file}: drive the track once with `trackmaster record-reward "
+            f"there is no recorded demonstration at {file}: drive the track once with `trackmaster record reward "
             f"--output {file}`."
         )
     if file.stat().st_size > MAX_BYTES:

@@ -1,4 +1,4 @@
-"""``trackmaster standin --openplanet`` and ``trackmaster record-reward`` as processes."""
+"""``trackmaster standin --openplanet`` and ``trackmaster record reward`` as processes."""
 
 import re
 import signal
