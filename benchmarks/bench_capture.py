@@ -8,18 +8,13 @@ a game would. The yardstick is 316 frames per second, which the best public farm
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from standin_games import places_in, standins
 from trackmaster.capture import CaptureConfig, CaptureSummary, capture
 from trackmaster.capture.discover import find_replays
-from trackmaster.capture.games import Games
 from trackmaster.capture.staging import stage_maps
-from trackmaster.game.setup.instances import Instance
 from trackmaster.track.bundled import bundled_folder
 
 REAL_GAME_FPS = 316
@@ -36,28 +31,6 @@ def gather(folder: Path, count: int) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     return folder / "replays"
-
-
-@contextmanager
-def standins(places: list[Instance]) -> Iterator[Games]:
-    """Run one stand-in per place in a process of its own."""
-    running, found = [], []
-    try:
-        for place in places:
-            words = ["standin", "--port", "0", "--base-path", str(place.user_path)]
-            words += ["--scripts-path", str(place.scripts_path)]
-            command = [sys.executable, "-m", "trackmaster", *words]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            running.append(process)
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            port = int(line.split(":")[1].split(",")[0])
-            found.append(Instance(place.index, port, place.user_path, place.tmi_path, place.profile))
-        yield Games(tuple(found))
-    finally:
-        for process in running:
-            process.terminate()
-            process.wait()
 
 
 def report(name: str, summary: CaptureSummary) -> float:
@@ -80,10 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         replays = gather(folder, arguments.replays)
-        places = [
-            Instance(index, 1, folder / f"user{index}" / "TrackMania", folder / f"user{index}" / "TMInterface", "")
-            for index in range(arguments.workers)
-        ]
+        places = places_in(folder, arguments.workers)
         base = CaptureConfig(
             replays_dir=replays, tracks_dir=folder / "tracks", vcp_dir=folder / "vcp", fps=100, mode="drive",
             game="simulator", workers=arguments.workers, use_tqdm=False, log_level="ERROR",
@@ -94,8 +64,8 @@ def main() -> None:
             flags = sized.model_copy(update={"output_dir": folder / f"in{size}"})
             inside = report(f"in process {size}x{size}", capture(flags))
             changes = {"output_dir": folder / f"out{size}", "game": "tminterface", "running_speed": 16.0}
-            with standins(places) as games:
-                summary = capture(sized.model_copy(update=changes), games=games)
+            with standins(places) as ready:
+                summary = capture(sized.model_copy(update=changes), games=ready.games)
                 outside = report(f"through sockets {size}x{size}", summary)
             print(f"{'':28s} the socket gives {outside / inside:.0%} of that in process", flush=True)
 

@@ -1,42 +1,79 @@
 """Many games at once, and everything that can go wrong with one of them: a long run that no test suite has time for.
 
     python benchmarks/soak_capture.py [--games 8] [--replays 40] [--speeds 1 4 16] [--size 64]
+    python benchmarks/soak_capture.py --speeds --phases connect load frame --dialects ours plain
 
 Captures replays of several tracks through stand-ins (one process each) at each speed and demands that all of them are
-verified, with equal frames wherever a run is the same. Then the same with one worker killed, one game that hangs, one
-connection that is cut and one that talks nonsense, once for every phase in which that can happen: the others must
-finish, a victim is tried once more or rejected with its reason, and a second run completes the rest.
+verified, with equal frames wherever a run is the same. Then, once for every phase: one game hangs in it, one connection
+is cut in it, one game talks nonsense in it, and one worker is killed (-9) while its game stands still in it. All four
+must have happened; the others must finish, a victim is tried once more or rejected with its reason, and a second run
+completes the rest.
 """
 
 import argparse
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
+from standin_games import places_in, standins
 from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureSummary, capture
 from trackmaster.capture.discover import find_replays
-from trackmaster.capture.games import Games
-from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.staging import stage_maps
 from trackmaster.game import SimulatorGame, record_ghost
 from trackmaster.game.setup.instances import Instance
+from trackmaster.game.standin.faults import Fault
 from trackmaster.gbx import Challenge, InputTimeline
 from trackmaster.track import Track
 from trackmaster.track.layout import RoadLayout
 
-TRACKS = 5
-PHASES = ("connect", "load", "countdown", "frame", "checkpoint", "finish")
-PASSING = {"stalled", "no_start", "stuck_menu", "timeout"}
+TRACKS: Final = 5
+FAULT_SPEED: Final = 16.0
+HUNG, CUT, NONSENSE, KILLED = 0, 1, 2, 3
+"""Numbers of the games with a fault, and of the worker that is killed."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How a phase is met, and what becomes of the victims of the first run."""
+
+    at: int = 1
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Reasons of rejections; every other victim is captured after all, by its own or another worker."""
+    before: tuple[str, ...] = ()
+    """Faults without which the phase would not be met."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the games."""
+    dialects: tuple[str, ...] = ("ours", "plain")
+
+
+STALLED: Final = {"stalled": 1}
+"""The hung game; whatever breaks once is tried once more."""
+
+SCENES: Final[dict[str, Scene]] = {
+    "connect": Scene(),
+    "menus": Scene(),
+    "load": Scene(),
+    "intro": Scene(options={"has_intros": True}),
+    "countdown": Scene(at=2, rejected=STALLED),
+    # A plugin of ours sends samples in place of run steps.
+    "race": Scene(at=150, rejected=STALLED, dialects=("plain",)),
+    "frame": Scene(at=150, rejected=STALLED),
+    "checkpoint": Scene(rejected=STALLED),
+    "finish": Scene(rejected=STALLED),
+    # The finish is taken back so that no medals come; they do where the connection broke in it, which was the first
+    # of two tries.
+    "medals": Scene(
+        rejected={"error:LostConnectionError": 1, "error:ProtocolError": 1},
+        before=("drop@finish",),
+        options={"medal_ticks": 1},
+    ),
+}
 
 
 def make_replays(folder: Path, count: int) -> Path:
@@ -58,48 +95,6 @@ def make_replays(folder: Path, count: int) -> Path:
     return folder / "replays"
 
 
-@contextmanager
-def standins(places: list[Instance], faults: dict[int, str]) -> Iterator[Games]:
-    """Run one stand-in per place in a process of its own."""
-    running, found = [], []
-    try:
-        for place in places:
-            words = ["standin", "--port", "0", "--base-path", str(place.user_path)]
-            words += ["--scripts-path", str(place.scripts_path)]
-            words += ["--fault", faults[place.index]] if place.index in faults else []
-            command = [sys.executable, "-m", "trackmaster", *words]
-            running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
-        for place, process in zip(places, running, strict=True):
-            assert process.stdout is not None
-            port = int(process.stdout.readline().split(":")[1].split(",")[0])
-            found.append(Instance(place.index, port, place.user_path, place.tmi_path, place.profile))
-        yield Games(tuple(found))
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def killing(after: int) -> Iterator[None]:
-    """Kill a busy worker (-9) when ``after`` replays are done."""
-    usual, count, killed = WorkerPool._listen, Counter[str](), threading.Event()
-
-    def listen(self: WorkerPool, worker: object, queue: object) -> Iterator[None]:
-        yield from usual(self, worker, queue)  # type: ignore[arg-type]
-        count["done"] += 1
-        others = [one for one in self._workers.values() if one is not worker and one.task is not None]
-        if count["done"] >= after and others and not killed.is_set():
-            killed.set()
-            os.kill(others[0].process.pid or 0, signal.SIGKILL)
-
-    WorkerPool._listen = listen  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        WorkerPool._listen = usual  # type: ignore[method-assign]
-
-
 def frames_of(folder: Path) -> dict[str, bytes]:
     """Return every frame of a tree by its path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.jpeg")}
@@ -109,7 +104,51 @@ def told(name: str, summary: CaptureSummary) -> None:
     """Print one line about a run."""
     reasons = dict(Counter(outcome.reason for outcome in summary.rejected))
     speed = summary.frames / summary.wall_s
-    print(f"{name:34s} {len(summary.captured):3d} verified {reasons or ''} {speed:5.0f} frames/s", flush=True)
+    print(f"{name:42s} {len(summary.captured):3d} verified {reasons or ''} {speed:5.0f} frames/s", flush=True)
+
+
+def run_speeds(played: CaptureConfig, places: list[Instance], speeds: list[float], expected: dict[str, bytes]) -> None:
+    """Capture everything at each speed."""
+    for speed in speeds:
+        flags = played.model_copy(
+            update={"running_speed": speed, "output_dir": played.output_dir.with_name(f"speed{speed:g}")}
+        )
+        with standins(places) as ready:
+            summary = capture(flags, games=ready.games)
+        told(f"{len(places)} games at {speed:g}x", summary)
+        assert not summary.rejected
+        assert frames_of(flags.output_dir) == expected, "lost, doubled or mixed up frames"
+
+
+def run_scene(
+    played: CaptureConfig, places: list[Instance], phase: str, dialect: str, expected: dict[str, bytes]
+) -> None:
+    """Let everything go wrong in one phase at once, and run again."""
+    scene, name = SCENES[phase], f"{phase} ({dialect})"
+    flags = played.model_copy(
+        update={"running_speed": FAULT_SPEED, "output_dir": played.output_dir.with_name(f"faults-{phase}-{dialect}")}
+    )
+    fault = f"{phase}:{scene.at}"
+    kinds = {HUNG: "hang", CUT: "drop", NONSENSE: "garbage"}
+    faults = {number: [*scene.before, f"{kind}@{fault}"] for number, kind in kinds.items()} | {KILLED: scene.before}
+    with standins(
+        places,
+        faults={number: [Fault.parse(text) for text in texts] for number, texts in faults.items()},
+        kill=(KILLED, Fault.parse(f"crash@{fault}")),
+        speaks_ours=dialect == "ours",
+        **scene.options,
+    ) as ready:
+        summary = capture(flags, games=ready.games)
+    told(f"all that can happen at {name}", summary)
+    assert ready.killed == [KILLED], "the worker was not killed"
+    assert not any(ready.faults_to_come.values()), f"did not happen: {ready.faults_to_come}"
+    assert Counter(outcome.reason for outcome in summary.rejected) == Counter(scene.rejected), summary.rejected
+    assert len(summary.captured) + len(summary.rejected) == len(find_replays(flags.replays_dir, None))
+    with standins(places, speaks_ours=dialect == "ours") as ready:
+        again = capture(flags, games=ready.games)
+    told(f"the rest after {name}", again)
+    assert (again.skipped, len(again.captured)) == (len(summary.captured), len(summary.rejected))
+    assert frames_of(flags.output_dir) == expected, "lost, doubled or mixed up frames"
 
 
 def main() -> None:
@@ -117,17 +156,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=8)
     parser.add_argument("--replays", type=int, default=40)
-    parser.add_argument("--speeds", type=float, nargs="+", default=[1.0, 4.0, 16.0])
+    parser.add_argument("--speeds", type=float, nargs="*", default=[1.0, 4.0, 16.0])
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--phases", nargs="*", default=list(PHASES))
+    parser.add_argument("--phases", nargs="*", choices=[*SCENES], default=[*SCENES])
+    parser.add_argument("--dialects", nargs="+", choices=["ours", "plain"], default=["ours"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         replays = make_replays(folder, arguments.replays)
-        places = [
-            Instance(index, 1, folder / f"user{index}" / "TrackMania", folder / f"user{index}" / "TMInterface", "")
-            for index in range(arguments.games)
-        ]
+        places = places_in(folder, arguments.games)
         base = CaptureConfig(
             replays_dir=replays, output_dir=folder / "inside", tracks_dir=folder / "tracks", vcp_dir=folder / "vcp",
             fps=100, mode="drive", game="simulator", width=arguments.size, height=arguments.size, use_tqdm=False,
@@ -137,26 +174,11 @@ def main() -> None:
         told("in process", capture(base))
         expected = frames_of(folder / "inside")
         played = base.model_copy(update={"game": "tminterface", "workers": arguments.games})
-        for speed in arguments.speeds:
-            flags = played.model_copy(update={"running_speed": speed, "output_dir": folder / f"speed{speed:g}"})
-            with standins(places, {}) as games:
-                summary = capture(flags, games=games)
-            told(f"{arguments.games} games at {speed:g}x", summary)
-            assert len(summary.captured) == arguments.replays
-            assert frames_of(flags.output_dir) == expected, "lost, doubled or mixed up frames"
+        run_speeds(played, places, arguments.speeds, expected)
         for phase in arguments.phases:
-            flags = played.model_copy(update={"running_speed": 16.0, "output_dir": folder / f"faults-{phase}"})
-            at = {"frame": ":150", "countdown": ":20"}.get(phase, "")
-            nonsense = f"garbage@{phase}{at}" if phase not in ("load",) else f"drop@{phase}"
-            faults = {0: f"hang@{phase}{at}", 1: f"drop@{phase}{at}", 2: nonsense}
-            with standins(places, faults) as games, killing(after=6):
-                summary = capture(flags, games=games)
-            told(f"killed, hung, cut, nonsense @{phase}", summary)
-            assert all(outcome.reason in PASSING or outcome.reason.startswith("error:") for outcome in summary.rejected)
-            with standins(places, {}) as games:
-                again = capture(flags, games=games)
-            assert again.skipped + len(again.captured) == arguments.replays
-            assert frames_of(flags.output_dir) == expected, "lost, doubled or mixed up frames"
+            known = SCENES[phase].dialects  # a phase that one dialect does not have is met in the other
+            for dialect in [one for one in arguments.dialects if one in known] or known:
+                run_scene(played, places, phase, dialect, expected)
     print("all as expected")
 
 

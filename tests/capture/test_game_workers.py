@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import shlex
 import signal
 import socket
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, cap
 from trackmaster.capture.discover import find_replays
 from trackmaster.capture.games import Games, add_enter_maps, find_games
 from trackmaster.capture.outcomes import Outcome
-from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.staging import stage_maps
 from trackmaster.game.setup.launcher import is_listened_to
 from trackmaster.game.setup.settings import GameSettings
@@ -51,8 +50,8 @@ def config(tmp_path: Path, short_challenge: Challenge, short_ghost: Ghost) -> Ca
 
 
 @contextmanager
-def games(config: CaptureConfig, *faults: str) -> Iterator[Games]:
-    """Stand-ins, each with a user folder of its own; fault ``i:text`` goes to number i."""
+def games(config: CaptureConfig, *faults: str, watch: Callable[[int, str], None] | None = None) -> Iterator[Games]:
+    """Stand-ins, each with a user folder of its own; fault ``i:text`` goes to number i, ``watch`` sees ``phase:N``."""
     folder = config.output_dir.parent
     places = [instance_in(folder / f"user{number}", index=number) for number in range(config.workers)]
     stage_maps(config, find_replays(config.replays_dir, None), places)
@@ -61,7 +60,9 @@ def games(config: CaptureConfig, *faults: str) -> Iterator[Games]:
         for place in places:
             plan = [Fault.parse(text[2:]) for text in faults if text.startswith(f"{place.index}:")]
             options = GameOptions(base_path=place.user_path, scripts_path=place.scripts_path)
-            standin = stack.enter_context(Standin(options, faults=plan))
+            number = place.index
+            look = None if watch is None else lambda phase, count, number=number: watch(number, f"{phase}:{count}")
+            standin = stack.enter_context(Standin(options, faults=plan, watch=look))
             found.append(dataclasses.replace(place, port=standin.port))
         yield Games(tuple(found))
 
@@ -105,20 +106,18 @@ def test_one_hung_one_cut_and_one_talking_nonsense(config: CaptureConfig) -> Non
     assert verified(config) == TRACKS * REPLAYS
 
 
-def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = WorkerPool._listen
-    killed = threading.Event()
+def test_a_killed_worker_costs_nothing_but_time(config: CaptureConfig) -> None:
+    killed: list[int] = []
 
-    def murderous(self: WorkerPool, worker: object, queue: object) -> Iterator[None]:
-        yield from usual(self, worker, queue)  # type: ignore[arg-type]
-        if not killed.is_set():
-            killed.set()
-            busy = next(one for one in self._workers.values() if one is not worker)
-            os.kill(busy.process.pid or 0, signal.SIGKILL)
+    def murder(number: int, phase: str) -> None:
+        if (number, phase) == (0, "frame:10"):
+            worker = next(one for one in multiprocessing.active_children() if one.name == "capture-0")
+            os.kill(worker.pid or 0, signal.SIGKILL)
+            killed.append(worker.pid or 0)
 
-    monkeypatch.setattr(WorkerPool, "_listen", murderous)
-    summary = run(config)
-    assert killed.is_set()
+    with games(config, watch=murder) as ready:
+        summary = capture(config, games=ready)
+    assert len(killed) == 1
     assert (len(summary.captured), summary.rejected) == (TRACKS * REPLAYS, [])
     assert verified(config) == TRACKS * REPLAYS
 

@@ -5,6 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,13 @@ def start(options: GameOptions) -> Iterator[Callable[..., Standin]]:
     """Start stand-ins; keywords go to ``GameOptions`` and ``Standin``; all are stopped at the end."""
     running: list[Standin] = []
 
-    def begin(*faults: str, speaks_ours: bool = True, clock: object = None, **changes: object) -> Standin:
+    def begin(
+        *faults: str, speaks_ours: bool = True, clock: object = None, watch: Any = None, **changes: object
+    ) -> Standin:
         standin = Standin(
             dataclasses.replace(options, **changes),
             faults=[Fault.parse(text) for text in faults],
+            watch=watch,
             speaks_ours=speaks_ours,
             clock=clock,  # type: ignore[arg-type]
         )

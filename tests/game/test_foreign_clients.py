@@ -1,12 +1,14 @@
 """The unmodified client class of Linesight against the stand-in, where a checkout of it is at hand.
 
-``TRACKMASTER_LINESIGHT`` names the checkout; the package ``tminterface`` (its reader of states) must be importable.
+``TRACKMASTER_LINESIGHT`` names the checkout, whose files are run as they are; the package ``tminterface`` (its reader
+of states) must be importable. What Linesight writes only when a training begins, its copy of the configuration, is
+given beside the checkout.
 """
 
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,17 +18,21 @@ import pytest
 from trackmaster.game.standin.server import Standin
 
 MODULE = "trackmania_rl.tmi_interaction.tminterface2"
+CONFIG = "config_files/config_copy.py"
 
 
 @pytest.fixture
-def linesight(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def linesight(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
     folder = os.environ.get("TRACKMASTER_LINESIGHT")
     if not folder or not (Path(folder) / f"{MODULE.replace('.', '/')}.py").is_file():
         pytest.skip("no checkout of Linesight here: set TRACKMASTER_LINESIGHT to one (and install tminterface)")
     monkeypatch.syspath_prepend(folder)
-    module = importlib.import_module(MODULE)
-    yield module
-    for name in [name for name in sys.modules if name.startswith("trackmania_rl")]:
+    if not (Path(folder) / CONFIG).is_file():
+        (tmp_path / CONFIG).parent.mkdir()
+        (tmp_path / CONFIG).write_text("from config_files.user_config import *\n")
+        monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module(MODULE)
+    for name in [name for name in sys.modules if name.startswith(("trackmania_rl", "config_files"))]:
         del sys.modules[name]
 
 

@@ -60,6 +60,7 @@ def _options(config: StandinConfig) -> GameOptions:
         startup_frames=config.startup_frames,
         load_frames=config.load_frames,
         medal_ticks=config.medal_ticks,
+        has_intros=config.intros,
         fps=config.fps,
         allow_unknown_blocks=config.allow_unknown_blocks,
         device=config.device,

@@ -41,6 +41,8 @@ class StandinConfig(Settings):
     """Pictures from the command to the new map."""
     medal_ticks: int = Field(default=100, ge=0)
     """Ticks from the finish to the medal screen."""
+    intros: bool = False
+    """Every map has an intro that waits for a key, whatever its file says."""
     fault: list[str] = Field(default_factory=list)
     """What goes wrong: KIND@PHASE or KIND@PHASE:N, such as hang@frame:3; may be given several times."""
     allow_unknown_blocks: bool = False

@@ -1,24 +1,26 @@
 """Faults on demand: what goes wrong, in which phase, and the how-many-th time."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from trackmaster.errors import ConfigError
 
 Kind = Literal["hang", "drop", "slow", "garbage", "frame_size", "diverge", "crash"]
-"""hang: the game stands still for good. drop: the connection is cut. slow: bytes trickle. garbage: nonsense is sent
-instead of the message. frame_size: a picture has other bytes than were asked for. diverge: the car is pushed aside.
-crash: the process ends."""
+"""hang: the game stands still for good. drop: the connection is cut. slow: bytes trickle. garbage: nonsense is sent, in
+place of the message where one is due. frame_size: a picture has other bytes than were asked for. diverge: the car is
+pushed aside. crash: the process ends."""
 
 Phase = Literal["connect", "menus", "load", "intro", "countdown", "race", "frame", "checkpoint", "finish", "medals"]
 """connect, countdown, race, frame, checkpoint and finish are messages about to be sent (countdown and race are run
-steps before and after the start); menus, load, intro and medals are moments in which the game draws that screen."""
+steps before and after the start); menus, load, intro and medals are moments in which the game first draws that screen
+for a client that it has greeted."""
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 PHASES: Final[tuple[str, ...]] = get_args(Phase)
 _SENDING: Final = {"connect", "countdown", "race", "frame", "checkpoint", "finish"}
-_NEEDS_A_MESSAGE: Final = {"slow", "garbage", "frame_size"}
+_NEEDS_A_MESSAGE: Final = {"slow", "frame_size"}
 _TEXT: Final = re.compile(r"([a-z_]+)@([a-z]+)(?::(\d+))?")
 
 
@@ -57,10 +59,14 @@ class FaultPlan:
     faults: list[Fault] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     """How often each phase was met so far."""
+    watch: Callable[[Phase, int], object] | None = None
+    """Told of every phase that is met and its count; the game stands still until it returns."""
 
     def meet(self, phase: Phase) -> Kind | None:
         """Count the phase and return what goes wrong now, if anything."""
         count = self.counts[phase] = self.counts.get(phase, 0) + 1
+        if self.watch is not None:
+            self.watch(phase, count)
         due = next((fault for fault in self.faults if fault.phase == phase and fault.at == count), None)
         if due is None:
             return None

@@ -64,6 +64,8 @@ class GameOptions:
     """Frames from ``map`` to the new map."""
     medal_ticks: int = 100
     """Ticks from the finish to the medal screen."""
+    has_intros: bool = False
+    """True: every map has an intro that waits for a key, whatever its file says."""
     fps: int = 100
     """Pictures per second of real time: at speed 16 the race moves on by 16 ticks between two of them."""
     allow_unknown_blocks: bool = False
@@ -271,7 +273,7 @@ class StandinGame:
 
     def _begin(self, *, skip_key: bool, skip_intro: bool) -> None:
         """Show what comes before the countdown, or the race."""
-        has_intro = self._race().track.challenge.intro_clip is not None
+        has_intro = self.options.has_intros or self._race().track.challenge.intro_clip is not None
         if not skip_key:
             self.screen = Screen.PRESS_A_KEY
         else:

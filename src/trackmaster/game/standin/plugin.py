@@ -67,6 +67,11 @@ class StandinPlugin:
         return self.session.wire is not None
 
     @property
+    def client(self) -> PluginWire | None:
+        """The client, once it was greeted."""
+        return None if self.session.greets else self.session.wire
+
+    @property
     def has_work(self) -> bool:
         """Whether the next drawn picture serves somebody."""
         session = self.session
@@ -133,6 +138,11 @@ class StandinPlugin:
                     session.samples.held.append(sample)
                 else:
                     self._send_sample(sample)
+
+    def screen_drawn(self, phase: Phase) -> None:
+        """A screen in which the game says nothing by itself was drawn."""
+        if self.meet(phase) == "garbage":
+            self._write(GARBAGE)
 
     def meet(self, phase: Phase) -> Kind | None:
         """Let what the fault plan has for a phase happen, as far as it needs no message; return what it was."""

@@ -4,7 +4,7 @@ import contextlib
 import select
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +14,7 @@ from trackmaster.game.link.clock import Clock, SystemClock
 from trackmaster.game.standin.faults import Fault, FaultPlan, Phase
 from trackmaster.game.standin.game import GameOptions, Screen, StandinGame
 from trackmaster.game.standin.plugin import StandinPlugin
-from trackmaster.game.standin.wire import StoppedError
+from trackmaster.game.standin.wire import PluginWire, StoppedError
 
 JOIN_S: Final = 10.0
 _SCREEN_PHASES: Final[dict[Screen, Phase]] = {
@@ -38,6 +38,7 @@ class Standin:
         *,
         port: int = 0,
         faults: Iterable[Fault] = (),
+        watch: Callable[[Phase, int], object] | None = None,
         speaks_ours: bool = True,
         clock: Clock | None = None,
     ) -> None:
@@ -47,6 +48,8 @@ class Standin:
             options: of the game.
             port: to listen on; 0 takes a free one.
             faults: what goes wrong.
+            watch: told, in the game's thread, of every phase in which something can go wrong, and the how-many-th time
+                that is; the game stands still until it returns.
             speaks_ours: False leaves only the public plugin's protocol.
             clock: time for waits and idle frames.
 
@@ -62,9 +65,9 @@ class Standin:
         self._clock = clock if clock is not None else SystemClock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._faults = FaultPlan(list(faults))
+        self._faults = FaultPlan(list(faults), watch=watch)
         self._due_ticks = 0.0
-        self._seen: Screen | None = None
+        self._shown: tuple[Screen | None, PluginWire | None] = (None, None)
         self.plugin = StandinPlugin(
             self.game, self._clock, self._faults, self._stop.is_set, speaks_ours=speaks_ours, on_hang=self.hung.set
         )
@@ -80,6 +83,11 @@ class Standin:
             ) from None
         self._listener.listen(8)
         self.port: int = self._listener.getsockname()[1]
+
+    @property
+    def faults_to_come(self) -> list[Fault]:
+        """What has not gone wrong yet."""
+        return list(self._faults.faults)
 
     def start(self) -> Self:
         """Run the game in a thread of its own."""
@@ -126,14 +134,18 @@ class Standin:
 
     def _frame(self) -> None:
         self.game.frame()
-        screen = self.game.screen
-        if screen is not self._seen and screen in _SCREEN_PHASES:
-            self.plugin.meet(_SCREEN_PHASES[screen])
-        self._seen = screen
+        self._show()
         if not self.game.is_minimised:
             self._accept()
             self.plugin.render()
         self._tick()
+
+    def _show(self) -> None:
+        """Let what a screen has for a client happen, once for each."""
+        shown = (self.game.screen, self.plugin.client)
+        if shown != self._shown and shown[1] is not None and shown[0] in _SCREEN_PHASES:
+            self.plugin.screen_drawn(_SCREEN_PHASES[shown[0]])
+        self._shown = shown
 
     def _accept(self) -> None:
         """Take a client that knocks; the game paces itself by the wait where nothing else goes on."""
