@@ -1,11 +1,16 @@
 """Flags of the seeds, and where the picture size comes from."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from trackmaster.capture import CaptureConfig
 from trackmaster.errors import ConfigError
+from trackmaster.game.setup.settings import CONFIGURING, VARIABLES
+from trackmaster.home import HOME_VARIABLE
+
+VARIABLES_OF_GAME = [VARIABLES[name] for name in (*CONFIGURING, "login")]
 
 SEED_COMMANDS = (
     "--replays-dir maps/replays --output-dir maps/img --workers 1 --width 256 --height 256 --running-speed 16 --fps 64 "
@@ -54,3 +59,14 @@ def test_the_rl_configuration_names_the_picture_size(tmp_path: Path) -> None:
 def test_impossible_flags_are_refused(flags: str) -> None:
     with pytest.raises(ConfigError):
         CaptureConfig.load(flags.split())
+
+
+def test_every_flag_stands_in_a_table_of_the_documentation() -> None:
+    page = Path(__file__).parents[2] / "docs" / "capture.md"
+    rows = re.findall(r"^\| (`--[^|]*)\|", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"--([a-z-]+)", row)]
+    flags = {name.replace("_", "-") for name in CaptureConfig.model_fields}
+    assert {name.removeprefix("no-") for name in named} - {"config"} == flags
+    assert len(set(named)) == len(named), "each flag stands in one place"
+    text = page.read_text(encoding="utf-8")
+    assert all(f"| `{name}`" in text or f", `{name}`" in text for name in [*VARIABLES_OF_GAME, HOME_VARIABLE])

@@ -22,6 +22,8 @@ from trackmaster.capture.played import PlayedRecorder
 from trackmaster.capture.settled import circumstances, is_settled
 from trackmaster.capture.staging import stage_maps
 from trackmaster.capture.writer import utc_now
+from trackmaster.game.link.client import LinkClient
+from trackmaster.game.link.clock import SystemClock
 from trackmaster.game.link.events import Event, Plugin
 from trackmaster.game.link.protocol import Message
 from trackmaster.game.setup import keeper as keeper_module
@@ -210,6 +212,68 @@ def test_a_game_with_the_public_plugin_gets_the_focus_once(
     GameKeeper(GameSettings(), instance_in(tmp_path)).start(_Greeted())  # type: ignore[arg-type]
     assert focused == ([] if pid is None else [pid])
     assert ("click into the game's window" in caplog.text) == (pid is None)
+
+
+class _Clock(SystemClock):
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now_s(self) -> float:
+        return self.seconds
+
+
+def test_a_game_that_is_well_is_kept_and_one_that_ran_for_half_a_day_is_renewed_with_one_more_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched: list[int] = []
+    orphans: list[Path] = []
+
+    def launch(*_: object) -> "_Started":
+        launched.append(1)
+        if len(launched) == 2:
+            raise LaunchError("the game ended while it was starting.")
+        return _Started(7)
+
+    clock = _Clock()
+    is_there = False
+    monkeypatch.setattr(keeper_module, "launch", launch)
+    monkeypatch.setattr(keeper_module, "first_session", lambda *_, **__: None)
+    monkeypatch.setattr(keeper_module, "is_listened_to", lambda _: is_there)
+    monkeypatch.setattr(keeper_module, "focus_window", lambda _: None)
+    monkeypatch.setattr(keeper_module, "end_orphan", orphans.append)
+    keeper = GameKeeper(GameSettings(), instance_in(tmp_path), clock=clock)
+    keeper.start_if_absent(_Greeted())  # type: ignore[arg-type]
+    is_there = True
+    clock.seconds = keeper_module.MAX_AGE_S
+    keeper.start_if_absent(_Greeted())  # type: ignore[arg-type]  # a session broke, the game is well
+    assert (len(launched), len(orphans), keeper.is_old) == (1, 1, False)
+    clock.seconds += 1
+    assert keeper.is_old
+    is_there = False  # what we started, we end
+    keeper.renew(_Greeted())  # type: ignore[arg-type]
+    assert (len(launched), keeper.is_old) == (3, False)
+
+
+def test_an_old_game_is_renewed_between_two_replays(scene: Scene) -> None:
+    class Keeper:
+        is_old = True
+        renewed = 0
+
+        def renew(self, client: LinkClient) -> None:
+            assert client.inside is None, "the session was given back"
+            self.is_old, self.renewed = False, self.renewed + 1
+
+        def start_if_absent(self, _client: LinkClient) -> None:
+            return
+
+        def end(self) -> None:
+            return
+
+    keeper = Keeper()
+    with scene.start() as game:
+        place = instance_in(scene.folder, game.port)
+        assert scene.run(PlayedRecorder(scene.flags, place, keeper=keeper)).status == "ok"  # type: ignore[arg-type]
+    assert keeper.renewed == 1
 
 
 # Being told to end

@@ -1,5 +1,6 @@
 """Every stall of a game has its reason within its time-out, and a broken connection costs a try, not a replay."""
 
+import random
 import select
 import socket
 import time
@@ -21,6 +22,10 @@ from trackmaster.capture.replay import ReplayCapture
 from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
+from trackmaster.game.link.client import LinkClient
+from trackmaster.game.link.errors import SilentGameError
+from trackmaster.game.link.protocol import Message
+from trackmaster.game.standin.commands import PLAIN
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions, Screen
 from trackmaster.game.standin.server import Standin
@@ -224,3 +229,61 @@ def test_a_game_that_is_not_there_gives_the_replay_back(scene: Scene) -> None:
 def test_a_game_that_hangs_while_loading_is_given_up(scene: Scene) -> None:
     with scene.start("hang@load"), pytest.raises(WorkerLostError, match="says nothing"):
         scene.run(scene.recorder())
+
+
+# Manners of the game
+
+
+@pytest.mark.parametrize("order", ["first in, first out", "last in, first out", "shuffled"])
+def test_the_order_of_console_lines_in_one_message_does_not_matter(
+    scene: Scene, expected: dict[str, bytes], order: str
+) -> None:
+    game = scene.start(speaks_ours=False)
+    draw, together, chance = game.game.frame, [], random.Random(3)
+
+    def frame() -> None:
+        stack = game.game._stack
+        if stack:
+            together.append(tuple(stack))
+        if order == "first in, first out":
+            stack.reverse()  # the game takes them from the end
+        elif order == "shuffled":
+            chance.shuffle(stack)
+        draw()
+
+    game.game.frame = frame  # type: ignore[method-assign]
+    with game:
+        assert scene.run(scene.recorder()).status == "ok"
+    assert scene.frames() == expected
+    assert [lines for lines in together if "map " in " ".join(lines)] == [(f"map {scene.map_name}",)]
+    preparing = next(number for number, lines in enumerate(together) if "set skip_map_load_screens true" in lines)
+    loading = next(number for number, lines in enumerate(together) if any(line.startswith("load") for line in lines))
+    assert max(preparing, loading) < together.index((f"map {scene.map_name}",))
+
+
+def test_a_script_is_unloaded_although_the_last_run_stalled(
+    scene: Scene, reject: Callable[..., tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[int] = []
+
+    def stall(*_: object, **__: object) -> Iterator[None]:
+        loaded.append(len(game.game._script))
+        raise SilentGameError("nothing came for 20 s.")
+        yield None
+
+    monkeypatch.setattr("trackmaster.capture.played.samples", stall)
+    with scene.start(speaks_ours=False) as game:
+        assert reject(scene.recorder(lambda: False))[0] == "stalled"
+        assert loaded[0] > 0
+        onlooker = LinkClient(game.port)
+        onlooker.connect()  # the game runs what it was told before it greets the next one
+        onlooker.close()
+        assert game.game._script == []
+
+
+def test_a_hud_that_stays_is_seen_in_the_pictures(
+    scene: Scene, reject: Callable[..., tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PLAIN, Message.C_TOGGLE_INTERFACE, lambda session: session.fields(Message.C_TOGGLE_INTERFACE))
+    with scene.start(speaks_ours=False):
+        assert reject(scene.recorder())[0] == "image"

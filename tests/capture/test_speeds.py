@@ -59,12 +59,12 @@ def test_speeds_that_repeat_the_run_are_exact_and_others_are_not(tmp_path: Path,
     with standin(tmp_path, replay, "diverge@checkpoint:3") as game:
         flags = CaptureConfig(game="tminterface")
 
-        def recorders() -> Iterator[tuple[float, Recorder]]:
+        def recorders() -> Iterator[tuple[float, list[Recorder]]]:
             for speed in (1.0, 8.0, 16.0):
                 recorder = PlayedRecorder(
                     flags.model_copy(update={"running_speed": speed}), instance_in(tmp_path, game.port)
                 )
-                yield speed, recorder
+                yield speed, [recorder]
                 recorder.leave()
 
         found = list(measure_speeds(recorders(), read_source(replay, flags)))
@@ -105,6 +105,25 @@ def test_the_doctor_measures_and_keeps(
     assert code == 0
     assert "speed 16: exact" in capsys.readouterr().out
     assert [(one.speed, one.exact) for one in read_speeds()] == [(1.0, True), (16.0, True)]
+
+
+def test_several_games_are_measured_at_the_same_time(
+    tmp_path: Path, replay: ReplayFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trackmaster.game.setup.doctor.run_doctor", lambda _config: 0)
+    # One gate per run besides the finish: game 1 strays in its second run, at the second speed.
+    with standin(tmp_path / "0", replay) as first, standin(tmp_path / "1", replay, "diverge@checkpoint:2") as second:
+        games = {0: (first, tmp_path / "0"), 1: (second, tmp_path / "1")}
+        monkeypatch.setattr(
+            "trackmaster.capture.doctor.instance_of",
+            lambda _settings, index: instance_in(games[index][1], games[index][0].port, index),
+        )
+        code = run_doctor(
+            DoctorConfig(base_tmi_port=first.port, speeds=True, try_speeds=[16.0], speeds_replay=replay.path, workers=2)
+        )
+    assert code == 0
+    assert "speed 16 with 2 games: game 1 leaves the run at speed 1 after" in capsys.readouterr().out
+    assert [(one.speed, one.instances, one.exact) for one in read_speeds()] == [(1.0, 2, True), (16.0, 2, False)]
 
 
 def test_speeds_need_a_game(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """``trackmaster doctor``: what the game's room looks at, and the running speeds, which takes races to find out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trackmaster.capture.config import CaptureConfig
@@ -36,7 +36,8 @@ def run_doctor(config: DoctorConfig) -> int:
     with ended_like_ctrl_c():
         for one in _measure(config):
             measured.append(one)
-            print(f"speed {one.speed:g}: {'exact' if one.exact else one.detail}", flush=True)
+            games = "" if one.instances == 1 else f" with {one.instances} games"
+            print(f"speed {one.speed:g}{games}: {'exact' if one.exact else one.detail}", flush=True)
     print(f"kept in {keep_speeds(measured)}; capture refuses speeds that are not exact.")
     return 0
 
@@ -49,32 +50,38 @@ def _measure(config: DoctorConfig) -> Iterator[MeasuredSpeed]:
             "--speeds needs the real game, and none is configured: set BASE_TMI_PORT or TRACKMANIA_BASE_PATH. On the "
             "simulator every speed is exact."
         )
-    instance = instance_of(settings, 0)
-    keeper = GameKeeper(settings, instance) if can_launch(settings) else None
+    instances = tuple(instance_of(settings, index) for index in range(config.workers))
+    keepers = [GameKeeper(settings, instance) if can_launch(settings) else None for instance in instances]
     file = ReplayFile(config.speeds_replay or _bundled_replay(), "speeds")
-    capture_flags = CaptureConfig(game="tminterface", replays_dir=file.path.parent, use_tqdm=False)
-    games = Games((instance,), settings if keeper is not None else None)
+    capture_flags = CaptureConfig(
+        game="tminterface", replays_dir=file.path.parent, use_tqdm=False, workers=config.workers
+    )
+    games = Games(instances, settings if can_launch(settings) else None)
     try:
         source = read_source(file, capture_flags)
     except ReplayRejectedError as reject:
         raise CaptureError(f"{file.path} cannot be played: {reject.detail}") from None
 
-    def recorders() -> Iterator[tuple[float, Recorder]]:
+    def recorders() -> Iterator[tuple[float, Sequence[Recorder]]]:
         for speed in sorted({1.0, *(config.try_speeds or DEFAULT_SPEEDS)}):
-            recorder = PlayedRecorder(
-                capture_flags.model_copy(update={"running_speed": speed}), instance, keeper=keeper, login=settings.login
-            )
-            yield speed, recorder
-            recorder.leave()
+            flags = capture_flags.model_copy(update={"running_speed": speed})
+            players = [
+                PlayedRecorder(flags, instance, keeper=keeper, login=settings.login)
+                for instance, keeper in zip(instances, keepers, strict=True)
+            ]
+            yield speed, players
+            for player in players:
+                player.leave()
 
     with ready_games(capture_flags, games, (file,)):
         try:
             yield from measure_speeds(recorders(), source)
         except ReplayRejectedError as reject:
-            raise CaptureError(f"the game cannot play {file.path.name}: {reject.detail}") from None
+            raise CaptureError(f"a game cannot play {file.path.name}: {reject.detail}") from None
         finally:
-            if keeper is not None:
-                keeper.end()
+            for keeper in keepers:
+                if keeper is not None:
+                    keeper.end()
 
 
 def _bundled_replay() -> Path:

@@ -40,6 +40,9 @@ RUN_OUT_MS = 600
 CONNECT_S = 10.0
 """Longest silence of a game that nobody talks to."""
 
+FAREWELL_S = 3.0
+"""Longest wait for a game that is only to be told to unload a script."""
+
 RACE_SILENCE_S = 20.0
 """Longest silence of a running race."""
 
@@ -83,6 +86,8 @@ class PlayedRecorder:
         self._clock = clock if clock is not None else SystemClock()
         self._speed_check = speed_check if speed_check is not None else Check(None)
         self._keeper = keeper
+        self._has_script = False
+        """A script of ours is loaded in the game."""
         # After a broken session the game still waits for our word, and takes nobody else until it gives up.
         timeouts = Timeouts(connect_s=patience_ms / 1_000 + CONNECT_S, event_s=RACE_SILENCE_S)
         client = LinkClient(instance.port, timeouts=timeouts, clock=self._clock)
@@ -127,8 +132,13 @@ class PlayedRecorder:
 
     def leave(self) -> None:
         """Give the game back as a player wants it: speed 1, HUD on, no script."""
+        client = self._player.client
         with contextlib.suppress(GameError):
+            if client.inside is None and self._has_script:  # the last session broke before the script was unloaded
+                client.timeouts.connect_s = FAREWELL_S
+                client.connect()
             self._player.leave()
+        self._has_script = False
 
     def _leave(self) -> None:
         """Let go of a session that is of no use any more; the game gets its speed back where it still listens."""
@@ -168,6 +178,9 @@ class PlayedRecorder:
     def _to_countdown(self, source: ReplaySource) -> None:
         """Bring the game into the countdown of the replay's map, with the replay's inputs armed."""
         player, name = self._player, staged_name(source.map)
+        if self._keeper is not None and self._keeper.is_old:
+            self._leave()
+            self._keeper.renew(player.client)
         if player.client.inside is None:
             if self._keeper is not None:
                 self._keeper.start_if_absent(player.client)
@@ -195,6 +208,7 @@ class PlayedRecorder:
         self._instance.scripts_path.mkdir(parents=True, exist_ok=True)
         (self._instance.scripts_path / script.name).write_text(script.text, encoding="ascii")
         self._player.arm(script.name)
+        self._has_script = True
         self._player.client.execute("set execute_commands true")
 
     def _watched(self, plan: SamplePlan, source: ReplaySource, deadline_s: float) -> Iterator[Event]:

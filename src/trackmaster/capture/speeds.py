@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,28 +87,30 @@ def speed_check(known: Iterable[MeasuredSpeed], speed: float, *, instances: int,
 
 
 def measure_speeds(
-    recorder_at: Iterable[tuple[float, Recorder]],
-    source: ReplaySource,
-    *,
-    instances: int = 1,
-    clock: UtcClock = utc_now,
+    recorders_at: Iterable[tuple[float, Sequence[Recorder]]], source: ReplaySource, *, clock: UtcClock = utc_now
 ) -> Iterator[MeasuredSpeed]:
     """Play the same inputs at several speeds and compare every tick with the first run, bit for bit.
 
-    Nothing is compared with the recorded car: only whether the game does the same at every speed.
+    Nothing is compared with the recorded car: only whether every game does the same at every speed.
 
     Args:
-        recorder_at: speeds with what plays at them; the first one is the yardstick (speed 1) and is played twice.
+        recorders_at: speeds with the games that play at them, all at the same time. The first game at the first speed
+            (1) plays alone before, as the yardstick.
         source: the inputs.
-        instances: games that run at the same time, for the record.
         clock: for the stamp.
     """
     yardstick: Trajectory | None = None
-    for speed, recorder in recorder_at:
+    for speed, recorders in recorders_at:
         if yardstick is None:
-            yardstick = _play(recorder, source)
-        difference = _difference(yardstick, _play(recorder, source))
-        yield MeasuredSpeed(speed, instances, not difference, difference, utc_text(clock()))
+            yardstick = _play(recorders[0], source)
+        with ThreadPoolExecutor(len(recorders)) as together:
+            runs = list(together.map(lambda recorder: _play(recorder, source), recorders))
+        detail = ""
+        for number, run in enumerate(runs):
+            difference = _difference(yardstick, run)
+            if difference and not detail:
+                detail = difference if len(runs) == 1 else f"game {number} {difference}"
+        yield MeasuredSpeed(speed, len(recorders), not detail, detail, utc_text(clock()))
 
 
 def _play(recorder: Recorder, source: ReplaySource) -> Trajectory:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.hud import HudWatch
 from trackmaster.capture.plan import frame_name
 from trackmaster.capture.source import ReplaySource
 from trackmaster.capture.surface import MIN_SHARE, REACH_M, SurfaceMatch
@@ -137,13 +138,14 @@ def _cp_check(driven: list[int], recorded: list[int]) -> Check:
 
 
 class PictureCheck:
-    """Looks at each picture as it is drawn: size, contents, and whether it changes while the car moves."""
+    """Looks at each picture as it is drawn: size, contents, HUD, and whether it changes while the car moves."""
 
     def __init__(self, width: int, height: int) -> None:
         """Expect pictures of this size."""
         self._shape = (height, width)
         self._last: NDArray[np.uint8] | None = None
         self._since_m = np.zeros(3)
+        self._hud = HudWatch(width, height)
         self.problems: list[str] = []
 
     def look(self, time_ms: int, grey: NDArray[np.uint8], position_m: NDArray[np.floating], *, placed: bool) -> None:
@@ -152,6 +154,8 @@ class PictureCheck:
             self.problems.append(f"{time_ms} ms: size {grey.shape}")
         elif grey.max() == grey.min():
             self.problems.append(f"{time_ms} ms: one single colour")
+        else:
+            self._hud.look(grey, position_m)
         changed = self._last is None or placed or not np.array_equal(grey, self._last)
         if changed:
             self._last, self._since_m = grey.copy(), np.array(position_m, dtype=np.float64)
@@ -160,7 +164,8 @@ class PictureCheck:
 
     def result(self) -> Check:
         """Return the check; its value is the first problem."""
-        return Check(not self.problems, self.problems[0] if self.problems else None, "image")
+        problems = [*self.problems, *(["the game shows its HUD in them"] if self._hud.is_shown else [])]
+        return Check(not problems, problems[0] if problems else None, "image")
 
 
 def check_frames(

@@ -91,6 +91,11 @@ class LinkClient(Commands):
         return self._wire.inside if self._wire is not None else None
 
     @property
+    def shuffles_lines(self) -> bool:
+        """Whether a console line said now may run before one that was said earlier inside of the same message."""
+        return self._wire is not None and self._wire.has_lines and not self._wire.plugin.is_ours
+
+    @property
     def race_time_ms(self) -> int | None:
         """Race time of the latest run step of this session."""
         return self._race_time_ms
@@ -241,6 +246,7 @@ class LinkClient(Commands):
         assert wire.inside is not None
         wire.channel.write(struct.pack("<i", wire.inside))
         wire.inside = None
+        wire.has_lines = False
 
     def _inside(self) -> Wire:
         wire = self._session()

@@ -37,7 +37,9 @@ class Commands(ABC):
 
         Lines of one drawn frame run last in, first out; a plugin of ours runs one per frame, in order.
         """
-        self._inside().channel.write(encode_text(Message.C_EXECUTE_COMMAND, line))
+        wire = self._inside()
+        wire.channel.write(encode_text(Message.C_EXECUTE_COMMAND, line))
+        wire.has_lines = True
 
     def get_state(self) -> SimStateData:
         """Return the state of the current tick."""

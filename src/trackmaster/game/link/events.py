@@ -79,6 +79,8 @@ class Wire:
     """Patience for the rest of a message that has begun."""
     plugin: Plugin = field(default_factory=Plugin)
     inside: Message | None = None
+    has_lines: bool = False
+    """Console lines were said inside of the present message; the game runs them after it, the last one first."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Sizes of the pictures that were asked for and did not come yet (the plain dialect does not repeat them)."""
 

@@ -3,6 +3,7 @@
 Source: ``game_link.md`` 7 and 16, ``capture_contract.md`` 5.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -82,18 +83,38 @@ class Player:
             CannotConnectError: see ``LinkClient.connect``.
         """
         client = self.client
-        client.connect()
-        client.set_timeout(self.options.patience_ms)
-        client.set_speed(1.0)
-        client.unrequest_frame()  # a client before us may have left one
-        client.set_period(DEFAULT_PERIOD_MS)
+        self._open_session()
         for line in PREPARATION:
             client.execute(line)
         client.execute(f"set countdown_speed {self.options.running_speed:g}")
         if self.options.login:
             client.execute(f"set autologin {self.options.login}")
+
+    def _open_session(self) -> None:
+        client = self.client
+        client.connect()
+        client.set_timeout(self.options.patience_ms)
+        client.set_speed(1.0)
+        client.unrequest_frame()  # a client before us may have left one
+        client.set_period(DEFAULT_PERIOD_MS)
         if client.plugin.has(Feature.WATCHDOG):
             client.set_watchdog(self.options.patience_ms, 1.0)
+
+    def _next_message(self) -> None:
+        """Come into another message of the game, so that every console line said so far runs before the next one.
+
+        In a race that is the next one it sends. Its menus send none, so that a new session is opened there.
+        """
+        client = self.client
+        if client.inside is Message.SC_ON_CONNECT_SYNC:
+            client.close()  # what was said waits for the next picture, and so does the new session
+        else:
+            client.acknowledge()
+            with contextlib.suppress(SilentGameError):
+                while not client.wait(self.options.nudge_s).is_sync:
+                    pass
+                return
+        self._open_session()
 
     def load_map(self, name: str) -> Event:
         """Load a map and return its first run step, in the countdown; the client is inside of it.
@@ -114,6 +135,9 @@ class Player:
             self.connect()
         self.map_name = None
         self._last_time_ms = client.race_time_ms
+        if client.shuffles_lines:
+            self._next_message()
+            self._last_time_ms = self._last_time_ms if client.race_time_ms is None else client.race_time_ms
         began_in_menus = client.inside is not Message.SC_ON_CONNECT_SYNC or client.was_in_menus
         has_raced = not began_in_menus
         if client.plugin.has(Feature.FOCUS):

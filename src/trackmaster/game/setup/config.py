@@ -18,7 +18,7 @@ class DoctorConfig(Settings):
     trackmania_base_path: Path | None = None
     """User folder of the game; TRACKMANIA_BASE_PATH or Documents/TrackMania without it."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Game instances to check."""
+    """Game instances to check; with --speeds, games that play at the same time."""
     connect: bool = False
     """Open a session with each game and say who answers; whoever is connected is thrown out."""
     speeds: bool = False

@@ -5,12 +5,14 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Final
 
 import psutil
 
 from trackmaster.files import atomic_write_text
 from trackmaster.game.link.client import LinkClient
 from trackmaster.game.link.clock import Clock, SystemClock
+from trackmaster.game.link.errors import LinkError
 from trackmaster.game.link.protocol import Feature
 from trackmaster.game.setup.instances import Instance
 from trackmaster.game.setup.launcher import (
@@ -27,6 +29,9 @@ from trackmaster.game.setup.window import focus_window
 
 log = logging.getLogger(__name__)
 
+MAX_AGE_S: Final = 12 * 3_600.0
+"""A game that ran for so long is started anew between two races: it slows down with its age."""
+
 
 def can_launch(settings: GameSettings, *, on_windows: bool = os.name == "nt") -> bool:
     """Tell whether the settings say how to start a game."""
@@ -42,6 +47,12 @@ class GameKeeper:
         self._instance = instance
         self._clock = clock if clock is not None else SystemClock()
         self._running: RunningGame | None = None
+        self._started_s = 0.0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the game that we started has run for so long that it should be started anew."""
+        return self._running is not None and self._clock.now_s() - self._started_s > MAX_AGE_S
 
     def start_if_absent(self, client: LinkClient) -> None:
         """Start the game unless something listens on its port; one that a killed keeper left there is ended first.
@@ -49,8 +60,23 @@ class GameKeeper:
         Raises:
             LinkError: it could not be started.
         """
-        end_orphan(self._note)
+        if self._running is None:
+            end_orphan(self._note)
         if not is_listened_to(self._instance.port):
+            self.start(client)
+
+    def renew(self, client: LinkClient) -> None:
+        """Start the game anew; a start that fails is tried once more.
+
+        Raises:
+            LinkError: it could not be started.
+        """
+        hours = MAX_AGE_S / 3_600
+        log.info("the game on port %d has run for %.0f hours and is started anew.", self._instance.port, hours)
+        try:
+            self.start(client)
+        except LinkError as error:
+            log.warning("%s It is tried once more.", error)
             self.start(client)
 
     def start(self, client: LinkClient) -> None:
@@ -70,6 +96,7 @@ class GameKeeper:
         self.end()
         with launch_turn():
             self._running = launch(self._settings, self._instance)
+            self._started_s = self._clock.now_s()
             write_note(self._note, self._running.launcher.pid)
             first_session(client, self._running, clock=self._clock)
             if not client.plugin.has(Feature.FOCUS):
