@@ -211,6 +211,20 @@ def test_a_session_that_breaks_once_costs_a_try(
     assert scene.frames() == expected
 
 
+@pytest.mark.parametrize("speaks_ours", [True, False])
+def test_a_map_that_was_asked_for_twice_does_not_load_into_the_race(
+    scene: Scene, expected: dict[str, bytes], speaks_ours: bool
+) -> None:
+    # The session breaks when the map stands in the game's queue: the second try puts it there once more.
+    game = scene.start("garbage@menus", speaks_ours=speaks_ours, load_frames=150)
+    recorder, begun = scene.recorder(), list[str | None]()
+    game._faults.watch = lambda phase, _: begun.append(recorder._player.map_name) if phase == "load" else None
+    with game:
+        assert scene.run(recorder).max_sample_error_m == 0.0
+    assert begun == [None, None], "the race begins when the last of them has loaded"
+    assert scene.frames() == expected
+
+
 def test_a_run_that_does_not_repeat_is_rejected_and_not_tried_again(
     scene: Scene, reject: Callable[..., tuple[str, float]]
 ) -> None:

@@ -21,7 +21,7 @@ RUN_TIMEOUT_MS: Final = 10_100
 HOLD_TIMEOUT_MS: Final = 60_000
 """Longest pause in which the game is held; a client that dies meanwhile leaves it frozen for no longer."""
 SETTLE_TICKS: Final = 50
-"""Ticks of a countdown after which a key that was pressed before has had its effect."""
+"""Ticks of a countdown after which a key that was pressed, or a map that was asked for before, has had its effect."""
 RETRY_S: Final = 0.2
 NO_TICK_S: Final = 25.0
 """Longest time without the tick that is due, whatever else the game says meanwhile."""
@@ -75,6 +75,8 @@ class Player:
         """The map whose countdown was seen last."""
         self._clock = clock if clock is not None else SystemClock()
         self._last_time_ms: int | None = None
+        self._asked = 0
+        """Maps asked for since the last countdown of one."""
 
     def connect(self) -> None:
         """Open a session and set what every run needs; the client is inside the connect message then.
@@ -144,8 +146,11 @@ class Player:
             client.focus()  # from the menus a map loads only in front of somebody
         client.execute(f'map "{name}"' if " " in name else f"map {name}")
         client.acknowledge()
+        self._asked += 1
         deadline = self._clock.now_s() + self.options.load_s
-        silences = ticks_to_settle = 0
+        silences = 0
+        # A session that broke may have left a map in the game's queue: it loads first, and this one over it.
+        ticks_to_settle = SETTLE_TICKS if self._asked > 1 else 0
         is_new = False
         while (left := deadline - self._clock.now_s()) > 0:
             try:
@@ -160,7 +165,7 @@ class Player:
             if event.is_run_step and is_new and event.time_ms <= 0:
                 if ticks_to_settle == 0:
                     return self._race_begun(name, event)
-                ticks_to_settle -= 1  # the key may still be on its way, and would restart the race
+                ticks_to_settle -= 1  # a key or a map may still be on its way, and would restart the race
                 client.acknowledge()
                 continue
             if event.is_run_step:
@@ -212,6 +217,7 @@ class Player:
     def _race_begun(self, name: str, event: Event) -> Event:
         client = self.client
         self.map_name = name
+        self._asked = 0
         self._last_time_ms = event.time_ms
         client.execute(f"cam {self.options.camera}")
         client.show_interface(is_shown=False)

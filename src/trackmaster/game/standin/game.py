@@ -263,6 +263,7 @@ class StandinGame:
         except TrackmasterError as error:
             self.log(f"map {name}: {error}")
             return
+        self.screen = Screen.LOADING  # until its first picture, which takes a while to prepare
         self.race = Race(track, device=self.options.device)
         self.race.takes_inputs = self.is_focused
         self.map_name = name
