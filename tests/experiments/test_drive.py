@@ -11,13 +11,14 @@ import torch
 
 from trackmaster import gbx
 from trackmaster.cli import main
-from trackmaster.distributed.train import CONFIG_SNAPSHOT, sample_spec
+from trackmaster.distributed.algorithms import algorithm_of
+from trackmaster.distributed.train import CONFIG_SNAPSHOT
 from trackmaster.env import evaluation_starts
 from trackmaster.experiments.drive import chosen_entry
 from trackmaster.experiments.lap import Lap, lap_timeline
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.config_sections import MapEntry
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
+from trackmaster.rl.iqn import ONLINE_FILE
 from trackmaster.rl.torch_files import save_torch
 from trackmaster.view.drive_figure import LIFT_M, OtherLine, drive_figure
 
@@ -37,7 +38,7 @@ def make_run(folder: Path, action: int) -> Path:
         ],
         environment={},
     )  # fmt: skip
-    actor = IQNActor(config.to_iqn_config(sample_spec(config)["floats"].shape[0]), seed=0)
+    actor = algorithm_of(config).actor(0)
     head = actor.network.A_head[-1]
     with torch.no_grad():
         head.weight.zero_()

@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trackmaster.distributed.algorithms import RacingMemory
+from trackmaster.distributed.collapse import CollapseGuard
+from trackmaster.distributed.reports import report_of
 from trackmaster.distributed.run_stats import RunStats, began_on_the_way
 from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
+from trackmaster.rl.agent import TrainingAgent
+from trackmaster.rl.best_snapshots import BestSnapshots
 from trackmaster.rl.checkpoint import BEST, MEMORY, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, append_evaluations
 from trackmaster.rl.iqn import IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.rollout_memory import RolloutMemory
 from trackmaster.rl.schedules import Schedule
 
 WAIT_S = 0.05
@@ -49,6 +55,12 @@ class TrainerOptions:
     save_interval_s: float = 300.0
     metrics_interval_s: float = 30.0
     save_memory: bool = False
+    keep_best: int = 0
+    """Snapshots of the best evaluations to keep beside the best one."""
+    collapse_drop: float = 0.5
+    """Share of the best outcome that may be lost before an evaluation is bad."""
+    collapse_evaluations: int = 0
+    """Bad evaluations in a row that lead back to the best snapshot; 0 never does."""
 
 
 class RacingTrainer:
@@ -72,8 +84,8 @@ class RacingTrainer:
 
     def __init__(
         self,
-        agent: IQNAgent,
-        memory: IQNMemory,
+        agent: TrainingAgent,
+        memory: RacingMemory,
         end: TrainerEnd,
         evaluator: Evaluator,
         *,
@@ -91,6 +103,10 @@ class RacingTrainer:
         self._memory_size, self._learning_start, self._options = memory_size, learning_start, options
         self._store, self._logger, self._say, self._clock = store, logger, say, clock
         self._progress = progress
+        self._report = report_of(agent, memory)
+        self._collapse = CollapseGuard(options.collapse_drop, options.collapse_evaluations)
+        self._best = BestSnapshots(store.folder, options.keep_best) if store is not None else None
+        self._learned = 0
         self.stats = stats or RunStats()
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
@@ -165,12 +181,16 @@ class RacingTrainer:
 
     def _may_train(self) -> bool:
         """Whether a batch is due; the transitions that had to come before learning starts owe no updates."""
+        if isinstance(self._memory, RolloutMemory):
+            return self._memory.is_full
         stats, options = self.stats, self._options
         start = self._learning_start(stats.cumul_number_frames_played)
         planned = stats.cumul_number_single_memories_should_have_been_used - options.uses_per_transition * start
         return len(self._memory) > 0 and stats.cumul_number_single_memories_used + options.batch_size <= planned
 
     def _is_behind(self) -> bool:
+        if isinstance(self._memory, RolloutMemory):
+            return True  # nobody drives before the next weights are published
         stats = self.stats
         wanted = self._options.min_uses_per_transition * stats.cumul_number_memories_generated
         return stats.cumul_number_single_memories_used < wanted
@@ -192,25 +212,30 @@ class RacingTrainer:
         frames = self.stats.cumul_number_frames_played
         self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
         self._agent.set_frames(frames)
-        self._memory.gamma = self._agent.gamma
-        self._memory.set_frames(frames)
+        if isinstance(self._agent, IQNAgent) and isinstance(self._memory, IQNMemory):
+            self._memory.gamma = self._agent.gamma  # the others' discount never changes
+            self._memory.set_frames(frames)
 
     def _train(self) -> None:
-        metrics = self._agent.train(self._memory.sample())
+        memory, stats = self._memory, self.stats
+        n_used = len(memory) if isinstance(memory, RolloutMemory) else self._options.batch_size
+        metrics = self._agent.train(memory.sample())
         for tag, value in metrics.items():
             self._numbers[tag].append(value)
-        stats = self.stats
+        self._learned += n_used
         stats.cumul_number_batches_done += 1
-        stats.cumul_number_single_memories_used += self._options.batch_size
-        stats.cumul_number_target_network_updates = self._agent.target_updates
-        stats.cumul_number_single_memories_used_next_target_network_update = (
-            stats.cumul_number_single_memories_used + self._agent.memories_until_target_update
-        )
-        if stats.cumul_number_batches_done % self._options.publish_every_batches == 0:
+        stats.cumul_number_single_memories_used += n_used
+        self._report.note_update(stats)
+        if (
+            isinstance(memory, RolloutMemory)
+            or stats.cumul_number_batches_done % self._options.publish_every_batches == 0
+        ):
             self._publish()
 
     def _publish(self) -> None:
         self.stats.weights_version += 1
+        if isinstance(self._memory, RolloutMemory):
+            self._memory.begin(self.stats.weights_version)
         self._end.publish(Weights.pack(self.stats.weights_version, self._agent.actor_tensors()))
 
     def _evaluate(self) -> None:
@@ -231,10 +256,26 @@ class RacingTrainer:
                 f"{len(result.finished_ms)} of {result.n} finished, best {best}, "
                 f"progress {result.mean_progress_m:.0f} m"
             )
-        if is_best:
-            self._save(best=True)
+        self._guard(evaluations, is_best=is_best)
         wanted = self._options.stop_at_finish_rate
         self._stop_requested = bool(wanted) and all(r.finish_rate >= wanted for r in evaluations.values())
+
+    def _guard(self, evaluations: Mapping[str, Evaluation], *, is_best: bool) -> None:
+        """Keep what is among the best, and go back to the best where driving has been unlearnt."""
+        if is_best:
+            self._save(best=True)
+        if self._best is not None:
+            self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
+        if not self._collapse.note(evaluations) or self._store is None:
+            return
+        best = self._store.folder / BEST
+        self._agent.load(best, self._store.agent_state(best))
+        self._log_values({"Guard/collapse": float(self._collapse.n_collapses)})
+        self._say(
+            f"The last {self._options.collapse_evaluations} evaluations fell far below the best one: going on from its "
+            f"weights in {best}."
+        )
+        self._publish()
 
     def _save(self, *, best: bool = False) -> None:
         self.is_saved = False
@@ -250,14 +291,11 @@ class RacingTrainer:
     def _log(self) -> None:
         seconds = max(self._clock() - self._last_logged, 1e-9)
         self._last_logged = self._clock()
-        trained = len(self._numbers.get("Training/loss", ())) * self._options.batch_size
+        trained, self._learned = self._learned, 0
         values = {tag: statistics.median(found) for tag, found in self._numbers.items() if found}
         values.update(_spread("Gradients/norm_before_clip", self._numbers.get("Gradients/norm_before_clip", [])))
-        values.update(self._agent.weight_norms())
-        values.update(self._schedule_values())
+        values.update(self._run_values())
         values["Buffer/size"], values["Buffer/max_size"] = float(len(self._memory)), float(self._memory.limit)
-        if self._memory.priorities is not None:
-            values.update(self._memory.priorities.spread())
         values["Performance/transitions_learned_per_second"] = trained / seconds
         for what, busy_s in self._busy_s.items():
             name = "waiting_for_workers" if what == "waiting" else what
@@ -270,28 +308,20 @@ class RacingTrainer:
         self._busy_s.clear()
         self._finished_since_log.clear()
 
-    def _schedule_values(self) -> dict[str, float]:
-        rates, stats = self._agent.rates(), self.stats
+    def _run_values(self) -> dict[str, float]:
+        stats = self.stats
         counters = {k: float(v) for k, v in stats.to_json().items() if k.startswith("cumul_")}
         best = {f"alltime_min_ms_{track}": value for track, value in stats.alltime_min_ms.items()}
         return {
-            "Training/learning_rate": self._agent.optimizer.param_groups[0]["lr"],
-            "Training/batch_size": float(self._options.batch_size),
-            "Training/n_steps": float(self._memory.n_steps),
-            "RL/gamma": self._agent.gamma,
-            "RL/epsilon": rates.epsilon,
-            "RL/epsilon_boltzmann": rates.epsilon_boltzmann,
-            "RL/tau_epsilon_boltzmann": rates.tau_boltzmann,
-            **counters,
-            **best,
+            "Training/batch_size": float(self._options.batch_size), **self._report.values(), **counters, **best,
         }  # fmt: skip
 
     def _tell(self, values: Mapping[str, float]) -> None:
         share = statistics.fmean(self._finished_since_log) if self._finished_since_log else 0.0
         self._say(
             f"[{self._logger.wall_s / 60:.1f} min] {self.stats.cumul_number_frames_played} frames, "
-            f"{self.stats.cumul_number_batches_done} updates, loss {values.get('Training/loss', float('nan')):.3g}, "
-            f"epsilon {values['RL/epsilon']:.3g}, "
+            f"{self.stats.cumul_number_batches_done} updates, loss {values.get(self._report.loss, float('nan')):.3g}, "
+            f"{self._report.words()}, "
             f"{100 * share:.0f} % of {len(self._finished_since_log)} episodes from the start finished, "
             f"{values['Performance/transitions_learned_per_second']:.0f} transitions/s learned"
         )

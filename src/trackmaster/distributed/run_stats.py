@@ -43,6 +43,8 @@ class RunStats:
     weights_version: int = 0
     best_rank: list[float] = field(default_factory=list)
     """Of the best evaluation: smallest and mean finish rate of the tracks, mean of minus the median times, progress."""
+    last_rank: list[float] = field(default_factory=list)
+    """Of the last evaluation, in the same form."""
     best_frames: int = 0
     """Decisions played before the best evaluation."""
 
@@ -101,6 +103,7 @@ class RunStats:
         ranks = [result.rank() for result in evaluations.values()]
         rank = [min(r[0] for r in ranks), *(sum(column) / len(ranks) for column in zip(*ranks, strict=True))]
         rank = [max(value, NEVER_MS) for value in rank]  # JSON knows no infinity
+        self.last_rank = rank
         is_best = not self.best_rank or rank > self.best_rank
         if is_best:
             self.best_rank, self.best_frames = rank, self.cumul_number_frames_played

@@ -5,12 +5,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 
 from trackmaster.allocator import keep_freed_memory
+from trackmaster.distributed.algorithms import Algorithm, RacingMemory, algorithm_of
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
@@ -23,16 +23,14 @@ from trackmaster.distributed.vector_worker import VectorRolloutWorker
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.actor import ActorModule
+from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.device import resolve_device
 from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_after
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
-from trackmaster.rl.memory import IQNMemory
+from trackmaster.rl.iqn import ONLINE_FILE, IQNAgent
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.priorities import Priorities
-from trackmaster.rl.samples import SampleSpec, iqn_sample_spec
 
 if TYPE_CHECKING:
     from trackmaster.track import Track
@@ -50,6 +48,14 @@ RESUMABLE = ("device", "evaluation.stop_at_finish_rate", "training.max_frames", 
 """Settings that may be said anew beside ``--resume``: where it computes, how it shows, when it ends."""
 
 Say = Callable[[str], None]
+
+
+@runtime_checkable
+class LoadsPairs(Protocol):
+    """An agent that can begin with the two files of weights that a run leaves."""
+
+    def load_weights(self, folder: Path) -> None:
+        """Take over the weights in a folder."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,8 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     keep_freed_memory()
     torch.set_num_threads(config.performance.learner_threads)
     tracks = load_tracks(config)
-    spec = sample_spec(config)
-    device = resolve_device(config.device)
-    agent = IQNAgent(config.to_iqn_config(spec["floats"].shape[0]), seed=config.training.seed, device=device, say=say)
-    memory = _memory(config, spec)
+    algorithm = algorithm_of(config)
+    agent, memory = algorithm.agent(resolve_device(config.device), say), algorithm.memory()
     plan_fleet(config, config.environment.n_envs)  # refuses too few cars here instead of in every worker
     stats = _restore(config, store, agent, memory, say)
     tensorboard_dir = config.performance.tensorboard_dir / config.run_name
@@ -104,7 +108,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         tensorboard_dir, config.run_dir / METRICS_FILE, wall_offset_s=stats.cumul_training_hours * 3600
     )
     with logger, RacingEvaluator(config, tracks) as evaluator:
-        end = _link(config, tracks, spec, agent, played=stats.cumul_number_frames_played)
+        end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played)
         trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
             store=store, logger=logger, stats=stats, say=say, progress=progress,
@@ -120,15 +124,6 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         finally:
             end.close()
     return TrainResult(config.run_dir, stats)
-
-
-def sample_spec(config: TrainConfig) -> SampleSpec:
-    """Return the columns that travel and are stored in this run."""
-    from trackmaster.env import ObservationBuilder
-
-    network = config.neural_network
-    image = (network.n_frames, network.h_downsized, network.w_downsized)
-    return iqn_sample_spec(image, ObservationBuilder(config.inputs.extra_floats).n_floats)
 
 
 class RacingEvaluator:
@@ -179,16 +174,14 @@ def make_worker(
         played: decisions of the run's earlier lives, so that none of them is driven again with the same draws.
     """
     tracks = load_tracks(config) if tracks is None else tracks
-    spec = sample_spec(config)
+    algorithm = algorithm_of(config)
     fleet = plan_fleet(config, config.environment.n_envs)
     first_seed = config.training.seed + SEED_STRIDE * (number + 1) + LIFE_STRIDE * played
     seeds = iter(range(first_seed, 2**62))
     named = dict(zip(track_names(config), tracks, strict=True))
     env = make_racing_env(config, named, fleet.track_of_car, seed=next(seeds))
-    iqn = config.to_iqn_config(spec["floats"].shape[0])
-    return VectorRolloutWorker(
-        env, lambda: IQNActor(iqn, seed=next(seeds)), end, spec=spec, cycles=fleet.cycles,
-        chunk_rows=config.performance.chunk_rows, worker_id=number,
+    return algorithm.worker(
+        env, lambda: algorithm.actor(next(seeds)), end, cycles=fleet.cycles, worker_id=number,
     )  # fmt: skip
 
 
@@ -227,21 +220,9 @@ def _resolve(config: TrainConfig) -> TrainConfig:
     return earlier.model_copy(update=update)
 
 
-def _memory(config: TrainConfig, spec: SampleSpec) -> IQNMemory:
-    sizes = [rows for _, rows, _ in config.memory.memory_size_schedule]
-    alpha, epsilon = config.memory.prio_alpha, config.memory.prio_epsilon
-    memory = IQNMemory(
-        spec, max(sizes), batch_size=config.training.batch_size, n_steps=config.training.n_steps,
-        mini_race=config.mini_race, cut_non_greedy=config.training.discard_non_greedy_actions_in_nsteps,
-        test_ratio=config.memory.buffer_test_ratio, rng=np.random.default_rng(config.training.seed),
-        priorities=Priorities(max(sizes), alpha=alpha, epsilon=epsilon) if alpha > 0 else None,
-        beta=config.beta_schedule(),
-    )  # fmt: skip
-    memory.limit = sizes[0]
-    return memory
-
-
-def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memory: IQNMemory, say: Say) -> RunStats:
+def _restore(
+    config: TrainConfig, store: CheckpointStore, agent: TrainingAgent, memory: RacingMemory, say: Say
+) -> RunStats:
     """Continue the run, or start from a prepared pair of weights, or start from nothing; say which."""
     if store.exists and not config.fresh:
         folder, state, counters = store.load()
@@ -260,10 +241,14 @@ def _restore(config: TrainConfig, store: CheckpointStore, agent: IQNAgent, memor
         )
     encoder = config.training.pretrain_encoder_path
     if encoder is not None and (config.fresh or not (store.folder / ONLINE_FILE).exists()):
+        if not isinstance(agent, IQNAgent):
+            raise ConfigError("training.pretrain_encoder_path: an encoder goes into IQN only; leave it out here.")
         say(begin_with_encoder(agent, encoder, config.run_dir))
         return RunStats()
     pair = store.prepared_pair(own=not config.fresh)
     if pair is not None:
+        if not isinstance(agent, LoadsPairs):
+            raise ConfigError(f"{pair}: holds weights to begin with, but {type(agent).__name__} cannot take them.")
         agent.load_weights(pair)
         say(f"A fresh run begins with the weights found in {pair}.")
     return RunStats()
@@ -282,11 +267,14 @@ def _options(config: TrainConfig) -> TrainerOptions:
         save_interval_s=config.performance.save_interval_s,
         metrics_interval_s=config.performance.metrics_interval_s,
         save_memory=config.memory.save_with_checkpoint,
+        keep_best=config.guards.keep_best,
+        collapse_drop=config.guards.collapse_drop,
+        collapse_evaluations=config.guards.collapse_evaluations,
     )
 
 
 def _link(
-    config: TrainConfig, tracks: "Sequence[Track]", spec: SampleSpec, agent: IQNAgent, *, played: int
+    config: TrainConfig, tracks: "Sequence[Track]", algorithm: Algorithm, agent: TrainingAgent, *, played: int
 ) -> TrainerEnd:
     performance = config.performance
     if performance.transport == "in_process":
@@ -295,7 +283,7 @@ def _link(
         link.pump = functools.partial(worker.collect, TURN_STEPS)
         return link
     return LocalTransport(
-        functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count, spec=spec,
-        max_rows=performance.chunk_rows, n_slots=performance.max_rollout_queue_size,
+        functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count,
+        spec=algorithm.spec, max_rows=algorithm.chunk_rows, n_slots=performance.max_rollout_queue_size,
         weights_bytes=2 * len(Weights.pack(0, agent.actor_tensors()).blob),
     )  # fmt: skip

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
-from trackmaster.distributed.train import CONFIG_SNAPSHOT, sample_spec
+from trackmaster.distributed.algorithms import algorithm_of
+from trackmaster.distributed.train import CONFIG_SNAPSHOT
 from trackmaster.env.layout import FLOAT_LAYOUT_VERSION
 from trackmaster.errors import ConfigError
 from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state
+from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import BEST, STATE_FILE, CheckpointError
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
@@ -46,14 +48,17 @@ def chosen_weights(run_dir: Path, weights: Path | None) -> Path:
     )
 
 
-def trained_actor(run: TrainConfig, weights: Path) -> IQNActor:
+def trained_actor(run: TrainConfig, weights: Path) -> ActorModule:
     """Return the greedy driver of a run.
 
     Raises:
         WeightsError: the weights do not fit, or the float inputs had another meaning when they were trained.
     """
-    actor = IQNActor(run.to_iqn_config(sample_spec(run)["floats"].shape[0]), seed=run.evaluation.seed)
-    load_weights(actor, weights)
+    actor = algorithm_of(run).actor(run.evaluation.seed)
+    if isinstance(actor, IQNActor):
+        load_weights(actor, weights)
+    else:
+        actor.load_tensors(load_torch(weights))
     return actor
 
 

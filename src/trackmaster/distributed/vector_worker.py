@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trackmaster.distributed.transport import WorkerEnd
 from trackmaster.rl.actor import ActorModule, Observation
+from trackmaster.rl.carried import CarriedState
 from trackmaster.rl.evaluation import VectorEnvironment
 from trackmaster.rl.samples import Chunk, Columns, SampleSpec
 
@@ -51,6 +52,8 @@ class VectorRolloutWorker:
         spec: columns to send.
         cycles: per car, the kinds of episodes it goes through.
         chunk_rows: rows after which a chunk is sent although the episode goes on.
+        history: columns of stacked pictures, and how many a stack holds: only the newest one is sent, and a chunk that
+            continues an episode repeats as many rows as its first new observation needs.
         worker_id: number of this worker.
         session: names this life of the worker; drawn when left out.
     """
@@ -64,11 +67,16 @@ class VectorRolloutWorker:
         spec: SampleSpec,
         cycles: Sequence[Sequence[EpisodeKind]],
         chunk_rows: int = 200,
+        history: Mapping[str, int] | None = None,
         worker_id: int = 0,
         session: str | None = None,
     ) -> None:
         self._env, self._make_actor, self._end, self._spec = env, make_actor, end, spec
         self._chunk_rows, self._worker_id = chunk_rows, worker_id
+        self._history = dict(history or {})
+        self._repeated = max(self._history.values(), default=1)
+        if self._repeated >= chunk_rows:
+            raise ValueError(f"chunks of {chunk_rows} rows repeat {self._repeated}: there must be room for new ones")
         self._session = session or secrets.token_hex(8)
         self._cars = [_Car(cycle, cycle[0]) for cycle in cycles]
         if len(self._cars) != env.num_envs:
@@ -82,6 +90,7 @@ class VectorRolloutWorker:
         self._versions = np.full(env.num_envs, -1, dtype=np.int64)
         self._returns = np.zeros(env.num_envs)
         self._actors: dict[int, ActorModule] = {}
+        self._carried = CarriedState(env.num_envs)
         self._newest = -1
         self._seq = self._episodes = 0
         self._observation: Observation | None = None
@@ -118,8 +127,13 @@ class VectorRolloutWorker:
         self._actors[weights.version] = actor
         self._newest = weights.version
 
+    def _look_for_weights(self) -> None:
+        """Take newer weights for the episodes that begin now."""
+        self._poll_weights()
+
     def _step(self, observation: Observation) -> None:
-        actions, extras = self._act(observation)
+        actions, extras = self._act(self._carried.join(observation))
+        self._carried.keep(extras)
         observation, reward, terminated, truncated, info = self._env.step(actions)
         self._observation = observation
         self.env_steps += len(self._cars)
@@ -133,7 +147,7 @@ class VectorRolloutWorker:
         for i in np.flatnonzero(over | (self._rows == self._chunk_rows)):
             self._send(int(i), info if over[i] else None)
         if over.any():
-            self._poll_weights()
+            self._look_for_weights()
             observation, info = self._env.reset(options={"reset_mask": over})
             self._observation = observation
             self._open_episodes(np.flatnonzero(over), observation, info)
@@ -154,11 +168,10 @@ class VectorRolloutWorker:
         return merged.pop("action"), merged
 
     def _open_episodes(self, cars: NDArray[np.int64], observation: Observation, info: Info) -> None:
-        zeros = np.zeros(len(self._cars))
-        row = {
-            "action": zeros, "reward": zeros, "terminated": zeros, "truncated": zeros, "greedy": zeros + 1,
-            "potential": info["potential"], **observation,
-        }  # fmt: skip
+        nothing = {name: np.zeros_like(buffer[:, 0]) for name, buffer in self._buffers.items()}
+        greedy = np.ones(len(self._cars), dtype=bool)
+        row = {**nothing, "greedy": greedy, "potential": info["potential"], **observation}
+        self._carried.forget(cars)
         for i in cars:
             car = self._cars[i]
             car.kind = car.cycle[car.cycle_position % len(car.cycle)]
@@ -174,7 +187,8 @@ class VectorRolloutWorker:
     def _write(self, cars: NDArray[np.int64], row: Columns) -> None:
         rows = self._rows[cars]
         for name, buffer in self._buffers.items():
-            buffer[cars, rows] = row[name][cars]
+            values = row[name][cars]
+            buffer[cars, rows] = values[:, -1:] if name in self._history else values
         self._rows[cars] += 1
 
     def _send(self, i: int, end: Info | None) -> None:
@@ -186,15 +200,16 @@ class VectorRolloutWorker:
             session=self._session, seq=self._seq, worker_id=self._worker_id, episode_id=car.episode_id,
             first_step=car.first_step, context=car.context, weights_version=int(self._versions[i]),
             columns={name: buffer[i, kept] for name, buffer in self._buffers.items()}, end_of_episode=end is not None,
-            n_steps=rows - 1, fill_buffer=car.kind.fill_buffer, track=car.kind.track,
+            n_steps=rows - max(1, car.context), fill_buffer=car.kind.fill_buffer, track=car.kind.track,
             stats={} if end is None else self._statistics(i, car, rows, end),
         )  # fmt: skip
         self._end.send_chunk(chunk)
         self._seq += 1
+        repeated = min(rows, self._repeated)
         for buffer in self._buffers.values():
-            buffer[i, 0] = buffer[i, rows - 1]
-        car.first_step, car.context = car.first_step + rows - 1, 1
-        self._rows[i] = 1
+            buffer[i, :repeated] = buffer[i, rows - repeated : rows].copy()
+        car.first_step, car.context = car.first_step + rows - repeated, repeated
+        self._rows[i] = repeated
 
     def _statistics(self, i: int, car: _Car, rows: int, end: Info) -> dict[str, float]:
         return {

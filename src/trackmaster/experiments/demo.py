@@ -14,7 +14,8 @@ import torch
 import trackmaster
 from trackmaster.capture import CaptureConfig
 from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.train import sample_spec, train
+from trackmaster.distributed.train import train
+from trackmaster.distributed.trained import trained_actor
 from trackmaster.env import evaluation_starts
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.experiments import stages
@@ -29,13 +30,11 @@ from trackmaster.experiments.report import write_report
 from trackmaster.experiments.report_data import Evaluation, TrainingRun
 from trackmaster.files import atomic_write_text
 from trackmaster.gbx import plain_text
-from trackmaster.nn.weights import load_strict
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.progress import progress
 from trackmaster.rl.checkpoint import BEST
 from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
-from trackmaster.rl.torch_files import load_torch
+from trackmaster.rl.iqn import ONLINE_FILE
 from trackmaster.track import Track
 from trackmaster.units import format_race_time
 
@@ -153,8 +152,7 @@ def best_lap(config: TrainConfig, track: Track, best: Evaluation) -> Lap:
         best: evaluation of the weights in ``best_eval/``.
     """
     weights = config.run_dir / BEST / ONLINE_FILE
-    actor = IQNActor(config.to_iqn_config(sample_spec(config)["floats"].shape[0]), seed=config.evaluation.seed)
-    load_strict(actor.network, load_torch(weights), source=str(weights))
+    actor = trained_actor(config, weights)
     starts = evaluation_starts(config.evaluation.seed, config.evaluation.attempts)
     attempts = range(len(best.progress_m))
     attempt = min(attempts, key=lambda i: (best.race_time_ms[i] or float("inf"), -best.progress_m[i]))

@@ -1,17 +1,21 @@
 """Drive one lap with a trained actor and keep everything a picture of it needs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.env import EnvConfig, RacingEnv, controls
+from trackmaster.env.actions import STEER, analog_controls
 from trackmaster.game import CarState, CarStates, Inputs, SimulatorGame, Start
 from trackmaster.game.state import stack_states
 from trackmaster.gbx import InputTimeline
+from trackmaster.gbx.commands import FULL_AXIS
 from trackmaster.gbx.timeline import ACCELERATE, BRAKE, LEFT, RIGHT
 from trackmaster.rl.actor import ActorModule
+from trackmaster.rl.carried import CarriedState
 from trackmaster.sim.appearance import Appearance
 from trackmaster.track import Track
 
@@ -51,7 +55,8 @@ def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start)
     """
     decisions, progress_m = _decide(actor, track, config, start)
     ticks = config.ticks_per_action
-    steer, gas, brake = (np.concatenate(([0.0], np.repeat(values, ticks))) for values in controls(decisions))
+    steering = analog_controls(decisions) if config.actions == "analog" else controls(decisions)
+    steer, gas, brake = (np.concatenate(([0.0], np.repeat(values, ticks))) for values in steering)
     run = stack_states(list(_drive(track, start, steer, gas, brake)))
     is_finished = bool(run.finished.any())
     n = int(np.argmax(run.finished)) + 1 if is_finished else len(steer)
@@ -73,10 +78,18 @@ def look_colors(look: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def lap_timeline(lap: Lap) -> InputTimeline:
-    """Return the keys of a lap as they would be pressed in a game: what acts on a tick was set one callback before."""
+    """Return the inputs of a lap as they would be made in a game: what acts on a tick was set one callback before.
+
+    A lap that steers by more than full left and right needs the axis of a pad.
+    """
     steer, gas, brake = lap.steer[1:], lap.gas[1:], lap.brake[1:]
     keys = (gas > 0) * ACCELERATE + (brake > 0) * BRAKE + (steer < 0) * LEFT + (steer > 0) * RIGHT
-    return InputTimeline.from_keys(keys)
+    timeline = InputTimeline.from_keys(keys)
+    if np.isin(steer, (-1.0, 0.0, 1.0)).all():
+        return timeline
+    axis = np.round(steer * FULL_AXIS).astype(np.int32)
+    pedals = timeline.keys_u8 & np.uint8(ACCELERATE | BRAKE)
+    return replace(timeline, keys_u8=pedals, steer_i32=axis, steer_is_axis=np.ones(len(axis), dtype=bool))
 
 
 def lap_frames(lap: Lap, track: Track, *, size_px: tuple[int, int], every: int) -> Iterator[NDArray[np.uint8]]:
@@ -110,19 +123,27 @@ def _drive(
             own.close()
 
 
-def _decide(
-    actor: ActorModule, track: Track, config: EnvConfig, start: Start
-) -> tuple[NDArray[np.int64], Sequence[float]]:
-    env = RacingEnv(track, config)
+def _decide(actor: ActorModule, track: Track, config: EnvConfig, start: Start) -> tuple[NDArray[Any], Sequence[float]]:
+    env, carried, test = RacingEnv(track, config), CarriedState(1), np.ones(1, dtype=bool)
     try:
         observation, info = env.reset(options={"start": start})
-        decisions: list[int] = []
+        decisions: list[Any] = []
         progress_m, is_over = [float(info["progress_m"])], False
         while not is_over:
-            decisions.append(int(actor.act(observation, test=True)))
+            seen = {name: np.asarray(array)[None] for name, array in observation.items()}
+            actions, told = actor.act_batch(carried.join(seen), test)
+            carried.keep(told)
+            decisions.append(_exact(actions[0]) if config.actions == "analog" else np.int64(actions[0]))
             observation, _, terminated, truncated, info = env.step(decisions[-1])
             progress_m.append(float(info["progress_m"]))
             is_over = terminated or truncated
     finally:
         env.close()
-    return np.array(decisions, dtype=np.int64), progress_m
+    return np.array(decisions), progress_m
+
+
+def _exact(action: NDArray[Any]) -> NDArray[np.float32]:
+    """Round the steering of an analog action to what a replay or a script can say."""
+    action = np.array(action, dtype=np.float32)
+    action[STEER] = np.round(action[STEER] * FULL_AXIS) / FULL_AXIS
+    return action

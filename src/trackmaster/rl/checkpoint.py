@@ -93,6 +93,15 @@ class CheckpointStore:
             "Start over with --fresh, or give another folder to --resume."
         )
 
+    def agent_state(self, folder: Path) -> dict[str, Any]:
+        """Return what an agent needs beside its files to go back to a snapshot of the run.
+
+        Raises:
+            CheckpointError: the snapshot is not intact.
+        """
+        agent: dict[str, Any] = _read_verified(folder)[0]["agent"]
+        return agent
+
     def set_aside(self, *companions: Path) -> tuple[Path, ...]:
         """Move an earlier run out of the way of a fresh one and return where it went.
 

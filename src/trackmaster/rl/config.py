@@ -28,6 +28,14 @@ from trackmaster.rl.config_sections import (
     StateNormalizationSection,
     TrainingSection,
 )
+from trackmaster.rl.continuous_config import (
+    Algorithm,
+    GuardsSection,
+    PolicySection,
+    PPOSection,
+    REDQSection,
+    SACSection,
+)
 from trackmaster.rl.device import DeviceChoice
 from trackmaster.rl.iqn_config import IQNConfig
 from trackmaster.rl.schedules import Schedule
@@ -46,6 +54,8 @@ class TrainConfig(Settings):
 
     run_name: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the folders of the run: ``save/<run_name>`` and ``tensorboard/<run_name>``."""
+    algorithm: Algorithm = "iqn"
+    """What learns: IQN with the 12 actions, or SAC, REDQ or PPO with analog ones."""
     resume: Path | None = None
     """Folder of an earlier run to continue, with the configuration it was started with."""
     fresh: bool = False
@@ -55,6 +65,11 @@ class TrainConfig(Settings):
     use_tqdm: bool = True
     """Draw a progress bar on a terminal; lines only when off or without a terminal."""
     environment: EnvironmentSection = EnvironmentSection()
+    policy: PolicySection = PolicySection()
+    sac: SACSection = SACSection()
+    redq: REDQSection = REDQSection()
+    ppo: PPOSection = PPOSection()
+    guards: GuardsSection = GuardsSection()
     neural_network: NeuralNetworkSection = NeuralNetworkSection()
     training: TrainingSection = TrainingSection()
     memory: MemorySection = MemorySection()
@@ -69,6 +84,16 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _window_is_long_enough(self) -> Self:
         _ = self.mini_race  # refuses, before anything runs, a clock that could pass the end of the window
+        return self
+
+    @model_validator(mode="after")
+    def _ppo_learns_from_all_it_drives(self) -> Self:
+        kinds = [e for e in self.map_cycle.entries if not (e.is_exploration and e.fill_buffer)]
+        if self.algorithm == "ppo" and kinds:
+            raise ConfigError(
+                f"PPO learns from every episode that is driven, so the entry of {kinds[0].short_name!r} in map_cycle "
+                "needs is_exploration: true and fill_buffer: true. Evaluations drive without exploring anyway."
+            )
         return self
 
     @classmethod
@@ -122,10 +147,14 @@ class TrainConfig(Settings):
             uids: map uid by ``short_name``, so that limits of a single track find it.
         """
         e, n, r = self.environment, self.neural_network, self.rewards
+        is_analog = self.algorithm != "iqn"
         return EnvConfig(
             image_width=n.w_downsized,
             image_height=n.h_downsized,
+            images=self.policy.images if is_analog else True,
             n_frames=n.n_frames,
+            actions="analog" if is_analog else "keys",
+            floats=self.policy.floats if is_analog else "iqn",
             extra_floats=self.inputs.extra_floats,
             ticks_per_action=e.tm_engine_step_per_action,
             stall_limit_ms=e.cutoff_rollout_if_no_vcp_passed_within_duration_ms,

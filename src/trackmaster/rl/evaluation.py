@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.rl.actor import ActorModule, Observation
+from trackmaster.rl.carried import CarriedState
 
 Z_95 = 1.959963984540054
 
@@ -143,8 +144,10 @@ def _one_round(actor: ActorModule, env: VectorEnvironment, used: int, starts: li
     test = np.ones(env.num_envs, dtype=bool)
     progress = np.zeros(env.num_envs)
     race_time = np.full(env.num_envs, -1, dtype=np.int64)
+    carried = CarriedState(env.num_envs)
     while not over.all():
-        action, _ = actor.act_batch(observation, test)
+        action, told = actor.act_batch(carried.join(observation), test)
+        carried.keep(told)
         observation, reward, terminated, truncated, info = env.step(action)
         returns += np.where(over, 0.0, reward)
         progress = np.where(over, progress, info["progress_m"])

@@ -1,9 +1,21 @@
 """Protects a learner from divergence: keeps the last good state and goes back to it."""
 
 import copy
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
+
+
+class HasState(Protocol):
+    """An optimiser, or several of them behind the same two methods."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that has to be kept."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take it over."""
+        ...
 
 
 class RollbackGuard:
@@ -24,7 +36,7 @@ class RollbackGuard:
         self,
         online: nn.Module,
         target: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: HasState,
         *,
         patience: int = 3,
         keep_every: int = 500,

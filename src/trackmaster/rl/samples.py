@@ -93,7 +93,7 @@ class Chunk:
     @property
     def n_transitions(self) -> int:
         """Transitions that this chunk adds to a memory."""
-        return len(self) - 1
+        return max(0, len(self) - max(1, self.context))
 
     def check(self, spec: SampleSpec) -> None:
         """Refuse a chunk whose columns differ from the spec.

@@ -1,0 +1,40 @@
+"""Notices that an agent has unlearnt to drive, by comparing its evaluations with the best of the run.
+
+Collapses are common and quiet: the loss looks as ever while deterministic episodes no longer finish. One bad evaluation
+may be chance or a passing change of style; several in a row are not.
+"""
+
+import statistics
+from collections.abc import Mapping
+
+from trackmaster.rl.evaluation import Evaluation
+
+
+class CollapseGuard:
+    """Counts bad evaluations in a row.
+
+    Args:
+        drop: share of the best outcome that may be lost before an evaluation is bad.
+        patience: bad evaluations in a row that make a collapse; 0 never finds one.
+    """
+
+    def __init__(self, drop: float, patience: int) -> None:
+        self._drop, self._patience = drop, patience
+        self._best_finishes = self._best_metres = 0.0
+        self.bad_in_a_row = self.n_collapses = 0
+
+    def note(self, evaluations: Mapping[str, Evaluation]) -> bool:
+        """Take up an evaluation; return whether it completes a collapse."""
+        finishes = statistics.fmean(result.finish_rate for result in evaluations.values())
+        metres = statistics.fmean(result.mean_progress_m for result in evaluations.values())
+        is_bad = self._is_below(finishes, self._best_finishes) or self._is_below(metres, self._best_metres)
+        self._best_finishes, self._best_metres = max(finishes, self._best_finishes), max(metres, self._best_metres)
+        self.bad_in_a_row = self.bad_in_a_row + 1 if is_bad else 0
+        if not self._patience or self.bad_in_a_row < self._patience:
+            return False
+        self.bad_in_a_row = 0
+        self.n_collapses += 1
+        return True
+
+    def _is_below(self, value: float, best: float) -> bool:
+        return value < (1.0 - self._drop) * best
