@@ -184,7 +184,7 @@ def test_a_worker_alone_drives_with_the_policy_it_finds(toy: ModuleType, tmp_pat
     assert said[0].startswith("The policy in")
     with pytest.raises(ConfigError, match="measures no durations"):
         worker.run_env_benchmark(3)
-    with pytest.raises(ConfigError, match="needs a link"):
+    with pytest.raises(ConfigError, match="asks for a password"):
         RolloutWorker(toy.Follow, toy.Actor)
 
 

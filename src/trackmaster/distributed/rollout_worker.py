@@ -1,5 +1,6 @@
 """Drives one Gymnasium environment with the newest policy and sends what it lived through."""
 
+import functools
 import gc
 import math
 import secrets
@@ -11,8 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from trackmaster.distributed.join_string import DEFAULT_PORT
 from trackmaster.distributed.observed import act_history, buffered_actions, in_space, left_out_history
 from trackmaster.distributed.policy_files import PolicyFiles
+from trackmaster.distributed.server_link import ServerLink, say_ignored
 from trackmaster.distributed.transport import WorkerEnd
 from trackmaster.errors import ConfigError
 from trackmaster.rl.actor import ActorModule
@@ -45,18 +48,25 @@ class RolloutWorker:
         env_cls: makes the environment.
         actor_module_cls: makes the policy from (observation_space, action_space).
         sample_compressor: (action, obs, reward, terminated, truncated, info) to the same six, smaller.
-        obs_preprocessor: applied to every observation before the actor and the compressor see it.
         device: where the policy runs.
         max_samples_per_episode: longest episode; handed to an environment that can limit itself, because only there
             the truncation takes part in the rules of its action buffer.
         model_path: local copy of the policy; the worker begins with it if it exists.
+        obs_preprocessor: applied to every observation before the actor and the compressor see it.
+        crc_debug: send checksums of the uncompressed samples and keep those in ``info``.
         model_path_history: where older policies go, without the ending.
         model_history: keep every n-th policy received; 0 keeps none.
-        crc_debug: send checksums of the uncompressed samples and keep those in ``info``.
         standalone: without a trainer, to test or to use a policy.
-        end: link to the trainer, or what makes it from the two spaces.
-        worker_id: number of this worker.
+        server_ip: of the server, this machine when left out; or a join string.
+        server_port: of the server.
+        password: of the server.
+        security: None, or "TLS".
         max_buf_len: samples that the buffer holds.
+        ignored: ``local_port``, ``header_size``, ``keys_dir`` and ``hostname`` of tmrl, which mean nothing here.
+        allow_insecure: plain text to another machine.
+        drop_when_full: give up the oldest whole episodes when the link cannot keep up, instead of waiting.
+        end: another link to the trainer, or what makes it from the two spaces.
+        worker_id: number of this worker; the server gives one over the network.
         chunk_rows: samples after which a chunk is sent although the episode goes on.
         say: where lines for people go.
     """
@@ -66,23 +76,33 @@ class RolloutWorker:
         env_cls: Callable[[], Any],
         actor_module_cls: Callable[[Any, Any], ActorModule],
         sample_compressor: Callable[..., Sample] | None = None,
-        obs_preprocessor: Callable[[Any], Any] | None = None,
         device: str = "cpu",
         max_samples_per_episode: float = math.inf,
         model_path: str | Path | None = None,
+        obs_preprocessor: Callable[[Any], Any] | None = None,
+        crc_debug: bool = False,
         model_path_history: str | Path | None = None,
         model_history: int = 0,
-        crc_debug: bool = False,
         standalone: bool = False,
+        server_ip: str | None = None,
+        server_port: int = DEFAULT_PORT,
+        password: str | None = None,
+        security: str | None = None,
+        max_buf_len: int = 500_000,
         *,
+        allow_insecure: bool = False,
+        drop_when_full: bool = False,
         end: WorkerEnd | MakeEnd | None = None,
         worker_id: int = 0,
-        max_buf_len: int = 500_000,
         chunk_rows: int = CHUNK_ROWS,
         say: Callable[[str], None] = print,
+        **ignored: Any,
     ) -> None:
+        say_ignored(**ignored)
         if end is None and not standalone:
-            raise ConfigError("A RolloutWorker needs a link to its trainer, or standalone=True.")
+            link = ServerLink(server_ip, server_port, password, security, allow_insecure)
+            link.address()  # before the environment starts
+            end = functools.partial(link.worker_end, drops=drop_when_full, say=say)
         self.env = env_cls()
         self.obs_preprocessor, self.get_local_buffer_sample = obs_preprocessor, sample_compressor
         self.device, self.crc_debug, self.standalone = device, crc_debug, standalone

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
+from trackmaster.distributed.join_string import DEFAULT_PORT
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
+from trackmaster.distributed.server_link import ServerLink, say_ignored
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.distributed.transport import TrainerEnd
 from trackmaster.distributed.wandb_log import WandbLog
@@ -31,12 +33,19 @@ class Trainer:
 
     Args:
         training_cls: makes the training, a partial of ``TorchTrainingOffline``.
+        server_ip: of the server, this machine when left out; or a join string.
+        server_port: of the server.
+        password: of the server.
+        security: None, or "TLS".
         model_path: local copy of the policy as published last.
         checkpoint_path: where the whole state is saved at the end of every epoch and on Ctrl+C; None saves nothing.
         dump_run_instance_fn: (training, path) writes a checkpoint in another way.
         load_run_instance_fn: (path) returns a training from such a checkpoint.
         updater_fn: (training, training_cls) changes a continued training and may return another one.
-        end: link to the workers, or what makes it from the training.
+        ignored: ``local_port``, ``header_size``, ``max_buf_len``, ``keys_dir`` and ``hostname`` of tmrl, which mean
+            nothing here.
+        allow_insecure: plain text to another machine.
+        end: another link to the workers, or what makes it from the training.
         logs_path: folder of ``metrics.jsonl`` and ``tensorboard/``; None writes none.
         model_history: keep every n-th published policy beside ``model_path``; 0 keeps none.
         reset_training: continue with the memory and a new agent.
@@ -46,18 +55,28 @@ class Trainer:
     def __init__(
         self,
         training_cls: Callable[[], TorchTrainingOffline],
+        server_ip: str | None = None,
+        server_port: int = DEFAULT_PORT,
+        password: str | None = None,
+        security: str | None = None,
         model_path: str | Path | None = None,
         checkpoint_path: str | Path | None = None,
         dump_run_instance_fn: Callable[[Any, Any], None] | None = None,
         load_run_instance_fn: Callable[[Any], Any] | None = None,
         updater_fn: Callable[[Any, Any], Any] | None = None,
         *,
-        end: TrainerEnd | MakeEnd,
+        allow_insecure: bool = False,
+        end: TrainerEnd | MakeEnd | None = None,
         logs_path: str | Path | None = None,
         model_history: int = 0,
         reset_training: bool = False,
         say: Callable[[str], None] = print,
+        **ignored: Any,
     ) -> None:
+        say_ignored(**ignored)
+        link = ServerLink(server_ip, server_port, password, security, allow_insecure)
+        if end is None:
+            link.address()  # before a checkpoint is read
         self._training_cls, self._say = training_cls, say
         self._checkpoint = Path(checkpoint_path) if checkpoint_path else None
         self._dump, self._load, self._update = dump_run_instance_fn, load_run_instance_fn, updater_fn
@@ -65,7 +84,7 @@ class Trainer:
         self.files = PolicyFiles(model_path, every=model_history)
         self._logs = Path(logs_path) if logs_path else None
         self.training = self._begin()
-        self.end = end(self.training) if callable(end) else end
+        self.end = _connect(link, self.training, say) if end is None else end(self.training) if callable(end) else end
 
     def run(self) -> None:
         """Train to the end.
@@ -150,6 +169,10 @@ class Trainer:
             save_training(self.training, self._checkpoint, say=self._say)
         if isinstance(self.end, Confirming):
             self.end.confirm()
+
+
+def _connect(link: ServerLink, training: TorchTrainingOffline, say: Callable[[str], None]) -> TrainerEnd:
+    return link.trainer_end(training.observation_space, training.action_space, marks=training.marks(), say=say)
 
 
 class _Logs:

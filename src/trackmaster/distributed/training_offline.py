@@ -134,6 +134,10 @@ class TorchTrainingOffline:
         self.weights_version += 1
         end.publish(Weights.pack(self.weights_version, self.agent.actor_tensors()))
 
+    def marks(self) -> dict[str, int]:
+        """Return the highest chunk number received, by session of a worker."""
+        return dict(self._newest)
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps besides agent and memory."""
         return {

@@ -23,7 +23,7 @@ class WebSocketTrainerEnd(LinkClient):
 
     Args:
         address: the server.
-        columns: what chunks must look like; others are refused.
+        columns: what chunks must look like, others are refused; None leaves that to the memory.
         spec: as in ``LinkClient``; tells the server and the workers the same.
         run_name: for people.
         acknowledge: "received" as soon as a chunk was handed over, "saved" when ``confirm`` says that it is on disk;
@@ -35,7 +35,7 @@ class WebSocketTrainerEnd(LinkClient):
     """
 
     def __init__(
-        self, address: ServerAddress, columns: SampleSpec, *, spec: bytes, run_name: str = "",
+        self, address: ServerAddress, columns: SampleSpec | None, *, spec: bytes, run_name: str = "",
         acknowledge: str = "received", marks: Mapping[str, int] | None = None, stop_workers: bool = True,
         options: LinkOptions | None = None, say: Callable[[str], None] = print,
     ) -> None:  # fmt: skip
@@ -142,7 +142,8 @@ class WebSocketTrainerEnd(LinkClient):
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:
         try:
-            chunk.check(self._columns)
+            if self._columns is not None:
+                chunk.check(self._columns)
         except SampleError as error:
             self.refused += 1
             self._say(str(error))

@@ -1,0 +1,5 @@
+"""Environments."""
+
+from trackmaster.env.gym_env import GenericGymEnv
+
+__all__ = ["GenericGymEnv"]

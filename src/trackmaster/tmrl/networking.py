@@ -1,0 +1,8 @@
+"""The three roles and their buffer."""
+
+from trackmaster.distributed.rollout_worker import RolloutWorker
+from trackmaster.distributed.seed_server import Server
+from trackmaster.distributed.trainer import Trainer
+from trackmaster.rl.buffer import Buffer
+
+__all__ = ["Buffer", "RolloutWorker", "Server", "Trainer"]

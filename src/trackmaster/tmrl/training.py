@@ -1,0 +1,5 @@
+"""What learns."""
+
+from trackmaster.rl.agent import TrainingAgent
+
+__all__ = ["TrainingAgent"]
