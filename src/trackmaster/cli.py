@@ -164,6 +164,11 @@ VERBS: dict[str, Verb] = {
         "trackmaster.distributed:TrainConfig",
         "trackmaster.distributed:run_train",
     ),
+    "train worker": Verb(
+        "drive for a trainer on another machine: takes the run's settings and weights from its server",
+        "trackmaster.distributed.network_worker_config:TrainWorkerConfig",
+        "trackmaster.distributed.network_run:run_train_worker",
+    ),
     "evaluate": Verb(
         "drive a trained agent over deterministic episodes and count its finishes",
         "trackmaster.distributed:EvaluateConfig",

@@ -60,6 +60,7 @@ PREFIXES = (
     "TRACK_DRIVE_",
     "TRACK_FIT_",
     "TRAIN_",
+    "TRAIN_WORKER_",
     "VALIDATE_",
 )
 """Of the variables of every verb: a verb checks its own and leaves those of the others to them."""

@@ -1,5 +1,6 @@
 """One suite for every transport: what they promise does not depend on what they are made of."""
 
+import importlib.util
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from trackmaster.distributed.shared_slots import ChunkSlots
 from trackmaster.distributed.transport import TrainerEnd, WorkerEnd
 from trackmaster.rl.samples import Chunk
 
-KINDS = ("in_process", "local", "websocket", "websocket_tls")
+KINDS = ("in_process", "local", "websocket", "websocket_tls", "ray")
 
 
 class Link:
@@ -72,6 +73,23 @@ def websocket_link(stack: ExitStack, folder: Path, *, tls: bool) -> Link:
     )
 
 
+def ray_link(stack: ExitStack) -> Link:
+    from trackmaster.distributed.ray_link import RayTransport
+
+    hub = RayTransport(None, 0, max_chunks=4)
+    stack.callback(hub.close)
+    return Link(stack, hub, lambda number: hub.worker_end())
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One small Ray for all tests of this file, because starting it takes long."""
+    from trackmaster.distributed.ray_link import ray_session
+
+    with ray_session(num_cpus=1):
+        yield
+
+
 @pytest.fixture(params=KINDS)
 def link(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Link]:
     with ExitStack() as stack:
@@ -80,6 +98,11 @@ def link(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Link]:
             yield Link(stack, both, lambda number: both)
         elif request.param == "local":
             yield local_link(stack, tmp_path)
+        elif request.param == "ray":
+            if importlib.util.find_spec("ray") is None:
+                pytest.skip("ray is not installed (extra 'cluster')")
+            request.getfixturevalue("ray_here")
+            yield ray_link(stack)
         else:
             yield websocket_link(stack, tmp_path, tls=request.param == "websocket_tls")
 

@@ -124,6 +124,11 @@ class LinkClient:
             return self._welcome
 
     @property
+    def run_spec(self) -> bytes:
+        """Description of the trainer's run as of the newest welcome; empty without a trainer."""
+        return self._welcome.spec if self._welcome is not None else b""
+
+    @property
     def is_connected(self) -> bool:
         """Whether the server is there at the moment."""
         return self._is_connected

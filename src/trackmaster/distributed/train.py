@@ -13,7 +13,7 @@ from trackmaster.allocator import keep_freed_memory
 from trackmaster.distributed.algorithms import Algorithm, RacingMemory, algorithm_of
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd
+from trackmaster.distributed.local import LocalTransport
 from trackmaster.distributed.pretrained import begin_with_encoder
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
 from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
@@ -44,7 +44,10 @@ TURN_STEPS = 8
 LIFE_STRIDE = 10_000_000
 """Distance between the seeds of two lives of a run, times the decisions played before."""
 
-RESUMABLE = ("device", "evaluation.stop_at_finish_rate", "training.max_frames", "training.max_minutes", "use_tqdm")
+RESUMABLE = (
+    "device", "evaluation.stop_at_finish_rate", "network.allow_insecure", "network.host", "network.join",
+    "network.keys", "network.port", "training.max_frames", "training.max_minutes", "use_tqdm",
+)  # fmt: skip
 """Settings that may be said anew beside ``--resume``: where it computes, how it shows, when it ends."""
 
 Say = Callable[[str], None]
@@ -108,7 +111,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         tensorboard_dir, config.run_dir / METRICS_FILE, wall_offset_s=stats.cumul_training_hours * 3600
     )
     with logger, RacingEvaluator(config, tracks) as evaluator:
-        end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played)
+        end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played, say=say)
         trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
             store=store, logger=logger, stats=stats, say=say, progress=progress,
@@ -185,7 +188,7 @@ def make_worker(
     )  # fmt: skip
 
 
-def run_worker_process(config: TrainConfig, end: LocalWorkerEnd, number: int, *, played: int = 0) -> None:
+def run_worker_process(config: TrainConfig, end: WorkerEnd, number: int, *, played: int = 0) -> None:
     """Be a worker process until the trainer asks to end."""
     keep_freed_memory()
     torch.set_num_threads(config.performance.worker_threads)
@@ -274,9 +277,23 @@ def _options(config: TrainConfig) -> TrainerOptions:
 
 
 def _link(
-    config: TrainConfig, tracks: "Sequence[Track]", algorithm: Algorithm, agent: TrainingAgent, *, played: int
+    config: TrainConfig,
+    tracks: "Sequence[Track]",
+    algorithm: Algorithm,
+    agent: TrainingAgent,
+    *,
+    played: int,
+    say: Say,
 ) -> TrainerEnd:
     performance = config.performance
+    if performance.transport == "websocket":
+        from trackmaster.distributed.network_run import open_trainer_end
+
+        return open_trainer_end(config, tracks, algorithm.spec, algorithm.chunk_rows, say=say)
+    if performance.transport == "ray":
+        from trackmaster.distributed.ray_run import start_on_ray
+
+        return start_on_ray(config, functools.partial(run_worker_process, config, played=played))
     if performance.transport == "in_process":
         link = InProcessTransport(TURN_STEPS * config.environment.n_envs)  # a car sends a chunk per decision at most
         worker = make_worker(config, link, 0, tracks=tracks, played=played)

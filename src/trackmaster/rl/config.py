@@ -21,6 +21,7 @@ from trackmaster.rl.config_sections import (
     MapCycleSection,
     MapEntry,
     MemorySection,
+    NetworkSection,
     NeuralNetworkSection,
     PerformanceSection,
     Points,
@@ -78,6 +79,7 @@ class TrainConfig(Settings):
     map_cycle: MapCycleSection = MapCycleSection()
     evaluation: EvaluationSection = EvaluationSection()
     performance: PerformanceSection = PerformanceSection()
+    network: NetworkSection = NetworkSection()
     inputs: InputsSection = InputsSection()
     state_normalization: StateNormalizationSection = StateNormalizationSection()
 
@@ -122,6 +124,13 @@ class TrainConfig(Settings):
             else:
                 values[name] = value
         return values
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML text, without what opens a server: it stands beside every run's results."""
+        if self.network.join is None:
+            return super().to_yaml()
+        network = self.network.model_copy(update={"join": None})
+        return self.model_copy(update={"network": network}).to_yaml()
 
     @property
     def action_ms(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from trackmaster.config import Section
 from trackmaster.env.config import ExtraFloats, LooksConfig
@@ -328,8 +328,9 @@ class EvaluationSection(FiniteSection):
 class PerformanceSection(FiniteSection):
     """Processes, threads, intervals."""
 
-    transport: Literal["local", "in_process"] = "local"
-    """Workers as processes of their own, or worker and learner taking turns in one (deterministic)."""
+    transport: Literal["local", "in_process", "websocket", "ray"] = "local"
+    """Workers as processes of their own, worker and learner taking turns in one (deterministic), workers anywhere on
+    the network (section ``network``), or Ray actors on a cluster (extra ``cluster``)."""
     gpu_collectors_count: int = Field(default=1, ge=1, le=64)
     """Worker processes; the name is that of the reference, no GPU is needed."""
     max_rollout_queue_size: int = Field(default=4, ge=1, le=64)
@@ -354,6 +355,22 @@ class PerformanceSection(FiniteSection):
     """Folder of all runs' weights, states and statistics."""
     tensorboard_dir: Path = Path("tensorboard")
     """Folder of all runs' TensorBoard files."""
+
+
+class NetworkSection(FiniteSection):
+    """Where the server is when ``performance.transport`` is ``websocket``."""
+
+    join: SecretStr | None = None
+    """Join string of the trainer's token; better in TRAIN_NETWORK__JOIN than in a file or a flag. Left out, this
+    program runs the server itself."""
+    allow_insecure: bool = False
+    """Allow plain text on a network that is yours alone."""
+    host: str | None = None
+    """Address on which a server of this program's own listens; every one when left out."""
+    port: int = Field(default=6666, ge=0, le=65535)
+    """Port of a server of this program's own; 0 takes a free one."""
+    keys: Path | None = None
+    """Folder of certificate and tokens of a server of this program's own; ~/.trackmaster/server when left out."""
 
 
 class InputsSection(FiniteSection):

@@ -1,0 +1,184 @@
+"""A racing run whose trainer, server and workers are processes of their own, over TLS."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests.distributed.net_kit import SPEC, relay, trainer_end, worker_end
+from tests.distributed.test_train import small
+
+from trackmaster.cli import main
+from trackmaster.distributed.algorithms import algorithm_of
+from trackmaster.distributed.join_string import ServerAddress, format_join
+from trackmaster.distributed.link_spec import SpecError, describe, differences, parse
+from trackmaster.distributed.network_run import (
+    RUN,
+    check_tracks,
+    config_from,
+    describe_run,
+    local_file,
+    open_trainer_end,
+)
+from trackmaster.distributed.racing import load_tracks
+from trackmaster.distributed.server_keys import ServerKeys
+from trackmaster.distributed.train import RESUMABLE, train
+from trackmaster.distributed.transport import TransportError
+from trackmaster.errors import ConfigError
+from trackmaster.rl.config import TrainConfig
+
+PATIENCE_S = 300
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACKMASTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+@contextmanager
+def program(*words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """``trackmaster`` in a process of its own; ended at the latest with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "trackmaster", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def over_network(keys: Path, port: int, *flags: str) -> TrainConfig:
+    join = ServerKeys(keys).joins(host="127.0.0.1", port=port)["trainer-1"]
+    return small("--performance.transport", "websocket", "--network.join", join, *flags)
+
+
+def test_server_trainer_and_two_workers_train_over_tls(here: Path) -> None:
+    keys = here / "keys"
+    joins = ServerKeys(keys).create("127.0.0.1", 6666)
+    with program("server", "--keys", str(keys), "--host", "127.0.0.1", "--port", "0") as server:
+        assert server.stdout is not None
+        port = int(re.findall(r"port (\d+) \(TLS 1.3\)", server.stdout.readline())[0])
+        worker_join = ServerKeys(keys).joins(host="127.0.0.1", port=port)["worker-1"]
+        with (
+            program("train", "worker", TRAIN_WORKER_JOIN=worker_join) as one,
+            program("train", "worker", "--join", worker_join, "--on-full", "drop") as two,
+        ):
+            result = train(over_network(keys, port), say=lambda line: None)
+            outputs = [worker.communicate(timeout=PATIENCE_S)[0] for worker in (one, two)]
+            codes = [one.returncode, two.returncode]
+    assert codes == [0, 0], outputs
+    assert all("The trainer has ended the run" in output for output in outputs)
+    driven = [int(re.findall(r"drove (\d+) decisions", output)[0]) for output in outputs]
+    assert result.stats.cumul_number_frames_played >= 900
+    assert result.stats.cumul_number_frames_played <= sum(driven)
+    assert result.stats.cumul_number_batches_done > 0
+    assert {output.split("Worker ")[1][0] for output in outputs} == {"0", "1"}, "each has a number of its own"
+    for written in (here / "save").rglob("*"):
+        if written.is_file():
+            tokens = [join.partition("t=")[2].encode() for join in joins.values()]
+            assert not any(token in written.read_bytes() for token in tokens), f"a token lies in {written}"
+
+
+def test_a_trainer_without_a_join_string_serves_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = small("--performance.transport", "websocket", "--network.port", "0", "--network.host", "127.0.0.1")
+    said: list[str] = []
+    tracks = load_tracks(config)
+    columns = algorithm_of(config).spec
+    end = open_trainer_end(config, tracks, columns, 200, say=said.append)
+    try:
+        assert "trackmaster server --show-join" in said[-1]
+        assert main(["server", "--show-join"]) == 0
+        port = int(re.findall(r"port (\d+)", said[-1])[0])
+        join = re.findall(r"tmjoin://\S+", capsys.readouterr().out)[0]
+        address = ServerAddress(
+            "127.0.0.1", port, fingerprint=join[join.index("fp=") + 3 :][:64], token=join.partition("t=")[2]
+        )
+        with worker_end(address, spec=b"") as worker:
+            assert config_from(worker.wait_connected(60).spec, None).environment == config.environment
+    finally:
+        end.close()
+
+
+def test_the_description_holds_what_workers_need_and_no_secrets(here: Path) -> None:
+    config = small("--performance.transport", "websocket", "--network.join", "tmjoin://h/#t=secret")
+    tracks = load_tracks(config)
+    spec = describe_run(config, tracks, algorithm_of(config).spec)
+    assert b"secret" not in spec
+    made = config_from(spec, None)
+    for section in ("environment", "neural_network", "exploration", "rewards", "map_cycle", "inputs"):
+        assert getattr(made, section) == getattr(config, section)
+    check_tracks(spec, made, tracks)
+    with pytest.raises(ConfigError, match="not the trainer's"):
+        check_tracks(spec, made, [SimpleNamespace(uid="other")])  # type: ignore[list-item]
+    longer = small("--training.max-frames", "5", "--evaluation.attempts", "3", "--run-name", "other")
+    assert describe_run(longer, tracks, algorithm_of(longer).spec) == spec, "limits of the trainer make no other run"
+    assert "secret" not in config.to_yaml()
+    assert config.network.join is not None
+    assert {"network.join", "network.port"} <= set(RESUMABLE)
+
+
+def test_paths_of_another_machine_are_looked_for_by_name_only(tmp_path: Path) -> None:
+    (tmp_path / "a.Gbx").write_bytes(b"")
+    assert local_file("bundled:first_steps", None) == "bundled:first_steps"
+    for named in ("a.Gbx", "/etc/a.Gbx", "..\\..\\a.Gbx", "maps/../a.Gbx"):
+        assert local_file(named, tmp_path) == str(tmp_path / "a.Gbx")
+    for named in ("/etc/passwd", "..", "", "b.Gbx", "x/.."):
+        with pytest.raises(ConfigError, match="--maps"):
+            local_file(named, tmp_path)
+    with pytest.raises(ConfigError, match="no --maps folder"):
+        local_file("a.Gbx", None)
+
+
+def test_what_a_worker_cannot_use_is_refused_with_a_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="trackmaster worker"):
+        config_from(describe(SPEC), None)
+    with pytest.raises(ConfigError, match="same release"):
+        config_from(describe(SPEC, run={"no_such_section": 1}), None)
+    assert main(["train", "worker"]) == 1
+    assert "--show-join" in capsys.readouterr().err
+    assert main(["train", "worker", "--join", "tmjoin://127.0.0.1:1/"]) == 1
+    assert "cut it at the #" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="at most 250"):
+        open_trainer_end(small(), (), SPEC, 300, say=print)
+
+
+def test_a_worker_of_another_run_is_told_what_differs(tmp_path: Path) -> None:
+    other = describe(replace_floats(5))
+    with relay(tmp_path) as server, trainer_end(server) as trainer:
+        trainer.wait_connected(60)
+        with pytest.raises(
+            TransportError, match=r'columns\.floats is \["<f4", \[5\]\] here and \["<f4", \[4\]\] there'
+        ):
+            worker_end(server, spec=other).wait_connected(60)
+
+
+def replace_floats(n: int) -> dict[str, object]:
+    return {**SPEC, "floats": replace(SPEC["floats"], shape=(n,))}  # type: ignore[dict-item]
+
+
+def test_descriptions_have_limits() -> None:
+    with pytest.raises(SpecError, match="16384"):
+        describe(SPEC, run="x" * 17_000)
+    for junk in (b"", b"[]", b"{", b"\xff", b"[" * 100_000):
+        with pytest.raises(SpecError):
+            parse(junk)
+    one, other = describe(SPEC, a={"b": 1, "c": [1]}), describe(SPEC, a={"b": 2, "c": [1]}, d=1)
+    assert differences(one, other) == "a.b is 1 here and 2 there; d is missing here and 1 there"
+    assert differences(one, one) == ""
+    many = differences(describe({}, **{f"k{i}": 1 for i in range(9)}), describe({}))
+    assert many.endswith("and 3 more")
+    assert json.loads(one)["a"] == {"b": 1, "c": [1]}
+    assert format_join(ServerAddress("h", 1, fingerprint="00" * 32, token="t")).startswith("tmjoin://h:1/")
+    assert RUN in json.loads(describe(SPEC, **{RUN: {}}))
