@@ -60,8 +60,8 @@ def open_trainer_end(
     """
     if chunk_rows > MAX_ROWS:
         raise ConfigError(
-            f"Chunks of {chunk_rows} rows (performance.chunk_rows) cannot travel: over the network at most {MAX_ROWS} rows "
-            "go together."
+            f"Chunks of {chunk_rows} rows (performance.chunk_rows) cannot travel: over the network at most {MAX_ROWS} "
+            "rows go together."
         )
     spec = describe_run(config, tracks, columns)
     network = config.network
