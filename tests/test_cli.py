@@ -73,7 +73,7 @@ def test_variables_of_one_verb_do_not_stop_another() -> None:
         required = {"data prepare": ["--data-dir", "x", "--output-dir", "y"], "evaluate": ["--run-dir", "x"]}
         required["inject"] = ["--encoder-pt", "x"]
         required["validate"] = ["--replay-path", "x"]
-        required["compare"] = required["drive"] = required["pretrain probe"] = ["x"]
+        required["compare"] = required["drive"] = required["pretrain probe"] = required["experiment run"] = ["x"]
         own = config.model_config["env_prefix"]
         others = {key: value for key, value in variables.items() if not key.startswith(own)}
         argv = [*flags, *required.get(name, [])]
