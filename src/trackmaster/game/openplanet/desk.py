@@ -31,7 +31,8 @@ BUTTON_B: Final = 0x2000
 
 Kind = Literal["follow", "lidar"]
 KINDS: Final[tuple[Kind, ...]] = ("follow", "lidar")
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 180.0
+"""The first picture on a machine compiles the renderer."""
 
 
 class Desk:
