@@ -27,6 +27,12 @@ class DoctorConfig(Settings):
     """Speeds to try with --speeds; 1 2 4 5 6 8 10 16 20 without it."""
     speeds_replay: Path | None = None
     """Replay whose inputs are played with --speeds; a bundled one without it."""
+    tm2020: bool = False
+    """Look at TrackMania 2020, too: telemetry, gamepad, window."""
+    telemetry_port: int = Field(default=9_000, ge=1, le=65_535)
+    """Of the OpenPlanet plugin."""
+    telemetry_layout: str = "tmrl"
+    """Of its records (docs/tm2020.md)."""
     dotenv: Path = Path(".env")
     """The file of settings to look at."""
     game_config: Path | None = None

@@ -39,6 +39,10 @@ def examine(config: DoctorConfig) -> Iterator[Finding]:
     flags = {"base_tmi_port": config.base_tmi_port, "trackmania_base_path": config.trackmania_base_path}
     settings = load_game_settings(flags, dotenv=config.dotenv, yaml=config.game_config)
     yield check_game(settings)
+    if config.tm2020:
+        from trackmaster.game.setup.checks_tm2020 import examine_tm2020
+
+        yield from examine_tm2020(port=config.telemetry_port, layout=config.telemetry_layout)
     if not settings.is_configured:
         return
     for index in range(config.workers):
