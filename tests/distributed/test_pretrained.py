@@ -8,7 +8,7 @@ import torch
 from tests.distributed.test_train import small
 from tests.pretrain.test_inject import write_run
 
-from trackmaster.distributed.pretrained import begin_with_encoder
+from trackmaster.distributed.pretrained import begin_with_encoder, write_record
 from trackmaster.distributed.train import train
 from trackmaster.errors import ConfigError
 from trackmaster.nn.encoder import build_encoder
@@ -24,7 +24,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_both_networks_see_through_the_encoder(tmp_path: Path) -> None:
     encoder_pt = write_run(tmp_path / "run", image_size=36)
     agent = IQNAgent(small().to_iqn_config(), seed=0)
-    begin_with_encoder(agent, encoder_pt.parent, tmp_path / "save")
+    record = begin_with_encoder(agent, encoder_pt.parent)
+    assert "sees for both networks" in write_record(record, tmp_path / "save")
     encoder = build_encoder()
     encoder.load_state_dict(torch.load(encoder_pt, weights_only=True))
     pictures = torch.randint(0, 256, (4, 1, 36, 36), dtype=torch.uint8)
@@ -63,7 +64,6 @@ def test_a_run_keeps_the_encoder_until_it_is_released(here: Path) -> None:
 def test_an_encoder_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     agent = IQNAgent(small().to_iqn_config(), seed=0)
     with pytest.raises(ConfigError, match="trained on single pictures of 64x64"):
-        begin_with_encoder(agent, write_run(tmp_path / "run"), tmp_path / "save")
+        begin_with_encoder(agent, write_run(tmp_path / "run"))
     with pytest.raises(ConfigError, match=r"there is no encoder\.pt there"):
-        begin_with_encoder(agent, tmp_path, tmp_path / "save")
-    assert not (tmp_path / "save").exists()
+        begin_with_encoder(agent, tmp_path)

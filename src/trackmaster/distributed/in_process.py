@@ -1,8 +1,9 @@
 """Worker and trainer in one process, taking turns: no copies of weights, no threads, the same run every time."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,17 @@ class InProcessTransport:
     def publish(self, weights: Weights) -> None:
         """Make weights the newest."""
         self._weights = weights
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the newest weights for ``restore``; None before the first and while chunks wait."""
+        if self._weights is None or self._chunks:
+            return None
+        blob = np.frombuffer(self._weights.blob, dtype=np.uint8)
+        return {"version": self._weights.version, "blob": blob, "sha256": self._weights.sha256}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with the weights that ``state`` held."""
+        self._weights = Weights(int(state["version"]), state["blob"].tobytes(), str(state["sha256"]))
 
     def check_workers(self) -> None:
         """Nothing can be lost: a worker's exception is the trainer's own."""

@@ -19,16 +19,15 @@ from trackmaster.pretrain.prepared import PreparedEncoder, prepare_encoder, reco
 from trackmaster.rl.iqn import IQNAgent
 
 
-def begin_with_encoder(agent: IQNAgent, source: Path, run_dir: Path) -> str:
-    """Put an encoder into ``img_head`` of the online and the target network, and record it in ``init.json``.
+def begin_with_encoder(agent: IQNAgent, source: Path) -> dict[str, Any]:
+    """Put an encoder into ``img_head`` of the online and the target network.
 
     Args:
         agent: fresh.
         source: ``encoder.pt``, or the folder of a pre-training run.
-        run_dir: where the record is written.
 
     Returns:
-        What was done, for the user.
+        The record of what was done, for ``write_record``.
 
     Raises:
         PretrainError: the encoder and its record do not belong together.
@@ -45,8 +44,13 @@ def begin_with_encoder(agent: IQNAgent, source: Path, run_dir: Path) -> str:
     for network in (agent.online, agent.target):
         _put_in(encoder, network, file)
     agent.guard.keep()
-    _record(encoder, file, run_dir)
-    return f"The encoder of {file} sees for both networks; {INIT_NAME} tells how it was converted."
+    return _record(encoder, file)
+
+
+def write_record(record: Mapping[str, Any], run_dir: Path) -> str:
+    """Write ``init.json`` and return what it tells, in a sentence."""
+    atomic_write_text(run_dir / INIT_NAME, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    return f"The encoder of {record['encoder']} sees for both networks; {INIT_NAME} tells how it was converted."
 
 
 def _refuse_other_pictures(meta: Mapping[str, Any], agent: IQNAgent, file: Path) -> None:
@@ -65,8 +69,8 @@ def _put_in(encoder: PreparedEncoder, network: nn.Module, file: Path) -> None:
     load_strict(network, {**plain_state(network), **head}, source=str(file))
 
 
-def _record(encoder: PreparedEncoder, file: Path, run_dir: Path) -> None:
-    record = {
+def _record(encoder: PreparedEncoder, file: Path) -> dict[str, Any]:
+    return {
         "encoder": str(file),
         "encoder_sha256": sha256_of(file),
         "conversions": list(encoder.steps),
@@ -76,4 +80,3 @@ def _record(encoder: PreparedEncoder, file: Path, run_dir: Path) -> None:
         "code_version": __version__,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    atomic_write_text(run_dir / INIT_NAME, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

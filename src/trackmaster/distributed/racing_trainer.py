@@ -5,6 +5,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from trackmaster.distributed.transport import TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.best_snapshots import BestSnapshots
-from trackmaster.rl.checkpoint import BEST, MEMORY, CheckpointStore
+from trackmaster.rl.checkpoint import BEST, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, append_evaluations
 from trackmaster.rl.iqn import IQNAgent
@@ -24,6 +26,10 @@ from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
 from trackmaster.rl.rollout_memory import RolloutMemory
 from trackmaster.rl.schedules import Schedule
+from trackmaster.rl.state_files import write_tree
+
+REPLAY, WORKER = "replay", "worker"
+"""Names in the folder of a saved memory."""
 
 WAIT_S = 0.05
 """How long the learner waits for samples when it may not train."""
@@ -80,6 +86,8 @@ class RacingTrainer:
         say: where lines for people go.
         progress: told the share of the run's limit that is used up.
         clock: seconds that only grow.
+        worker_state: of a worker that takes turns with the learner, saved beside the memory.
+        is_continued: such a worker goes on in mid-episode with the weights it has.
     """
 
     def __init__(
@@ -98,6 +106,8 @@ class RacingTrainer:
         say: Callable[[str], None] = print,
         progress: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        worker_state: Callable[[], dict[str, Any] | None] | None = None,
+        is_continued: bool = False,
     ) -> None:
         self._agent, self._memory, self._end, self._evaluator = agent, memory, end, evaluator
         self._memory_size, self._learning_start, self._options = memory_size, learning_start, options
@@ -107,6 +117,8 @@ class RacingTrainer:
         self._collapse = CollapseGuard(options.collapse_drop, options.collapse_evaluations)
         self._best = BestSnapshots(store.folder, options.keep_best) if store is not None else None
         self._learned = 0
+        self._worker_state, self._is_continued = worker_state, is_continued
+        self._is_receiving = False
         self.stats = stats or RunStats()
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
@@ -127,7 +139,8 @@ class RacingTrainer:
         try:
             if self.stats.n_evaluations == 0:
                 self._evaluate()  # every curve begins with the agent as it was before the first update
-            self._publish()
+            if not self._is_continued:
+                self._publish()
             while not self._is_over():
                 self.turn()
                 if self._progress is not None:
@@ -196,7 +209,9 @@ class RacingTrainer:
         return stats.cumul_number_single_memories_used < wanted
 
     def _receive(self, timeout_s: float) -> None:
+        self._is_receiving = True  # stays so if the worker is interrupted in the middle of a decision
         chunks = self._end.recv_chunks(timeout_s)
+        self._is_receiving = False
         for chunk in chunks:
             metrics = self.stats.note_chunk(chunk, self._logger.wall_s)
             if metrics:
@@ -283,20 +298,32 @@ class RacingTrainer:
         self.stats.cumul_training_hours = self._logger.wall_s / 3600
         if self._store is None:
             return
-        self._store.save(self._agent.save, self.stats.to_json(), {}, best=best)
-        if self._options.save_memory:
-            self._memory.save(self._store.folder / MEMORY)
+        write_memory = self._write_memory if self._options.save_memory else None
+        self._store.save(self._agent.save, self.stats.to_json(), {}, best=best, write_memory=write_memory)
         self.is_saved = True
+
+    def _write_memory(self, folder: Path) -> None:
+        """Write the replay memory and, if it stands between two turns, the worker that drives in this process."""
+        self._memory.save(folder / REPLAY)
+        state = None if self._worker_state is None or self._is_receiving else self._worker_state()
+        if state is not None:
+            write_tree(folder, WORKER, state)
 
     def _log(self) -> None:
         seconds = max(self._clock() - self._last_logged, 1e-9)
         self._last_logged = self._clock()
         trained, self._learned = self._learned, 0
         values = {tag: statistics.median(found) for tag, found in self._numbers.items() if found}
-        values.update(_spread("Gradients/norm_before_clip", self._numbers.get("Gradients/norm_before_clip", [])))
+        for tag in ("Gradients/norm_before_clip", "Gradients/norm"):
+            values.update(_spread(tag, self._numbers.get(tag, [])))
         values.update(self._run_values())
         values["Buffer/size"], values["Buffer/max_size"] = float(len(self._memory)), float(self._memory.limit)
         values["Performance/transitions_learned_per_second"] = trained / seconds
+        played = self.stats.cumul_number_frames_played
+        values["Performance/decisions_per_second"] = (played - self._frames_at_log) / seconds
+        self._frames_at_log = played
+        if trained:
+            values["Training/train_on_batch_duration"] = self._busy_s["training"] / (trained / self._options.batch_size)
         for what, busy_s in self._busy_s.items():
             name = "waiting_for_workers" if what == "waiting" else what
             values[f"Performance/learner_percentage_{name}"] = busy_s / seconds

@@ -57,19 +57,27 @@ class IQNReport:
         )
 
     def values(self) -> dict[str, float]:
-        """Return schedules and lengths of weights."""
-        rates = self._agent.rates()
+        """Return schedules, and what weights, gradients and quantiles are like."""
+        agent = self._agent
+        rates, lr = agent.rates(), agent.config.lr(agent.frames)
         priorities = self._memory.priorities
         return {
-            **self._agent.weight_norms(),
+            **self._diagnostics(),
             **({} if priorities is None else priorities.spread()),
-            "Training/learning_rate": self._agent.optimizer.param_groups[0]["lr"],
+            "Training/learning_rate": lr,
+            "Training/weight_decay": agent.config.weight_decay_lr_ratio * lr,
             "Training/n_steps": float(self._memory.n_steps),
+            "Training/discard_non_greedy_actions_in_nsteps": float(self._memory.cut_non_greedy),
+            "Training/frozen_parts": float(len(agent.frozen)),
             "RL/gamma": self._agent.gamma,
             "RL/epsilon": rates.epsilon,
             "RL/epsilon_boltzmann": rates.epsilon_boltzmann,
             "RL/tau_epsilon_boltzmann": rates.tau_boltzmann,
         }
+
+    def _diagnostics(self) -> dict[str, float]:
+        """Look at held-out transitions where there are any: drawing those changes nothing that training draws."""
+        return self._agent.diagnostics(self._memory.sample(test=True)) if self._memory.n_test else {}
 
     def words(self) -> str:
         """Return how much cars stray."""

@@ -14,9 +14,9 @@ from trackmaster.distributed.algorithms import Algorithm, RacingMemory, algorith
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport
-from trackmaster.distributed.pretrained import begin_with_encoder
+from trackmaster.distributed.pretrained import begin_with_encoder, write_record
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
-from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
+from trackmaster.distributed.racing_trainer import REPLAY, WORKER, RacingTrainer, TrainerOptions
 from trackmaster.distributed.run_stats import RunStats
 from trackmaster.distributed.transport import TrainerEnd, Weights, WorkerEnd
 from trackmaster.distributed.vector_worker import VectorRolloutWorker
@@ -24,13 +24,15 @@ from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.checkpoint import MEMORY, CheckpointStore
+from trackmaster.rl.checkpoint import CheckpointStore
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.device import resolve_device
 from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_after
 from trackmaster.rl.iqn import ONLINE_FILE, IQNAgent
+from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.state_files import read_tree
 
 if TYPE_CHECKING:
     from trackmaster.track import Track
@@ -98,23 +100,32 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
     algorithm = algorithm_of(config)
     agent, memory = algorithm.agent(resolve_device(config.device), say), algorithm.memory()
     plan_fleet(config, config.environment.n_envs)  # refuses too few cars here instead of in every worker
-    stats = _restore(config, store, agent, memory, say)
+    beginning = _restore(config, store, agent, memory, say)
+    stats = beginning.stats
     tensorboard_dir = config.performance.tensorboard_dir / config.run_name
     # Last of all, so that a run that cannot begin leaves the earlier one where it is.
     if config.fresh and (aside := store.set_aside(tensorboard_dir)):
         say(f"The earlier run was moved to {' and '.join(map(str, aside))}.")
     resumed_at = stats.cumul_number_frames_played if stats.n_evaluations else -1
-    forget_evaluations_after(config.run_dir / EVALUATIONS_FILE, resumed_at)
+    log = config.run_dir / EVALUATIONS_FILE
+    forget_evaluations_after(log, resumed_at, n_evaluations=stats.n_evaluations)
+    if beginning.encoder is not None:
+        say(write_record(beginning.encoder, config.run_dir))
     atomic_write_text(config.run_dir / CONFIG_SNAPSHOT, config.to_yaml())
     size, start = config.memory_schedules()
     logger = MetricsLogger(
         tensorboard_dir, config.run_dir / METRICS_FILE, wall_offset_s=stats.cumul_training_hours * 3600
     )
     with logger, RacingEvaluator(config, tracks) as evaluator:
-        end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played, say=say)
+        if config.performance.transport == "in_process":
+            end, worker_state = _take_turns(config, tracks, beginning)
+        else:
+            end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played, say=say)
+            worker_state = None
         trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
-            store=store, logger=logger, stats=stats, say=say, progress=progress,
+            store=store, logger=logger, stats=stats, say=say, progress=progress, worker_state=worker_state,
+            is_continued=beginning.worker is not None,
         )  # fmt: skip
         try:
             trainer.run()
@@ -223,21 +234,23 @@ def _resolve(config: TrainConfig) -> TrainConfig:
     return earlier.model_copy(update=update)
 
 
+@dataclass(frozen=True)
+class _Beginning:
+    """Where a run begins."""
+
+    stats: RunStats
+    encoder: Mapping[str, Any] | None = None
+    """Record of a pre-trained encoder that was put into the fresh networks."""
+    worker: Mapping[str, Any] | None = None
+    """What a worker that takes turns with the learner was in the middle of."""
+
+
 def _restore(
     config: TrainConfig, store: CheckpointStore, agent: TrainingAgent, memory: RacingMemory, say: Say
-) -> RunStats:
+) -> _Beginning:
     """Continue the run, or start from a prepared pair of weights, or start from nothing; say which."""
     if store.exists and not config.fresh:
-        folder, state, counters = store.load()
-        agent.load(folder, state["agent"])
-        stats = RunStats.from_json(counters)
-        say(f"Continuing {config.run_dir} at {stats.cumul_number_frames_played} frames.")
-        if (store.folder / MEMORY).is_dir():
-            memory.load(store.folder / MEMORY)
-        else:
-            stats.cumul_number_single_memories_should_have_been_used = stats.cumul_number_single_memories_used
-            say("The replay memory was not saved; it fills again before learning goes on.")
-        return stats
+        return _continue(config, store, agent, memory, say)
     if config.resume is not None:
         raise ConfigError(
             f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume."
@@ -246,15 +259,34 @@ def _restore(
     if encoder is not None and (config.fresh or not (store.folder / ONLINE_FILE).exists()):
         if not isinstance(agent, IQNAgent):
             raise ConfigError("training.pretrain_encoder_path: an encoder goes into IQN only; leave it out here.")
-        say(begin_with_encoder(agent, encoder, config.run_dir))
-        return RunStats()
+        return _Beginning(RunStats(), begin_with_encoder(agent, encoder))
     pair = store.prepared_pair(own=not config.fresh)
     if pair is not None:
         if not isinstance(agent, LoadsPairs):
             raise ConfigError(f"{pair}: holds weights to begin with, but {type(agent).__name__} cannot take them.")
         agent.load_weights(pair)
         say(f"A fresh run begins with the weights found in {pair}.")
-    return RunStats()
+    return _Beginning(RunStats())
+
+
+def _continue(
+    config: TrainConfig, store: CheckpointStore, agent: TrainingAgent, memory: RacingMemory, say: Say
+) -> _Beginning:
+    folder, state, counters = store.load()
+    agent.load(folder, state["agent"])
+    stats = RunStats.from_json(counters)
+    say(f"Continuing {config.run_dir} at {stats.cumul_number_frames_played} frames.")
+    saved = store.memory_of(state)
+    if saved is None:
+        stats.cumul_number_single_memories_should_have_been_used = stats.cumul_number_single_memories_used
+        say("The replay memory was not saved; it fills again before learning goes on.")
+        return _Beginning(stats)
+    memory.load(saved / REPLAY)
+    if isinstance(agent, IQNAgent) and isinstance(memory, IQNMemory):
+        memory.gamma = agent.gamma
+        memory.set_frames(agent.frames)
+    takes_turns = config.performance.transport == "in_process" and (saved / f"{WORKER}.json").is_file()
+    return _Beginning(stats, worker=read_tree(saved, WORKER) if takes_turns else None)
 
 
 def _options(config: TrainConfig) -> TrainerOptions:
@@ -294,13 +326,30 @@ def _link(
         from trackmaster.distributed.ray_run import start_on_ray
 
         return start_on_ray(config, functools.partial(run_worker_process, config, played=played))
-    if performance.transport == "in_process":
-        link = InProcessTransport(TURN_STEPS * config.environment.n_envs)  # a car sends a chunk per decision at most
-        worker = make_worker(config, link, 0, tracks=tracks, played=played)
-        link.pump = functools.partial(worker.collect, TURN_STEPS)
-        return link
     return LocalTransport(
         functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count,
         spec=algorithm.spec, max_rows=algorithm.chunk_rows, n_slots=performance.max_rollout_queue_size,
         weights_bytes=2 * len(Weights.pack(0, agent.actor_tensors()).blob),
     )  # fmt: skip
+
+
+def _take_turns(
+    config: TrainConfig, tracks: "Sequence[Track]", beginning: _Beginning
+) -> tuple[TrainerEnd, Callable[[], dict[str, Any] | None] | None]:
+    """Return the link to a worker in this process, and what tells its state where that is everything there is."""
+    link = InProcessTransport(TURN_STEPS * config.environment.n_envs)  # a car sends a chunk per decision at most
+    kept = beginning.worker
+    played = beginning.stats.cumul_number_frames_played if kept is None else int(kept["played"])
+    worker = make_worker(config, link, 0, tracks=tracks, played=played)
+    if kept is not None:
+        link.restore(kept["link"])
+        worker.restore(kept["worker"])
+    link.pump = functools.partial(worker.collect, TURN_STEPS)
+    tells = functools.partial(_state_in_this_process, worker, link, played)
+    return link, tells if config.algorithm == "iqn" else None
+
+
+def _state_in_this_process(worker: VectorRolloutWorker, link: InProcessTransport, played: int) -> dict[str, Any] | None:
+    """Return what worker and link were in the middle of; None before the first episode."""
+    driving, waiting = worker.state(), link.state()
+    return None if driving is None or waiting is None else {"worker": driving, "link": waiting, "played": played}

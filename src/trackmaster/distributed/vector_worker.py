@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trackmaster.distributed.transport import WorkerEnd
@@ -15,6 +16,38 @@ from trackmaster.rl.evaluation import VectorEnvironment
 from trackmaster.rl.samples import Chunk, Columns, SampleSpec
 
 Info = Mapping[str, NDArray[Any]]
+
+_CAR_FIELDS = ("cycle_position", "episode_id", "context", "first_step", "stats")
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An environment that goes on bit for bit from a state it gave."""
+
+    def state(self) -> dict[str, Any]:
+        """Return a tree of plain values and arrays."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        ...
+
+
+@runtime_checkable
+class ResumableActor(Protocol):
+    """An actor whose draws can be continued."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return copies of everything that ``load_tensors`` of another instance needs."""
+        ...
+
+    def exploration_state(self) -> dict[str, Any]:
+        """Return where the draws stand."""
+        ...
+
+    def restore_exploration(self, state: Mapping[str, Any]) -> None:
+        """Go on with the draws where ``exploration_state`` was taken."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -110,6 +143,57 @@ class VectorRolloutWorker:
             if self._observation is None:
                 return
             self._step(self._observation)
+
+    def state(self) -> dict[str, Any] | None:
+        """Return everything that ``restore`` of an equally made worker needs to go on as if it had never stopped.
+
+        Returns:
+            A tree of plain values and arrays; None before the first episode, and where environment or actors cannot
+            tell their state.
+        """
+        actors = list(self._actors.values())
+        if self._observation is None or not isinstance(self._env, Resumable):
+            return None
+        if not all(isinstance(actor, ResumableActor) for actor in actors):
+            return None
+        return {
+            "session": self._session, "seq": self._seq, "episodes": self._episodes, "newest": self._newest,
+            "env_steps": self.env_steps, "rows": self._rows.copy(), "versions": self._versions.copy(),
+            "returns": self._returns.copy(), "observation": dict(self._observation), "buffers": self._buffers,
+            "cars": [{name: getattr(car, name) for name in _CAR_FIELDS} for car in self._cars],
+            "actors": [
+                {
+                    "version": version, "exploration": actor.exploration_state(),
+                    "tensors": {name: tensor.numpy() for name, tensor in actor.tensors().items()},
+                }
+                for version, actor in self._actors.items()
+                if isinstance(actor, ResumableActor)
+            ],
+            "env": self._env.state(),
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        if not isinstance(self._env, Resumable):
+            raise TypeError(f"{type(self._env).__name__} cannot take up a state")
+        for name, attribute in (("session", "_session"), ("seq", "_seq"), ("episodes", "_episodes")):
+            setattr(self, attribute, state[name])
+        self._newest, self.env_steps = int(state["newest"]), int(state["env_steps"])
+        self._rows[:], self._versions[:], self._returns[:] = state["rows"], state["versions"], state["returns"]
+        for name, buffer in self._buffers.items():
+            buffer[:] = state["buffers"][name]
+        for car, kept in zip(self._cars, state["cars"], strict=True):
+            for name in _CAR_FIELDS:
+                setattr(car, name, kept[name])
+            car.kind = car.cycle[(car.cycle_position - 1) % len(car.cycle)]
+        for kept in state["actors"]:
+            actor = self._make_actor()
+            actor.load_tensors({name: torch.from_numpy(array) for name, array in kept["tensors"].items()})
+            if isinstance(actor, ResumableActor):
+                actor.restore_exploration(kept["exploration"])
+            self._actors[int(kept["version"])] = actor
+        self._env.restore(state["env"])
+        self._observation = state["observation"]
 
     def _begin(self) -> None:
         self._poll_weights()

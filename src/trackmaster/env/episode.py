@@ -4,9 +4,10 @@ Single and vector environment, and whoever drives recorded cars, keep their book
 same observation wherever it drives.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,6 +194,13 @@ class EpisodeBook:
         """Return one car's books as values that ``put_back`` takes."""
         books: dict[str, object] = {name: np.copy(getattr(self, name)[car]) for name in BOOK_FIELDS}
         return books if self.driver is None else {**books, **self.driver.keep(car)}
+
+    def resume(self, car: int, books: Mapping[str, Any]) -> None:
+        """Go on with a kept episode exactly where it stood, unlike ``put_back``, which counts it as a new one."""
+        for name in BOOK_FIELDS:
+            getattr(self, name)[car] = books[name]
+        if self.driver is not None:
+            self.driver.put_back(car, books)
 
     def put_back(self, car: int, books: dict[str, object], cars: CarStates) -> None:
         """Continue a kept episode on ``car`` as a new one: counted from here, the stall clock starts anew."""

@@ -5,7 +5,8 @@ attempt 0 is undisturbed and gives the official time.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from trackmaster.game.fleet import CarSnapshot
 from trackmaster.game.start import UNDISTURBED, Start
+from trackmaster.sim.camera import CameraState
+from trackmaster.sim.state import WorldState
 from trackmaster.units import TICK_MS
 
 MAX_WAIT_TICKS: Final = 5
@@ -47,6 +50,17 @@ class KeptStart:
     track_index: int
     state: CarSnapshot
     books: dict[str, Any]
+
+
+def car_snapshot(values: Mapping[str, Any]) -> CarSnapshot:
+    """Return what ``dataclasses.asdict`` made of a snapshot as a snapshot again."""
+    steer, gas, brake = values["inputs"]
+    world, camera = WorldState(**values["world"]), CameraState(**values["camera"])
+    return CarSnapshot(world, camera, (steer, gas, brake), values["map_uid"])
+
+
+def _kept_start(values: Mapping[str, Any]) -> KeptStart:
+    return KeptStart(values["time_ms"], values["track_index"], car_snapshot(values["state"]), dict(values["books"]))
 
 
 class StartPool:
@@ -96,6 +110,16 @@ class StartPool:
         fitting = (s for s in self._offered[car] if failed_ms is None or s.time_ms <= failed_ms - self._margin_ms)
         self._pool.extend(fitting)
         self._offered[car].clear()
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``restore`` takes: a tree of plain values and arrays."""
+        offered = [[asdict(start) for start in starts] for starts in self._offered]
+        return {"offered": offered, "pool": [asdict(start) for start in self._pool]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with the starts that ``state`` held."""
+        self._offered = [[_kept_start(start) for start in starts] for starts in state["offered"]]
+        self._pool = deque((_kept_start(start) for start in state["pool"]), maxlen=POOL_SIZE)
 
     def draw(self, track_index: int, rng: np.random.Generator) -> KeptStart | None:
         """Return a kept start on one track, None when there is none yet."""

@@ -1,6 +1,7 @@
 """Many cars at once: one batched physics call and one render call per decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from trackmaster.env.driver_floats import driver_floats
 from trackmaster.env.episode import EndReason, EpisodeBook
 from trackmaster.env.errors import EnvError
 from trackmaster.env.spaces import action_space, checked_analog, observation_space
-from trackmaster.env.starts import KeptStart, StartPool
+from trackmaster.env.starts import KeptStart, StartPool, car_snapshot
 from trackmaster.env.zones import ZoneTable, zone_map_of
 from trackmaster.game.fleet import SimulatorFleet
 from trackmaster.game.start import Start
@@ -170,6 +171,32 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
             self._look(moved=_nobody(self.num_envs), fresh=over)
         info.update(self._info())
         return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, info
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that ``restore`` of an equally made environment needs to go on bit for bit.
+
+        A tree of dictionaries, lists, arrays and plain values; no episode may stand ended.
+        """
+        return {
+            "cars": [asdict(self._fleet.snapshot(car)) for car in range(self.num_envs)],
+            "books": [self._book.keep(car) for car in range(self.num_envs)],
+            "reason": self._book.reason.copy(),
+            "floats": self._book.floats.copy(),
+            "image": self._image.copy(),
+            "pool": self._pool.state(),
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        self.reset()
+        for car in range(self.num_envs):
+            self._fleet.restore(car, car_snapshot(state["cars"][car]))
+            self._book.resume(car, state["books"][car])
+        self._book.reason[:], self._book.floats[:] = state["reason"], state["floats"]
+        self._image[:] = state["image"]
+        self._pool.restore(state["pool"])
+        self._rng.bit_generator.state = state["rng"]
 
     def set_reward(self, reward: RewardConfig) -> None:
         """Pay by other coefficients from the next decision on (schedules of optional terms)."""

@@ -1,8 +1,10 @@
 """Saving and resuming a run: complete snapshots, newest three kept, every file verified by its hash.
 
 ``save/<run>/`` holds the files by the names the seeds and Linesight use (``weights1.torch``, ``weights2.torch``,
-``optimizer1.torch``, ``accumulated_stats.json``) and ``state.json``, written last, with the hash of each. The same
-set lies in ``recovery/<number>/`` for the newest snapshots and in ``best_eval/`` for the best evaluated one.
+``optimizer1.torch``, ``scaler.torch``, ``accumulated_stats.json``) and ``state.json``, written last, with the hash of
+each. The same set lies in ``recovery/<number>/`` for the newest snapshots and in ``best_eval/`` for the best evaluated
+one. A replay memory that is saved as well lies in ``memory/<number>/``, for the newest snapshot only: it is written
+before the snapshot that names it and removed after the next one is whole.
 """
 
 import json
@@ -47,7 +49,15 @@ class CheckpointStore:
         """Whether the run has been saved before."""
         return (self.folder / STATE_FILE).exists() or bool(self._recoveries())
 
-    def save(self, write_agent: Writer, stats: dict[str, Any], extra: dict[str, Any], *, best: bool = False) -> None:
+    def save(
+        self,
+        write_agent: Writer,
+        stats: dict[str, Any],
+        extra: dict[str, Any],
+        *,
+        best: bool = False,
+        write_memory: Callable[[Path], None] | None = None,
+    ) -> None:
         """Write a complete snapshot; nothing of an older one changes before the new one is whole.
 
         Args:
@@ -55,8 +65,13 @@ class CheckpointStore:
             stats: counters and best times, the content of ``accumulated_stats.json``.
             extra: state of trainer and generators.
             best: also keep it as the best evaluated one.
+            write_memory: writes the replay memory into an existing folder.
         """
         number = max((int(p.name) for p in self._recoveries()), default=0) + 1
+        if write_memory is not None:
+            with atomic_dir(self.folder / MEMORY / f"{number:06d}") as temporary:
+                write_memory(temporary)
+            extra = {**extra, MEMORY: f"{number:06d}"}
         snapshot = self.folder / RECOVERY / f"{number:06d}"
         with atomic_dir(snapshot) as temporary:
             agent = write_agent(temporary)
@@ -71,6 +86,10 @@ class CheckpointStore:
                     shutil.copy2(file, temporary / file.name)
         for old in self._recoveries()[: -self._keep]:
             shutil.rmtree(old)
+        if write_memory is not None:
+            for memory in (self.folder / MEMORY).iterdir():
+                if memory.name != f"{number:06d}":
+                    shutil.rmtree(memory)
 
     def load(self) -> tuple[Path, dict[str, Any], dict[str, Any]]:
         """Return the newest intact snapshot's folder, its state and its statistics.
@@ -101,6 +120,12 @@ class CheckpointStore:
         """
         agent: dict[str, Any] = _read_verified(folder)[0]["agent"]
         return agent
+
+    def memory_of(self, state: dict[str, Any]) -> Path | None:
+        """Return the folder of the replay memory that was saved with a snapshot's state, None if there is none."""
+        name = state["trainer"].get(MEMORY)
+        folder = self.folder / MEMORY / str(name)
+        return folder if isinstance(name, str) and name.isdigit() and folder.is_dir() else None
 
     def set_aside(self, *companions: Path) -> tuple[Path, ...]:
         """Move an earlier run out of the way of a fresh one and return where it went.

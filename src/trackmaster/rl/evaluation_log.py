@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def append_evaluations(
             file.write(json.dumps(asdict(row)) + "\n")
 
 
-def forget_evaluations_after(path: Path, env_steps: int) -> int:
+def forget_evaluations_after(path: Path, env_steps: int, *, n_evaluations: int | None = None) -> int:
     """Remove the evaluations that a run has gone back behind, and lines that a crash has spoiled.
 
     A run that is continued begins at its snapshot and evaluates what came after it anew.
@@ -55,6 +56,8 @@ def forget_evaluations_after(path: Path, env_steps: int) -> int:
     Args:
         path: the log; there may be none.
         env_steps: decisions at which the run goes on; -1 removes every line.
+        n_evaluations: evaluations that the snapshot knows of; one that was logged at the same moment, but after it, is
+            removed as well.
 
     Returns:
         The number of lines removed.
@@ -62,7 +65,14 @@ def forget_evaluations_after(path: Path, env_steps: int) -> int:
     if not path.is_file():
         return 0
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and _stands_at(line) <= env_steps]
+    kept: list[str] = []
+    seen: Counter[str] = Counter()
+    for line in lines:
+        if line.endswith("\n") and _stands_at(line) <= env_steps:
+            track = str(json.loads(line)["track"])
+            seen[track] += 1
+            if n_evaluations is None or seen[track] <= n_evaluations:
+                kept.append(line)
     if len(kept) < len(lines):
         atomic_write_text(path, "".join(kept))
     return len(lines) - len(kept)
@@ -107,6 +117,7 @@ def _cut_to_last_newline(path: Path) -> None:
 def _stands_at(line: str) -> float:
     """Return the decisions before the evaluation of a line; no line of a log stands behind every one."""
     try:
-        return float(json.loads(line)["env_steps"])
+        row = json.loads(line)
+        return float(row["env_steps"]) if "track" in row else math.inf
     except (ValueError, TypeError, KeyError):
         return math.inf

@@ -23,6 +23,7 @@ from trackmaster.rl.exploration import ExplorationRates
 from trackmaster.rl.guard import RollbackGuard
 from trackmaster.rl.iqn_actor import EXPLORATION_PREFIX, IQNActor, build_network
 from trackmaster.rl.iqn_config import REFERENCE_BATCH, IQNConfig
+from trackmaster.rl.iqn_diagnostics import network_numbers, quantile_spread
 from trackmaster.rl.iqn_loss import SelfNormalisation, by_sample
 from trackmaster.rl.iqn_parts import PartName, apply_freezing
 from trackmaster.rl.iqn_step import IQNStep, StepInputs, StepOutputs
@@ -125,6 +126,8 @@ class IQNAgent(TrainingAgent):
         was_too_large = self.loss_scale.update() and self.loss_scale.value >= 1
         if not (is_credible and was_too_large):  # a factor that was too large for float16 says nothing about weights
             self.guard.after_update(healthy=is_credible and math.isfinite(norm))
+        if self.loss_scale.is_used:
+            metrics["Training/loss_scale"] = self.loss_scale.value
         return metrics | self.guard.metrics
 
     def test_loss(self, batch: Batch) -> float:
@@ -147,9 +150,13 @@ class IQNAgent(TrainingAgent):
             f"{EXPLORATION_PREFIX}epsilon_boltzmann": torch.tensor([rates.epsilon_boltzmann]),
         }
 
-    def weight_norms(self) -> dict[str, float]:
-        """Return the length of every parameter tensor, under its plain name."""
-        return {f"Network/weights/{name}/L2": float(p.detach().norm()) for name, p in self.online.named_parameters()}
+    def diagnostics(self, batch: Batch) -> dict[str, float]:
+        """Return numbers about weights, gradients and optimiser, and how far the quantiles lie apart on a batch."""
+        with torch.no_grad():
+            tau = self._draw_tau(len(batch.action), self._test_generator)
+            image, floats = batch.image.to(self.device), batch.floats.to(self.device)
+            spread = quantile_spread(self.online(image, floats, tau)[0], len(batch.action))
+        return network_numbers(self.online, self.optimizer) | spread
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write both networks and the optimiser; return counters, running means and the generator's state."""

@@ -107,6 +107,14 @@ class IQNActor(ActorModule):
         if rates:
             self.rates = ExplorationRates(**rates, tau_boltzmann=self.config.tau_epsilon_boltzmann)
 
+    def exploration_state(self) -> dict[str, Any]:
+        """Return where the exploration draws stand."""
+        return dict(self._rng.bit_generator.state)
+
+    def restore_exploration(self, state: Mapping[str, Any]) -> None:
+        """Go on with the draws where ``exploration_state`` was taken."""
+        self._rng.bit_generator.state = dict(state)
+
     def _onnx_policy(self) -> OnnxPolicy | None:
         """Return the graph of the current weights; None where PyTorch has to do."""
         if not self._use_onnx:
