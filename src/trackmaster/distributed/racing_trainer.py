@@ -120,6 +120,7 @@ class RacingTrainer:
         self._worker_state, self._is_continued = worker_state, is_continued
         self._is_receiving = False
         self.stats = stats or RunStats()
+        self._frames_at_log = self.stats.cumul_number_frames_played
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
         self._last_saved = self._last_logged = clock()
@@ -322,8 +323,8 @@ class RacingTrainer:
         played = self.stats.cumul_number_frames_played
         values["Performance/decisions_per_second"] = (played - self._frames_at_log) / seconds
         self._frames_at_log = played
-        if trained:
-            values["Training/train_on_batch_duration"] = self._busy_s["training"] / (trained / self._options.batch_size)
+        if updates := len(self._numbers.get(self._report.loss, ())):
+            values["Training/train_on_batch_duration"] = self._busy_s["training"] / updates
         for what, busy_s in self._busy_s.items():
             name = "waiting_for_workers" if what == "waiting" else what
             values[f"Performance/learner_percentage_{name}"] = busy_s / seconds
@@ -339,8 +340,11 @@ class RacingTrainer:
         stats = self.stats
         counters = {k: float(v) for k, v in stats.to_json().items() if k.startswith("cumul_")}
         best = {f"alltime_min_ms_{track}": value for track, value in stats.alltime_min_ms.items()}
+        uses = self._options.uses_per_transition
         return {
-            "Training/batch_size": float(self._options.batch_size), **self._report.values(), **counters, **best,
+            "Training/batch_size": float(self._options.batch_size),
+            "Buffer/number_times_single_memory_is_used_before_discard": uses, **self._report.values(), **counters,
+            **best,
         }  # fmt: skip
 
     def _tell(self, values: Mapping[str, float]) -> None:
