@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from trackmaster import cli, gbx
+from trackmaster.distributed import seed_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -105,6 +106,8 @@ def check_command(page: str, command: str) -> None:
             return
         assert verb is not None, f"{page}: '{command}' names no verb"
         check_flags(verb, rest[len(verb.split()) :])
+    elif words[:2] == ["python", "trackmaster_training.py"]:
+        seed_command.parser().parse_args(words[2:])
     elif words[0] == "python" and words[1].startswith("scripts/"):
         check_flags(verb_of_script(words[1]), words[2:])
     elif words[0] == "python" and words[1].startswith(("benchmarks/", "tests/", "docs/")):

@@ -159,6 +159,16 @@ VERBS: dict[str, Verb] = {
         "trackmaster.distributed.server_config:ServerConfig",
         "trackmaster.distributed.server_command:run_server",
     ),
+    "trainer": Verb(
+        "learn from what workers on other machines send, as TmrlData/config/config.json says",
+        "trackmaster.distributed.run_verbs:TrainerVerbConfig",
+        "trackmaster.distributed.run_verbs:run_trainer",
+    ),
+    "worker": Verb(
+        "drive one environment for a trainer on another machine, or alone to test a policy",
+        "trackmaster.distributed.run_verbs:WorkerVerbConfig",
+        "trackmaster.distributed.run_verbs:run_worker",
+    ),
     "train": Verb(
         "train a driving agent",
         "trackmaster.distributed:TrainConfig",

@@ -59,9 +59,11 @@ PREFIXES = (
     "TRACK_COVERAGE_",
     "TRACK_DRIVE_",
     "TRACK_FIT_",
+    "TRAINER_",
     "TRAIN_",
     "TRAIN_WORKER_",
     "VALIDATE_",
+    "WORKER_",
 )
 """Of the variables of every verb: a verb checks its own and leaves those of the others to them."""
 
