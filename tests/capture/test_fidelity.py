@@ -1,5 +1,6 @@
 """The simulator against real runs: on its own runs it must find no error, and what it reports must be what it did."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find
 from trackmaster.capture.fidelity.fit import fit_windows, rotation_matrix
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
 from trackmaster.capture.fidelity.measured import CLASSES, class_summary
-from trackmaster.capture.fidelity.roll import measure, roll
+from trackmaster.capture.fidelity.roll import measure, roll, twins_apart
 from trackmaster.capture.fidelity.runs import drive_runs
 from trackmaster.capture.fidelity.starts import roll_starts, start_windows
-from trackmaster.capture.fidelity.state import get, put, warm_states
+from trackmaster.capture.fidelity.state import get, nudge, put, warm_states
 from trackmaster.capture.fidelity.windows import (
     HORIZONS,
     Marks,
@@ -108,6 +109,22 @@ def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Tra
     assert np.abs(get(fit.state, "velocity") - right).max() < 0.06
 
 
+def test_a_car_put_back_onto_its_ghost_keeps_its_wheels_where_they_are(recording: Recording, track: Track) -> None:
+    """A ghost 8 mm higher than the car driven up to it: the suspensions of the touching wheels get that much longer."""
+    windows = windows_at([30, 40], 10)
+    world = World(track, 2)
+    driven = warm_states(world, recording, windows, recording.slewed_steer())
+    before = get(driven, "absorb").astype(np.float64)
+    raised = recording.position_m.copy()
+    raised[[30, 40], 1] += 0.008
+    bent = recording.contact[[30, 40]].all(axis=1)
+    assert bent.any()
+    longer = recording.damper_m.copy()
+    longer[[30, 40]] += 0.008
+    nudge(driven, changed(recording, position_m=raised, damper_m=longer), np.array([30, 40]), np.zeros(2))
+    assert get(driven, "absorb")[bent] - before[bent] == pytest.approx(0.008, abs=1e-4)
+
+
 def test_small_rotations_are_exact() -> None:
     vectors = np.array([[0.0, 0.0, 0.0], [0.0, np.pi / 2, 0.0], [1e-9, 0.0, 0.0]])
     turned = rotation_matrix(vectors)
@@ -172,7 +189,7 @@ def test_json_has_the_promised_shape(replay_file, tmp_path, capsys) -> None:
     target = tmp_path / "fidelity.json"
     assert run_fidelity(FidelityConfig(paths=[replay_file], json_file=str(target), every=8)) == 0
     found = json.loads(target.read_text())
-    assert {"start", "flat", "all", "road"} <= set(found["classes"]) <= set(CLASSES)
+    assert {"start", "flat", "all", "twin", "road"} <= set(found["classes"]) <= set(CLASSES)
     for summary in found["classes"].values():
         assert set(summary) == {"windows", "median_m", "p90_m"}
         assert set(summary["median_m"]) == set(summary["p90_m"]) == {"0.5", "1.0", "2.0", "5.0"}
@@ -181,6 +198,27 @@ def test_json_has_the_promised_shape(replay_file, tmp_path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "maps without TMUnlimiter" in printed
     assert "100% to the finish" in printed
+
+
+def test_every_window_is_a_line_of_the_list(replay_file, tmp_path, capsys) -> None:
+    target = tmp_path / "windows.csv"
+    assert cli.main(["fidelity", str(replay_file), "--windows", str(target), "--every", "8"]) == 0
+    lines = list(csv.DictReader(target.read_text().splitlines()))
+    assert len(lines) >= 5
+    for line in lines:
+        assert float(line["error_0_5_m"]) < 1e-3
+        assert line["blocks"].startswith("Stadium")
+        assert (int(line["seen_ms"]) >= 0) == bool(line["seen_on"])
+        assert (int(line["differs_ms"]) >= 0) == bool(line["differs_on"])
+
+
+def test_twins_begin_together_and_a_sharper_start_parts_them(recording: Recording, track: Track) -> None:
+    windows = windows_at([30, 40], 10)
+    state = warm_states(World(track, 2), recording, windows, recording.slewed_steer())
+    apart = twins_apart(World(track, 2 * 14), recording, windows, state)
+    assert np.isnan(apart[:, 0]).all()
+    assert np.isnan(apart[:, 11:]).all()
+    assert ((apart[:, 1:11] > 1e-5) & (apart[:, 1:11] < 5e-3)).all()
 
 
 def test_json_alone_goes_to_standard_output(replay_file, capsys) -> None:

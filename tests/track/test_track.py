@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trackmaster.gbx import Block, Challenge
-from trackmaster.track import Look, Track, TrackError, TriggerKind
+from trackmaster.track import Look, Material, Track, TrackError, TriggerKind
 from trackmaster.track.coverage import coverage, total
 from trackmaster.track.layout import RoadLayout
 from trackmaster.track.route import RouteSearch, Source
 from trackmaster.track.ways import Mark, Way
+from trackmaster.track.whereabouts import NO_BLOCK, block_names
 
 GROUND = 0x1000
 START = Block("StadiumRoadMainStartLine", 0, 10, 1, 10, GROUND)
@@ -54,6 +55,34 @@ def test_equal_blocks_in_the_same_place_count_once() -> None:
     assert thrice.n_checkpoints == once.n_checkpoints == 1
     turned = Block("StadiumRoadMain", 2, 10, 1, 11, GROUND | 3)
     assert Track.from_challenge(challenge(START, GOAL, ROAD, GATE, turned)).mesh.n_triangles > once.mesh.n_triangles
+
+
+@pytest.mark.parametrize("direction", range(4))
+def test_a_road_that_ends_before_a_filler_has_a_lip_of_metal(direction: int) -> None:
+    layout = RoadLayout(10, 4, 10, direction).straights(1)
+    blocks = (*layout.blocks, Block("StadiumRoadMainFinishLine", 0, 20, 4, 20, 0))
+    dx, dz = ((0, 1), (-1, 0), (0, -1), (1, 0))[direction]
+    filler = Block("StadiumGrassClip", 0, 10 + 2 * dx, 4, 10 + 2 * dz, 0)
+    end = (np.array([10.5, 0, 10.5]) + 1.5 * np.array([dx, 0, dz])) * 32 + [0, 40, 0]
+    beyond = end + np.array([[dx, 0, dz]]) * [[1.80], [1.86]]
+    for map_blocks, expected in ((blocks, [False, False]), ((*blocks, filler), [True, False])):
+        mesh = Track.from_challenge(challenge(*map_blocks)).mesh
+        height, hit = mesh.ground_below(beyond)
+        assert (np.abs(height - 33.3448) < 1e-3).tolist() == expected
+    assert mesh.material[hit[0]] == Material.METAL
+
+
+def test_the_lip_of_a_slope_goes_on_with_it() -> None:
+    blocks = (START, Block("StadiumRoadMainSlopeStraight", 0, 10, 1, 11, 0), Block("StadiumGrassClip", 0, 10, 2, 12, 0))
+    mesh = Track.from_challenge(challenge(*blocks, Block("StadiumRoadMainFinishLine", 0, 20, 4, 20, 0))).mesh
+    height, _ = mesh.ground_below(np.array([[336.0, 40.0, 12 * 32 + 1.0]]))
+    assert height[0] == pytest.approx(8 + 8 + 1.3448 + 0.25, abs=1e-3)
+
+
+def test_a_place_is_named_after_the_block_under_it() -> None:
+    track = Track.from_challenge(challenge(START, ROAD, GATE, GOAL))
+    places = np.array([[336.0, 9.4, 370.0], [336.0, 9.4, 400.0], [10.0, 9.4, 10.0]])
+    assert block_names(track, places).tolist() == ["StadiumRoadMain", "StadiumRoadMainCheckpoint", NO_BLOCK]
 
 
 def test_a_map_with_too_many_triangles_is_refused() -> None:

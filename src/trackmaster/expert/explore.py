@@ -26,6 +26,7 @@ from trackmaster.sim.layout import INT_ROWS
 from trackmaster.track import Track, TrackError
 from trackmaster.track.route import RouteSearch, Source
 from trackmaster.track.ways import Mark
+from trackmaster.track.whereabouts import block_names
 from trackmaster.units import TICKS_PER_ACTION
 
 U8 = NDArray[np.uint8]
@@ -144,8 +145,8 @@ class Explorer:
             raise ExpertError(
                 f"No drive reached the finish in {number} rounds of {self._world.n_cars} tries, the last "
                 f"{number - self._front.record} without progress: the best one came {self._done_m:.0f} m of "
-                f"{self._guide.way_m:.0f} m far and passed {self._front.gates} gates. Allow more rounds, or look at "
-                "that place: can it be driven at all?"
+                f"{self._guide.way_m:.0f} m far on line {self._plans} and passed {self._front.gates} gates. It ended "
+                f"{self._front_place()}. Allow more rounds, or look at that place: can it be driven at all?"
             )
         return self._best
 
@@ -288,6 +289,13 @@ class Explorer:
             f"round {number}: {len(self._line)} places, furthest {self._done_m:.0f} of {self._guide.way_m:.0f} m "
             f"on line {self._plans}, {self._front.gates} gates passed, best {best}"
         )
+
+    def _front_place(self) -> str:
+        """Say where the car that came furthest on the line is, for people who look at the map."""
+        slot = np.array([int(np.argmax(self._line.progress_m))])
+        view, _ = self._look(self._line, slot)
+        x, y, z = view.position_m[0].tolist()
+        return f"at ({x:.0f}, {y:.0f}, {z:.0f}) on {block_names(self._track, view.position_m)[0]}"
 
     @property
     def _done_m(self) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trackmaster.track.contacts import Contacts, Drive, wheel_contacts
 from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, Patch
-from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks, replaced_terrain
+from trackmaster.track.placement import PlacedBlock, joined_sides, lips_of, place_blocks, replaced_terrain
 from trackmaster.track.surface import Material
 
 REACH_M = 0.5
@@ -97,11 +97,12 @@ class _Surfaces:
     def __init__(self, drive: Drive) -> None:
         placed, _ = place_blocks(drive.challenge.blocks)
         joined, replaced = joined_sides(placed), replaced_terrain(placed)
+        lips = lips_of(placed, joined, drive.challenge.blocks)
         holes = {cell for item in placed if item.spec.covers_ground and item.block.is_ground for cell in item.columns()}
         owned: list[tuple[PlacedBlock | None, Patch]] = [(None, patch) for patch in grass_patches(holes)]
         for item in placed:
             if item.index not in replaced:
-                owned += [(item, patch) for patch in item.patches(joined[item.index])]
+                owned += [(item, patch) for patch in item.patches(joined[item.index], lips[item.index])]
         owned = [(item, patch) for item, patch in owned if patch.collidable]
         self._owners = owned
         self._corners: F64 = np.concatenate([patch.vertices[patch.triangles] for _, patch in owned])

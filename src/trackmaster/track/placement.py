@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trackmaster.track.catalogue import BlockSpec, Clip, Exit, Site, is_scenery, lookup
-from trackmaster.track.catalogue.caps import end_cap
+from trackmaster.track.catalogue.caps import end_cap, end_lip
 from trackmaster.track.coverage import Coverage
 from trackmaster.track.errors import TrackError
 from trackmaster.track.mesh import F64, Patch
@@ -31,6 +31,13 @@ UP, DOWN = 4, 5
 
 Joint = tuple[int, int, int]
 """Middle of a cell's side, in half cells along x and z and in levels: equal joints touch."""
+
+
+Sides = frozenset[tuple[int, tuple[int, int, int]]]
+"""Some of a block's exits and faces: side and cell of each."""
+
+END_FILLER = "StadiumGrassClip"
+"""Stands in the cell behind a road that ends in the air."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,22 @@ class PlacedBlock:
         sx, sz = self.spec.size if self.block.direction % 2 == 0 else self.spec.size[::-1]
         return [(self.block.x + i, self.block.z + k) for i in range(sx) for k in range(sz)]
 
-    def patches(self, joined: frozenset[tuple[int, tuple[int, int, int]]]) -> list[Patch]:
-        """Return the block's surfaces in the world."""
+    def patches(self, joined: Sides, lips: Sides = frozenset()) -> list[Patch]:
+        """Return the block's surfaces in the world.
+
+        Args:
+            joined: exits and faces where a neighbour goes on.
+            lips: exits that end in the air over a lip.
+        """
         site = Site(on_ground=self.block.is_ground, joined=joined)
         patches = self.spec.surfaces(site)
         for way in self.spec.exits:
-            if way.clip is Clip.ROAD and (way.side, way.unit) not in joined:
-                x, floor_m, z = local_joint(way.side, way.unit)
+            place = way.side, way.unit
+            if way.clip is Clip.ROAD and place not in joined:
+                x, floor_m, z = local_joint(*place)
                 patches += end_cap((x, z), OUTWARDS[way.side], floor_m=floor_m)
+                if place in lips:
+                    patches += end_lip((x, z), OUTWARDS[way.side], floor_m=floor_m, climb=self.spec.climb(way.side))
         return [patch.moved(self.rotation, self.offset_m) for patch in patches]
 
 
@@ -167,7 +182,30 @@ _Face = tuple[Joint, int, int, Clip]
 """Where, looking which way, turned how (for faces up and down), of which kind."""
 
 
-def joined_sides(placed: Sequence[PlacedBlock]) -> dict[int, frozenset[tuple[int, tuple[int, int, int]]]]:
+def lips_of(placed: Sequence[PlacedBlock], joined: dict[int, Sides], blocks: Sequence[Block]) -> dict[int, Sides]:
+    """Return for each placed block (by map index) the exits that end in the air over a lip.
+
+    Args:
+        placed: blocks with known geometry.
+        joined: where they go on seamlessly.
+        blocks: all blocks of the map; the game marks the cell behind such an end with a filler block, and leaves that
+            out where the end abuts on something.
+    """
+    fillers = {(block.x, block.y, block.z) for block in blocks if block.name == END_FILLER}
+    lips: dict[int, set[tuple[int, tuple[int, int, int]]]] = {}
+    for item in placed:
+        for way in item.spec.exits:
+            place = way.side, way.unit
+            x, z, level = item.joint(*place)
+            ahead_x, ahead_z = OUTWARDS[item.world_side(way.side)] if way.side < UP else (0.0, 0.0)
+            # a joint counts in half cells: the middle of the next cell lies one half further
+            behind = (x + round(ahead_x) - 1) // 2, level, (z + round(ahead_z) - 1) // 2
+            if way.clip is Clip.ROAD and place not in joined[item.index] and behind in fillers:
+                lips.setdefault(item.index, set()).add(place)
+    return {item.index: frozenset(lips.get(item.index, ())) for item in placed}
+
+
+def joined_sides(placed: Sequence[PlacedBlock]) -> dict[int, Sides]:
     """Return for each placed block (by map index) the exits and faces where an equal neighbour goes on.
 
     There the blocks leave out end caps and side walls: an inner wall would trip the wheels at every border.

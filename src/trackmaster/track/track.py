@@ -14,13 +14,13 @@ from trackmaster.track.errors import TrackError
 from trackmaster.track.gates import arch
 from trackmaster.track.ground import grass_patches
 from trackmaster.track.mesh import F64, TriangleMesh
-from trackmaster.track.placement import PlacedBlock, joined_sides, place_blocks, replaced_terrain
+from trackmaster.track.placement import PlacedBlock, joined_sides, lips_of, place_blocks, replaced_terrain
 from trackmaster.track.pose import Pose, Trigger, TriggerKind
 from trackmaster.track.reference_line import ReferenceLine, line_of_ghost
 from trackmaster.track.route import RouteSearch
 
 if TYPE_CHECKING:
-    from trackmaster.gbx import Challenge, Ghost
+    from trackmaster.gbx import Block, Challenge, Ghost
 
 MAX_LAPS = 1_000
 """The centre line of a race is as long as all its laps; no real race has more than some dozens."""
@@ -90,7 +90,7 @@ class Track:
         return cls(
             uid=challenge.uid,
             name=challenge.name,
-            mesh=_mesh(placed),
+            mesh=_mesh(placed, challenge.blocks),
             start=start,
             triggers=triggers,
             laps=_laps(challenge),
@@ -124,15 +124,16 @@ def _laps(challenge: Challenge) -> int:
     return max(1, challenge.laps)
 
 
-def _mesh(placed: Sequence[PlacedBlock]) -> TriangleMesh:
+def _mesh(placed: Sequence[PlacedBlock], blocks: Sequence[Block]) -> TriangleMesh:
     joined = joined_sides(placed)
+    lips = lips_of(placed, joined, blocks)
     holes = {cell for item in placed if item.spec.covers_ground and item.block.is_ground for cell in item.columns()}
     patches = grass_patches(holes)
     replaced = replaced_terrain(placed)
     for item in placed:
         if item.index in replaced:
             continue
-        patches += item.patches(joined[item.index])
+        patches += item.patches(joined[item.index], lips[item.index])
         if item.spec.waypoint is not None:
             patches += [patch.moved(item.rotation, item.offset_m) for patch in arch(item.spec.waypoint)]
     return TriangleMesh.from_patches(patches)

@@ -8,10 +8,10 @@ import numpy as np
 
 from trackmaster.capture.fidelity.drives import F64, SAMPLE_S, Bools, Recording
 from trackmaster.capture.fidelity.state import drive_rows, warm_states
-from trackmaster.capture.fidelity.windows import I64, WARM_UP, Windows, rows_before, run_lengths
+from trackmaster.capture.fidelity.windows import WARM_UP, Windows, rows_before, run_lengths
 from trackmaster.sim import World
 from trackmaster.track import Track
-from trackmaster.units import CELL_SIZE_M
+from trackmaster.track.whereabouts import block_names
 
 MIN_BEFORE = 2
 
@@ -54,22 +54,8 @@ def drift_by_block(track: Track, recording: Recording, supported: Bools, *, devi
     drive_rows(world, recording, rows)
     missed = (recording.position_m[rows + 1] - world.view.position_m) / SAMPLE_S
     drift = np.einsum("nji,nj->ni", recording.rotation[rows + 1], missed)
-    names = block_names(track, recording, rows)
+    names = block_names(track, recording.position_m[rows])
     return [BlockDrift(name, drift[names == name]) for name in np.unique(names).tolist()]
-
-
-def block_names(track: Track, recording: Recording, rows: I64) -> np.ndarray:
-    """Return the name of the block under the car at each row: of those in its column the one nearest in height."""
-    columns: dict[tuple[int, int], list[tuple[float, str]]] = {}
-    for placed in track.blocks:
-        top = placed.block.y + (1.0 if placed.spec.family == "platform" else 0.2)
-        for column in placed.columns():
-            columns.setdefault(column, []).append((top * CELL_SIZE_M[1], placed.block.name))
-    names = []
-    for x, y, z in recording.position_m[rows].tolist():
-        there = columns.get((int(x // CELL_SIZE_M[0]), int(z // CELL_SIZE_M[2])), [])
-        names.append(min(there, key=lambda item: abs(item[0] - y))[1] if there else "(no block)")
-    return np.array(names)
 
 
 def joined(parts: list[BlockDrift]) -> list[BlockDrift]:

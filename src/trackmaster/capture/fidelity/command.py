@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,14 +15,16 @@ from trackmaster.capture.fidelity.blocks import BlockDrift, drift_by_block, join
 from trackmaster.capture.fidelity.config import FidelityConfig
 from trackmaster.capture.fidelity.drives import Bools, Recording, find_files, read_drives
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor, on_platforms
-from trackmaster.capture.fidelity.measured import Measured, Table, class_summary, window_counts
+from trackmaster.capture.fidelity.measured import TWIN, Measured, Table, class_summary, window_counts
 from trackmaster.capture.fidelity.report import print_report
 from trackmaster.capture.fidelity.roll import measure
 from trackmaster.capture.fidelity.runs import RunResult, drive_runs
 from trackmaster.capture.fidelity.starts import respawn_windows, roll_respawns, roll_starts, start_windows
+from trackmaster.capture.fidelity.window_list import WindowLine, as_csv, window_lines
 from trackmaster.capture.fidelity.windows import (
     HORIZONS,
     I64,
+    LONGEST,
     Marks,
     Windows,
     air_windows,
@@ -64,12 +66,15 @@ def run_fidelity(config: FidelityConfig) -> int:
             sys.stdout.write(text)
         else:
             atomic_write_text(Path(config.json_file), text)
+    if config.windows_file is not None:
+        atomic_write_text(config.windows_file, as_csv(found.windows))
     return 0
 
 
 def measure_all(recording: Recording, config: FidelityConfig) -> Measured:
     """Measure starts and respawns, windows on planes and in the air, windows on meshes, and whole runs."""
     tables = _starts(recording, config)
+    listed: list[WindowLine] = []
     runs: list[RunResult] = []
     drifts: list[BlockDrift] = []
     refused: list[str] = []
@@ -85,10 +90,12 @@ def measure_all(recording: Recording, config: FidelityConfig) -> Measured:
             supported = np.zeros(len(recording), np.bool_)
             rows = np.flatnonzero(np.isin(recording.drive_of, numbers))
             supported[rows] = is_supported(recording, rows, ground, track)
-            tables.append(_on_mesh(track, recording, ground, rows, supported, config))
+            table, lines = _on_mesh(track, recording, ground, rows, supported, config)
+            tables.append(table)
+            listed += lines
             drifts += drift_by_block(track, recording, supported, device=config.device)
             runs += drive_runs(track, recording, numbers, device=config.device)
-    return Measured(Table.join(tables), tuple(runs), tuple(joined(drifts)), tuple(refused))
+    return Measured(Table.join(tables), tuple(runs), tuple(joined(drifts)), tuple(refused), tuple(listed))
 
 
 def _starts(recording: Recording, config: FidelityConfig) -> list[Table]:
@@ -132,14 +139,18 @@ def _by_map(recording: Recording) -> list[list[int]]:
 
 def _on_mesh(
     track: Track, recording: Recording, ground: Ground, rows: I64, supported: Bools, config: FidelityConfig
-) -> Table:
+) -> tuple[Table, list[WindowLine]]:
     platform = np.zeros(len(recording), np.bool_)
     platform[rows] = on_platforms(recording, rows, ground, track)
     windows = mesh_windows(recording, supported, config.every)
     windows = windows.take(_is_early(recording, windows, config.max_samples))
     errors = measure(track, recording, windows, device=config.device)
     marks = Marks.of_rows(recording, platform)
-    return Table.of(recording, windows, errors, {h: marks.classes(windows, h) for h in HORIZONS})
+    names = {h: marks.classes(windows, h) for h in HORIZONS}
+    unknown = np.full_like(errors.twin_m, np.nan)
+    twins = replace(errors, position_m=errors.twin_m, speed_mps=unknown, heading_rad=unknown)
+    table = Table.join([Table.of(recording, windows, errors, names), Table.of(recording, windows, twins, TWIN)])
+    return table, window_lines(track, recording, windows, errors, names[LONGEST])
 
 
 def as_json(recording: Recording, found: Measured) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class FidelityConfig(Settings):
     """Replays, or folders of them. Only the map inside a replay is used."""
     json_file: str | None = Field(default=None, validation_alias=AliasChoices("json", "json_file"))
     """Also write the numbers as JSON to this file, or to standard output with "-"."""
+    windows_file: Path | None = Field(default=None, validation_alias=AliasChoices("windows", "windows_file"))
+    """Also write every window on a mesh as a line of this CSV file: blocks, errors, where it began to differ."""
     every: int = Field(default=1, ge=1)
     """Begin a window at every n-th sample; samples are 0.1 s apart."""
     max_samples: int = Field(default=6_000, ge=20)

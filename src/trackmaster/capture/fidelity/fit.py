@@ -27,7 +27,7 @@ LIMIT: Final = np.repeat([3.0, 1.5, 4e-4, 1.5e-2], [3, 3, 3, 4])
 POSITION_SIGMA_M: Final = 2e-4
 ROTATION_SIGMA: Final = 1.5e-4
 ITERATIONS: Final = 10
-FIRST_DAMPING: Final = 1e-3
+FIRST_DAMPING: Final = 1e-2
 
 
 @dataclass(frozen=True, eq=False)

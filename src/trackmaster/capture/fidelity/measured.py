@@ -13,13 +13,16 @@ from trackmaster.capture.fidelity.blocks import BlockDrift
 from trackmaster.capture.fidelity.drives import F64, Recording
 from trackmaster.capture.fidelity.roll import Errors
 from trackmaster.capture.fidelity.runs import RunResult
+from trackmaster.capture.fidelity.window_list import WindowLine
 from trackmaster.capture.fidelity.windows import HORIZONS, MESH_CLASSES, Windows, horizon_s
 
 PLANE_CLASSES: Final = ("start", "respawn", "flat", "air")
 """Measured on a plane (or above nothing) instead of on a mesh, so that no block geometry plays a part."""
 ALL: Final = "all"
 """All windows on supported blocks together."""
-CLASSES: Final = (*PLANE_CLASSES, ALL, *MESH_CLASSES)
+TWIN: Final = "twin"
+"""Not the ghost, but a simulated car that begins a rounding error aside, in the same windows as ``all``."""
+CLASSES: Final = (*PLANE_CLASSES, ALL, TWIN, *MESH_CLASSES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +98,14 @@ class Measured:
         runs: whole runs from the start.
         drifts: by block, worst first.
         refused: a sentence for each map that has no mesh.
+        windows: all windows on meshes, one by one.
     """
 
     table: Table
     runs: tuple[RunResult, ...]
     drifts: tuple[BlockDrift, ...]
     refused: tuple[str, ...]
+    windows: tuple[WindowLine, ...]
 
 
 @dataclass(frozen=True)

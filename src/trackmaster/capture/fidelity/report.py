@@ -68,6 +68,8 @@ def _print_classes(title: str, table: Table, out: TextIO) -> None:
 def _print_block(title: str, table: Table, pick: Callable[[Table], F64], scale: float, out: TextIO) -> None:
     print(f"\n{title}\n{'':10}{TIMES}", file=out)
     for name in CLASSES:
+        if np.isnan(pick(table)[table.name == name]).all():
+            continue
         cells = [Spread.of(scale * pick(table)[table.rows(name, h)]) for h in HORIZONS]
         if any(cells):
             print(f"{name:10}" + "".join(f"{_cell(cell):>24}" for cell in cells), file=out)

@@ -12,6 +12,7 @@ from trackmaster.capture.fidelity.windows import I64, Windows
 from trackmaster.capture.interpolate import rotation_of
 from trackmaster.sim import World, WorldState, layout
 from trackmaster.sim.rotation import quaternion_from_matrix
+from trackmaster.track.contacts import HUBS_M
 
 RPM_TRUST: Final = 400.0
 SPIN_GAIN: Final = 0.7
@@ -127,6 +128,7 @@ def drive_rows(world: World, recording: Recording, rows: I64) -> None:
 def nudge(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> None:
     """Put a driven state back onto the ghost, keeping what only driving can tell (suspension rates, shifts, slip)."""
     velocity, spin = _observed(state, recording, rows, height_m)
+    absorb = _still_on_the_ground(state, recording, rows, height_m)
     set_motion(state, recording.position_m[rows], recording.rotation[rows], velocity, spin)
     _shift_height(state, height_m)
     wrong = np.abs(get(state, "rpm") - recording.rpm[rows]) > RPM_TRUST
@@ -136,7 +138,23 @@ def nudge(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> 
     put(state, "rpm", recording.rpm[rows])
     put(state, "sliding", recording.sliding[rows])
     recorded, half = np.clip(recording.damper_m[rows], 0.0, 0.2), DAMPER_STEP_M / 2
-    put(state, "absorb", np.clip(get(state, "absorb"), np.maximum(recorded - half, 0.0), recorded + half))
+    put(state, "absorb", np.clip(absorb, np.maximum(recorded - half, 0.0), recorded + half))
+
+
+def _still_on_the_ground(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> F64:
+    """Return suspensions (n, 4) with which the wheels stay where they are when the body is put back onto the ghost.
+
+    A wheel lifted off the ground together with the body would be without its spring until it has come down again.
+    """
+    position = get(state, "position").astype(np.float64)
+    position[:, 1] += height_m
+    driven = rotation_of(get(state, "quaternion").astype(np.float64))
+    hubs = recording.position_m[rows, None] + np.einsum("nij,wj->nwi", recording.rotation[rows], HUBS_M)
+    hubs -= position[:, None] + np.einsum("nij,wj->nwi", driven, HUBS_M)
+    lifted = np.einsum("nwi,ni->nw", hubs, recording.rotation[rows, :, 1])
+    touches = state.bytes[layout.BYTE_ROWS["contact"]].T != 0
+    kept: F64 = get(state, "absorb") + np.where(touches, lifted, 0.0)
+    return kept
 
 
 def _observed(state: WorldState, recording: Recording, rows: I64, height_m: F64) -> tuple[F64, F64]:

@@ -162,6 +162,13 @@ class BlockSpec:
         """No ghost told us the shape, neither on this block nor on a sister."""
         return self.evidence is Evidence.ASSUMED
 
+    def climb(self, side: int) -> float:
+        """Return the slope of the road where it leaves through ``side``, along the way out; 0 where it is level."""
+        if self.middle is None or side not in (0, 2):
+            return 0.0
+        (z0, h0), (z1, h1) = self.middle[-2:] if side == 0 else self.middle[1::-1]
+        return (h1 - h0) / abs(z1 - z0)
+
 
 def exits_of(text: str) -> tuple[Exit, ...]:
     """Read exits from the compact form of the catalogue: ``"-z@0,0,0:R +z@0,1,0:R"``."""
