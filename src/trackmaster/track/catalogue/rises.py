@@ -88,9 +88,10 @@ assumed)."""
 
 RAMP: Rise = (
     (2.0, 7.93), (4.0, 7.03), (5.5, 6.36), (6.7, 5.82), (8.5, 5.06), (10.0, 4.42), (11.25, 3.94), (12.3, 3.55),
-    (13.9, 3.0), (15.2, 2.61), (16.6, 2.22), (18.2, 1.885), (20.0, 1.6), (21.0, 1.51), (22.2, 1.44), (24.0, ROAD_SURFACE_M),
+    (13.9, 3.0), (15.2, 2.61), (16.6, 2.22), (18.2, 1.885), (20.0, 1.6), (21.0, 1.51), (22.2, 1.44),
+    (24.0, ROAD_SURFACE_M),
 )  # fmt: skip
-"""``StadiumRamp`` over the floor of its block (measured, 179 contacts; the lip lies before 2.06 m); its foot is the road."""
+"""``StadiumRamp`` over the floor of its block (measured, 179 contacts; the lip lies before 2.06 m)."""
 
 RAMP_LOW: Rise = (
     (2.0, 4.63), (2.6, 4.5), (4.0, 4.18), (5.6, 3.82), (7.1, 3.51), (8.9, 3.11), (10.0, 2.87), (11.2, 2.65),
