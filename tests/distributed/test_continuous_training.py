@@ -4,15 +4,32 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from tests.rl.toy_point import ACTION, OBSERVATION, ToyPoint, drive
 
+from trackmaster.distributed.algorithms import algorithm_of
+from trackmaster.distributed.collapse import CollapseGuard
 from trackmaster.distributed.command import EvaluateConfig, run_evaluate
+from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.racing import load_tracks
+from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
 from trackmaster.distributed.train import train
 from trackmaster.errors import ConfigError
 from trackmaster.experiments.drive import DriveConfig, run_drive
+from trackmaster.experiments.lap import drive_lap, lap_timeline
+from trackmaster.game import Start
+from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.rl.best_snapshots import BestSnapshots
+from trackmaster.rl.checkpoint import CheckpointStore
 from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.continuous_samples import continuous_sample_spec
 from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.metrics import MetricsLogger
+from trackmaster.rl.sac import SACTrainingAgent
+from trackmaster.rl.schedules import Schedule
+from trackmaster.rl.transition_memory import TransitionMemory
 
 CONFIGS = Path("config_files/rl")
 SMALL = [
@@ -96,11 +113,63 @@ def outcome(finish_rate: float, metres: float) -> dict[str, Evaluation]:
 
 
 def test_a_collapse_is_several_bad_evaluations_in_a_row() -> None:
-    from trackmaster.distributed.collapse import CollapseGuard
-
     guard = CollapseGuard(0.5, 2)
     course = [(0.0, 100.0), (0.9, 500.0), (0.4, 490.0), (0.8, 500.0), (0.9, 200.0), (0.2, 100.0), (0.9, 500.0)]
     assert [guard.note(outcome(*values)) for values in course] == [False, False, False, False, False, True, False]
     assert guard.n_collapses == 1
     never = CollapseGuard(0.5, 0)
     assert not any(never.note(outcome(*values)) for values in course)
+
+
+def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path) -> None:
+    agent = SACTrainingAgent(OBSERVATION, ACTION, networks=PolicyNetworks(hidden_sizes=(8,)), seed=0)
+    spec = continuous_sample_spec(OBSERVATION, 2)
+    memory = TransitionMemory(spec, 500, batch_size=8, rng=np.random.default_rng(0))
+    for chunk in drive(agent.get_actor(), ToyPoint(16, 0), version=0)[0]:
+        memory.append(chunk)
+    course = iter([outcome(0.9, 500.0), outcome(0.1, 80.0), outcome(0.0, 70.0)])
+    said: list[str] = []
+    constant = Schedule([(0, 500)], "staircase")
+    link = InProcessTransport()
+    with MetricsLogger(None, tmp_path / "metrics.csv") as logger:
+        trainer = RacingTrainer(
+            agent, memory, link, lambda actor: next(course), memory_size=constant, learning_start=constant,
+            options=TrainerOptions(batch_size=8, collapse_evaluations=2, keep_best=2),
+            store=CheckpointStore(tmp_path / "save"), logger=logger, say=said.append,
+        )  # fmt: skip
+        trainer._evaluate()
+        best = agent.actor_tensors()
+        for _ in range(5):
+            agent.train(memory.sample())
+        trainer._evaluate()
+        assert any(not torch.equal(value, agent.actor_tensors()[name]) for name, value in best.items())
+        trainer._evaluate()
+    assert all(torch.equal(value, agent.actor_tensors()[name]) for name, value in best.items())
+    assert "going on from its weights" in said[-1]
+    published = link.poll_weights(0)
+    assert published is not None
+    assert all(torch.equal(value, best[name]) for name, value in published.unpack().items())
+
+
+def test_analog_laps_are_exported_with_the_angles_they_were_driven_with(here: Path) -> None:
+    config = TrainConfig.load(SMALL, config=CONFIGS / "config_sac.yaml")
+    (track,) = load_tracks(config)
+    actor = algorithm_of(config).actor(0)
+    lap = drive_lap(actor, track, config.to_env_config(evaluation=True), Start())
+    timeline = lap_timeline(lap)
+    steer, gas, brake = timeline.effective()
+    assert len(np.unique(lap.steer)) > 3
+    np.testing.assert_array_equal(steer, lap.steer[1:])
+    np.testing.assert_array_equal(gas, lap.gas[1:])
+    np.testing.assert_array_equal(brake, lap.brake[1:])
+
+
+def test_a_recurrent_agent_learns_from_pictures(here: Path) -> None:
+    config = TrainConfig.load(
+        [*SMALL, "--policy.network", "cnn_lstm", "--neural-network.n-frames", "1", "--training.max-frames", "100",
+         "--performance.chunk-rows", "6", "--memory.number-times-single-memory-is-used-before-discard", "1",
+         "--memory.min-times-single-memory-is-used", "0", "--training.batch-size", "8",
+         "--environment.cutoff-rollout-if-race-not-finished-within-duration-ms", "1000"],
+        config=CONFIGS / "config_sac_images.yaml",
+    )  # fmt: skip
+    assert train(config).stats.cumul_number_batches_done > 0
