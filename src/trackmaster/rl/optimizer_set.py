@@ -28,10 +28,10 @@ def make_optimizer(
         l2: weight decay.
     """
     if kind == "adamw":
-        return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=l2, foreach=True)
+        return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=l2, fused=True)
     if kind == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, weight_decay=l2, foreach=True)
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=l2, foreach=True)
+        return torch.optim.SGD(parameters, lr=lr, weight_decay=l2, fused=True)
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, weight_decay=l2, fused=True)
 
 
 class OptimizerSet:
