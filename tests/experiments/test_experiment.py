@@ -88,7 +88,8 @@ def test_the_plans_of_the_project_are_whole(
     if name == "experiment_1":
         assert len(matrix.encoders) == 6, "every seed has encoders of its own"
         assert len(matrix.caches) == 3
-        assert [run.job.commands[0][3] for run in matrix.runs[:3]] == ["train", "inject", "inject"]
+        encoders = [run.config.training.pretrain_encoder_path for run in matrix.runs[:3]]
+        assert encoders == [None, *(tmp_path / "encoders" / f"{arm}_s1" for arm in ("B1_ae", "B2_simclr"))]
         assert len({run.config.map_cycle for run in matrix.runs}) == 1, "the arms drive the same track"
     else:
         tracks = {run.arm: run.config.map_cycle.entries[0].map_path for run in matrix.runs}

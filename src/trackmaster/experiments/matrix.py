@@ -115,22 +115,20 @@ class _Builder:
         kept_apart = {"run_name": name, "use_tqdm": False, "performance": places}
         config = _checked(TrainConfig, config_path, merged(values, kept_apart), self._plan.base)
         encoder, encoder_mark = self._encoder(arm_name, arm, seed, config_path, config)
-        run_dir, outcome = config.run_dir, self._folder / "outcomes" / f"{name}.json"
-        commands: list[Command] = []
         if encoder is not None:
-            commands.append(
-                (*PROGRAM, "inject", "--encoder-pt", str(encoder), "--save-dir", str(run_dir),
-                 "--rl-config-path", str(config_path), "--seed", str(seed))
-            )  # fmt: skip
-        commands.append((*PROGRAM, "train", "--config", str(config_path)))
-        commands.append(
+            given = {"training": {"pretrain_encoder_path": str(encoder)}}
+            config = _checked(TrainConfig, config_path, merged(values, kept_apart, given), self._plan.base)
+        run_dir, outcome = config.run_dir, self._folder / "outcomes" / f"{name}.json"
+        commands = (
+            (*PROGRAM, "train", "--config", str(config_path)),
             (*PROGRAM, "evaluate", "--run-dir", str(run_dir), "--episodes", str(self._plan.episodes),
-             "--seed", str(self._plan.episodes_seed), "--output", str(outcome))
+             "--seed", str(self._plan.episodes_seed), "--output", str(outcome)),
         )  # fmt: skip
         judged = [self._plan.episodes, self._plan.episodes_seed]
-        settings = config.model_dump(mode="json", exclude={"performance": {"save_dir", "tensorboard_dir"}})
+        elsewhere = {"performance": {"save_dir", "tensorboard_dir"}, "training": {"pretrain_encoder_path"}}
+        settings = config.model_dump(mode="json", exclude=elsewhere)
         leavings = (run_dir, config.performance.tensorboard_dir / name, outcome)
-        job = self._job(name, tuple(commands), [settings, encoder_mark, judged], leavings)
+        job = self._job(name, commands, [settings, encoder_mark, judged], leavings)
         return Run(arm_name, seed, name, config, job, outcome, encoder)
 
     def _encoder(

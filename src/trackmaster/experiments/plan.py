@@ -11,7 +11,8 @@ from trackmaster.errors import ConfigError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 OURS = ("run_name", "resume", "fresh", "use_tqdm", "training.seed", "training.max_minutes",
-        "evaluation.stop_at_finish_rate", "performance.save_dir", "performance.tensorboard_dir")  # fmt: skip
+        "training.pretrain_encoder_path", "evaluation.stop_at_finish_rate", "performance.save_dir",
+        "performance.tensorboard_dir")  # fmt: skip
 """Settings of a training that the experiment decides itself."""
 OURS_OF_ENCODERS = ("data_dir", "output_dir", "run_name", "overwrite", "resume", "preprocess_cache_dir",
                     "rl_config_path", "use_tqdm", "seed")  # fmt: skip
