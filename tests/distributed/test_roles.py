@@ -397,7 +397,7 @@ def test_a_continued_run_is_the_run_that_was_never_stopped(toy: ModuleType, tmp_
     assert again.training.total_samples == whole.training.total_samples
     for a, b in zip(tensors(again.training), tensors(whole.training), strict=True):
         assert torch.equal(a, b)
-    assert {p.name for p in path.parent.iterdir()} == {"toy_t.tcpt", "toy_t.memory"}
+    assert {p.name for p in path.parent.iterdir()} == {"toy_t.tcpt", "toy_t.memory"}, "no test episode, no best one"
 
 
 def test_ctrl_c_saves_where_the_run_is(toy: ModuleType, tmp_path: Path) -> None:
@@ -426,6 +426,7 @@ def test_hyper_parameters_may_change_when_a_run_continues(toy: ModuleType, tmp_p
     link, _ = joined(toy)
     path = tmp_path / "toy_t.tcpt"
     Trainer(functools.partial(training, toy, epochs=1), checkpoint_path=path, end=link, say=Quiet).run()
+    assert 1 <= len(list((tmp_path / "toy_t.best" / "best_k").iterdir())) <= 3
     faster = functools.partial(training, toy, training_agent_cls=functools.partial(toy.ToySAC, lr=0.5))
     calls: list[Any] = []
 
@@ -527,16 +528,28 @@ class FakeWandb(types.ModuleType):
     def finish(self) -> None:
         self.calls.append(("finish",))
 
+    def Artifact(self, name: str, type: str) -> "FakeWandb":  # noqa: A002
+        self.calls.append(("artifact", name, type))
+        return self
 
-def test_numbers_go_to_wandb_as_long_as_it_answers(toy: ModuleType, monkeypatch) -> None:
+    def add_file(self, path: str) -> None:
+        assert Path(path).exists()
+
+    def log_artifact(self, artifact: Any) -> None:
+        assert artifact is self
+
+
+def test_numbers_go_to_wandb_as_long_as_it_answers(toy: ModuleType, tmp_path: Path, monkeypatch) -> None:
     fake = FakeWandb()
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     link, _ = joined(toy)
     said: list[str] = []
-    trainer = Trainer(functools.partial(training, toy, epochs=1), end=link, say=said.append)
+    policy = tmp_path / "toy_t.tmod"
+    trainer = Trainer(functools.partial(training, toy, epochs=1), model_path=policy, end=link, say=said.append)
     trainer.run_with_wandb(entity="e", project="p", run_id="r", key="k")
-    assert [call[0] for call in fake.calls] == ["login", "init", "log", "log", "log", "finish"]
+    assert [call[0] for call in fake.calls] == ["login", "init", "log", "log", "log", "artifact", "finish"]
+    assert fake.calls[-2] == ("artifact", "r-policy", "model")
     assert fake.calls[1][1]["id"] == "r"
     assert fake.calls[1][1]["config"]["rounds"] == 3
     fake.trouble = True

@@ -10,6 +10,7 @@ from trackmaster.distributed.join_string import DEFAULT_PORT
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
 from trackmaster.distributed.server_link import ServerLink, say_ignored
+from trackmaster.distributed.training_guard import TrainingGuard
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.distributed.transport import TrainerEnd
 from trackmaster.distributed.wandb_log import WandbLog
@@ -49,6 +50,8 @@ class Trainer:
         logs_path: folder of ``metrics.jsonl`` and ``tensorboard/``; None writes none.
         model_history: keep every n-th published policy beside ``model_path``; 0 keeps none.
         reset_training: continue with the memory and a new agent.
+        keep_best: states of the rounds with the best test returns to keep beside the checkpoint; 0 keeps none.
+        collapse_rounds: rounds in a row with far worse test returns that lead back to the best state; 0 never does.
         say: where lines for people go.
     """
 
@@ -70,6 +73,8 @@ class Trainer:
         logs_path: str | Path | None = None,
         model_history: int = 0,
         reset_training: bool = False,
+        keep_best: int = 3,
+        collapse_rounds: int = 10,
         say: Callable[[str], None] = print,
         **ignored: Any,
     ) -> None:
@@ -83,6 +88,11 @@ class Trainer:
         self._reset = reset_training
         self.files = PolicyFiles(model_path, every=model_history)
         self._logs = Path(logs_path) if logs_path else None
+        self._guard = (
+            TrainingGuard(best_folder(self._checkpoint), keep=keep_best, patience=collapse_rounds, say=say)
+            if self._checkpoint is not None
+            else None
+        )
         self.training = self._begin()
         self.end = _connect(link, self.training, say) if end is None else end(self.training) if callable(end) else end
 
@@ -93,7 +103,7 @@ class Trainer:
             KeyboardInterrupt: the user stopped; the checkpoint has been written before.
             TransportError: the link is gone for good; the checkpoint has been written before.
         """
-        self._run([])
+        self._run()
 
     def run_with_wandb(self, entity: str, project: str, run_id: str, key: str | None = None) -> None:
         """Train to the end and send the numbers of every round to Weights & Biases, as long as it can be reached.
@@ -113,7 +123,7 @@ class Trainer:
         }  # fmt: skip
         log = WandbLog(entity, project, run_id, key=key, config=config, say=self._say)
         try:
-            self._run([log.note])
+            self._run(log)
         finally:
             log.close()
 
@@ -138,14 +148,17 @@ class Trainer:
             training = self._update(training, self._training_cls) or training
         return training
 
-    def _run(self, notes: list[Note]) -> None:
+    def _run(self, extra: WandbLog | None = None) -> None:
         training = self.training
         with _Logs(self._logs, training) as logs:
             try:
                 training.publish(self.end)
+                notes: list[Note] = [logs.note] if extra is None else [logs.note, extra.note]
                 while not training.is_over:
-                    training.run_epoch(self.end, lambda stats: self._note(stats, [logs.note, *notes]))
+                    training.run_epoch(self.end, lambda stats: self._note(stats, notes))
                     self._save()
+                    if extra is not None and self.files.path is not None:
+                        extra.keep(self.files.path)
                 training.publish(self.end)
                 self._keep_policy()
             except BaseException:
@@ -155,6 +168,8 @@ class Trainer:
     def _note(self, stats: Mapping[str, float], notes: list[Note]) -> None:
         for note in notes:
             note(stats)
+        if self._guard is not None and self._guard.note(stats, self.training):
+            self.training.publish(self.end)
         self._keep_policy()
 
     def _keep_policy(self) -> None:
@@ -169,6 +184,11 @@ class Trainer:
             save_training(self.training, self._checkpoint, say=self._say)
         if isinstance(self.end, Confirming):
             self.end.confirm()
+
+
+def best_folder(checkpoint: Path) -> Path:
+    """Return where the best states of a run lie."""
+    return checkpoint.with_name(f"{checkpoint.stem}.best")
 
 
 def _connect(link: ServerLink, training: TorchTrainingOffline, say: Callable[[str], None]) -> TrainerEnd:

@@ -160,7 +160,7 @@ class TorchTrainingOffline:
     def _run_round(self, end: TrainerEnd) -> dict[str, float]:
         started, idle_s, numbers = self._clock(), 0.0, defaultdict[str, list[float]](list)
         busy = {"sampling_duration": 0.0, "training_step_duration": 0.0}
-        trained = 0
+        trained, samples = 0, self.total_samples
         idle_s += self._wait_for_start(end)
         while self.step < self.steps:
             if self.total_updates % self.update_buffer_interval == 0:
@@ -182,6 +182,7 @@ class TorchTrainingOffline:
         return {
             "memory_len": float(len(self.memory)), "round_time": self._clock() - started, "idle_time": idle_s,
             **self._episode_means(), **{name: s / max(1, trained) for name, s in busy.items()},
+            "samples_per_second": (self.total_samples - samples) / max(1e-9, self._clock() - started),
             **{name: sum(values) / len(values) for name, values in numbers.items()},
         }  # fmt: skip
 

@@ -4,6 +4,7 @@ import importlib
 import math
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from trackmaster.errors import ConfigError
@@ -35,7 +36,7 @@ class WandbLog:
                 "Logging to Weights & Biases needs a package of its own: pip install 'trackmaster[wandb]', or train "
                 "without --wandb; the numbers are in TensorBoard and metrics.jsonl too."
             ) from None
-        self._say = say
+        self._say, self._run_id = say, run_id
         self._run: Any = None
         try:
             if key and not os.environ.get("WANDB_API_KEY"):
@@ -52,6 +53,17 @@ class WandbLog:
             return
         try:
             self._run.log({name: value for name, value in stats.items() if math.isfinite(value)})
+        except Exception as error:
+            self._give_up(error)
+
+    def keep(self, path: Path) -> None:
+        """Send the policy of an epoch as the newest version of the run's model."""
+        if self._run is None or not path.exists():
+            return
+        try:
+            artifact = self._wandb.Artifact(f"{self._run_id}-policy", type="model")
+            artifact.add_file(str(path))
+            self._run.log_artifact(artifact)
         except Exception as error:
             self._give_up(error)
 
