@@ -1,5 +1,7 @@
 """What a worker gets from a network, and what a trainer hands out."""
 
+import json
+
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -71,9 +73,12 @@ def test_a_copy_for_acting_shares_nothing_and_needs_no_gradients() -> None:
 
 
 def test_weights_travel_and_are_saved(tmp_path) -> None:
-    actor, other, third = Actor(SEEN, ACTIONS), Actor(SEEN, ACTIONS), Actor(SEEN, ACTIONS)
+    actor, other = Actor(SEEN, ACTIONS), Actor(SEEN, ACTIONS)
     other.load_tensors(actor.tensors())
     assert torch.equal(other.head.weight, actor.head.weight)
-    actor.save(tmp_path / "a.tmod")
-    assert third.load(tmp_path / "a.tmod", "cpu") is third
-    assert torch.equal(third.head.bias, actor.head.bias)
+    for name in ("a.tmod", "a.json"):
+        third = Actor(SEEN, ACTIONS)
+        actor.save(tmp_path / name)
+        assert third.load(tmp_path / name, "cpu") is third
+        assert torch.equal(third.head.bias, actor.head.bias)
+    assert json.loads((tmp_path / "a.json").read_text()).keys() == actor.state_dict().keys()

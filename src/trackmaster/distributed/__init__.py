@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
     from trackmaster.distributed.relay import RelayOptions, RelayServer
     from trackmaster.distributed.rollout_worker import RolloutWorker
+    from trackmaster.distributed.seed_server import Server
     from trackmaster.distributed.train import TrainResult, train
     from trackmaster.distributed.trainer import Trainer
     from trackmaster.distributed.training_offline import TorchTrainingOffline
@@ -31,6 +32,7 @@ _ON_FIRST_USE = {
     "LocalTransport": "trackmaster.distributed.local",
     "RacingTrainer": "trackmaster.distributed.racing_trainer",
     "RolloutWorker": "trackmaster.distributed.rollout_worker",
+    "Server": "trackmaster.distributed.seed_server",
     "TorchTrainingOffline": "trackmaster.distributed.training_offline",
     "RelayOptions": "trackmaster.distributed.relay",
     "RelayServer": "trackmaster.distributed.relay",
@@ -68,6 +70,7 @@ __all__ = [
     "RelayOptions",
     "RelayServer",
     "RolloutWorker",
+    "Server",
     "TorchTrainingOffline",
     "TrainConfig",
     "TrainResult",

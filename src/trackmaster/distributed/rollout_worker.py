@@ -1,7 +1,6 @@
 """Drives one Gymnasium environment with the newest policy and sends what it lived through."""
 
 import functools
-import gc
 import math
 import secrets
 import time
@@ -334,11 +333,6 @@ class RolloutWorker:
             return 0
         self._seen_version = weights.version
         return 1
-
-    def freeze_garbage(self) -> None:
-        """Keep the garbage collector from looking at everything that is loaded by now: it would stall a step."""
-        gc.collect()
-        gc.freeze()
 
     def close(self) -> None:
         """Send what is left, say goodbye and close the environment."""

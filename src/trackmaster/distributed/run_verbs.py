@@ -140,7 +140,6 @@ def _drive(worker: "RolloutWorker", settings: WorkerVerbConfig, say: Callable[[s
         mean = sum(result for result, _ in episodes) / max(1, len(episodes))
         say(f"{len(episodes)} test episodes, mean return {mean:.4g}.")
     else:
-        worker.freeze_garbage()
         worker.run(
             test_episode_interval=settings.test_episode_interval,
             nb_episodes=settings.episodes or float("inf"), expert=settings.expert,

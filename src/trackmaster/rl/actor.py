@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trackmaster.nn.weights import WeightsError, load_strict, plain_state
 from trackmaster.rl.nested import length, map_leaves
-from trackmaster.rl.weights_files import read_weights, write_weights
+from trackmaster.rl.weights_files import read_weights, write_json_weights, write_weights
 
 Observation = Mapping[str, NDArray[Any]]
 """Arrays by name with a leading axis for the cars: ``image`` (N, C, H, W) uint8 and ``floats`` (N, F) float32."""
@@ -101,8 +101,9 @@ class ActorModule:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the weights into one file."""
-        write_weights(Path(path), self.tensors())
+        """Write the weights into one file: as JSON that people can read if its name ends so, else as safetensors."""
+        write = write_json_weights if Path(path).suffix == ".json" else write_weights
+        write(Path(path), self.tensors())
 
     def load(self, path: str | Path, device: Any) -> Self:
         """Read what ``save`` wrote and return the actor that has it, on ``device``.
