@@ -116,11 +116,11 @@ void Main()
     while (true) {
         Net::Socket@ listener = Net::Socket();
         if (!listener.Listen("127.0.0.1", PORT)) {
-            print("TrackmasterTelemetry: port " + PORT + " cannot be listened on; another plugin has it");
+            print("TrackmasterTelemetry: port 9000 cannot be listened on; another plugin has it");
             sleep(5000);
             continue;
         }
-        print("TrackmasterTelemetry: waiting for a client on port " + PORT);
+        print("TrackmasterTelemetry: waiting for a client on port 9000");
         Net::Socket@ client = listener.Accept(0);
         while (client is null) {
             yield();
