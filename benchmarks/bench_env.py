@@ -53,6 +53,36 @@ def drive_vector(env: RacingVectorEnv, steps: int) -> None:
             env.reset(options={"reset_mask": over})
 
 
+def drive_analog(env: RacingVectorEnv, steps: int) -> None:
+    """The same with analog actions."""
+    rng = np.random.default_rng(0)
+    actions = np.tile(np.float32([1.0, -1.0, 0.0]), (env.num_envs, 1))
+    for _ in range(steps):
+        actions[:, 2] = rng.uniform(-0.3, 0.3, env.num_envs)
+        _, _, terminated, truncated, _ = env.step(actions)
+        over = terminated | truncated
+        if over.any():
+            env.reset(options={"reset_mask": over})
+
+
+def bench_float_sets(track: Track, cars: list[int], decisions: int, rounds: int) -> None:
+    """Print decisions per CPU second of continuous agents that see no pictures."""
+    for n in cars:
+        steps = max(20, decisions // n)
+        sets = ("telemetry", "lidar", "state")
+        fleets = [RacingVectorEnv(track, n, EnvConfig(images=False, actions="analog", floats=name)) for name in sets]
+        for fleet in fleets:
+            fleet.reset()
+        best = [float("inf")] * len(fleets)
+        for _ in range(rounds):
+            best = [
+                min(least, cpu_s(partial(drive_analog, fleet, steps)))
+                for least, fleet in zip(best, fleets, strict=True)
+            ]
+        rates = ", ".join(f"{name} {n * steps / least:.0f}" for name, least in zip(sets, best, strict=True))
+        print(f"{n:5d} cars, analog actions, no pictures: decisions per CPU second: {rates}")
+
+
 def drive_single(env: RacingEnv, steps: int) -> None:
     """Drive one car in the same way."""
     rng = np.random.default_rng(0)
@@ -137,7 +167,7 @@ def bench_capture(track: Track) -> None:
 
 
 def main() -> None:
-    """Run both benchmarks."""
+    """Run all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cars", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--decisions", type=int, default=3_000)
@@ -145,6 +175,7 @@ def main() -> None:
     arguments = parser.parse_args()
     track = long_straight()
     bench_environments(track, arguments.cars, arguments.decisions, arguments.rounds)
+    bench_float_sets(track, arguments.cars, arguments.decisions, arguments.rounds)
     bench_yardstick(track, arguments.rounds)
     bench_capture(track)
 

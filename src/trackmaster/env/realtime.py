@@ -107,10 +107,10 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
             self._actions[-1] = self.default_action
         observation, info = self._call(lambda: self.interface.reset(seed=seed, options=options), "reset")
         if self._end_s is None:
-            self._end_s = self._clock.now_s()
             if not self._clock.is_virtual:
                 gc.collect()
                 gc.freeze()  # a full collection of everything imported so far would stall a step by 40 to 60 ms
+            self._end_s = self._clock.now_s()
         if self.config.obs_prepro_func is not None:
             observation = self.config.obs_prepro_func(observation)
         seen = self._with_actions(tuple(observation))

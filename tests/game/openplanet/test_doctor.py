@@ -85,7 +85,7 @@ def test_windows_are_found_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError(f"No module named '{name}'")
 
     monkeypatch.setattr(checks.importlib, "import_module", missing)
-    assert checks.check_window().cure == checks.check_gamepad().cure == "pip install 'trackmaster[tm2020]'"
+    assert checks.check_window().cure == checks.check_gamepad().cure == "pip install 'trackmaster[game]'"
 
 
 def test_the_verb_looks_at_trackmania_2020_when_asked(straight: Track, capsys: pytest.CaptureFixture[str]) -> None:

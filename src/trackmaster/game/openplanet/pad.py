@@ -43,7 +43,7 @@ class VirtualGamepad:
             pad = (module if module is not None else importlib.import_module("vgamepad")).VX360Gamepad()
         except ImportError as error:
             raise GameError(
-                f"a virtual gamepad needs the package vgamepad ({error}): pip install 'trackmaster[tm2020]'. On Linux "
+                f"a virtual gamepad needs the package vgamepad ({error}): pip install 'trackmaster[game]'. On Linux "
                 "it needs the library libevdev2, too."
             ) from error
         except Exception as error:  # its own exceptions have no common class

@@ -115,7 +115,7 @@ def _mss() -> Any:
     try:
         return importlib.import_module("mss").mss()
     except ImportError as error:
-        raise GameError("pictures of the window need the package mss: pip install 'trackmaster[tm2020]'.") from error
+        raise GameError("pictures of the window need the package mss: pip install 'trackmaster[game]'.") from error
     except Exception as error:  # its own class, which is not there without the package
         raise GameError(f"the screen cannot be looked at ({error}): is there a display, and is DISPLAY set?") from error
 

@@ -16,7 +16,7 @@ from trackmaster.game.setup.launcher import is_listened_to
 from trackmaster.game.state import GameError
 from trackmaster.units import MPS_TO_KMPH
 
-EXTRA: Final = "pip install 'trackmaster[tm2020]'"
+EXTRA: Final = "pip install 'trackmaster[game]'"
 WATCHED_S: Final = 1.0
 """How long the car is watched to compare its speed with its way."""
 _FIRST_S: Final = 5.0
