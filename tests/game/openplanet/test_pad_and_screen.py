@@ -51,9 +51,9 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError(f"No module named '{name}'")
 
     monkeypatch.setattr(pads.importlib, "import_module", missing)
-    with pytest.raises(GameError, match=r"pip install 'trackmaster\[tm2020\]'"):
+    with pytest.raises(GameError, match=r"pip install 'trackmaster\[game\]'"):
         pads.VirtualGamepad()
-    with pytest.raises(GameError, match=r"pip install 'trackmaster\[tm2020\]'"):
+    with pytest.raises(GameError, match=r"pip install 'trackmaster\[game\]'"):
         screens.WindowScreen(windows=FakeWindows(screens.Region(0, 0, 1, 1)))
 
 
