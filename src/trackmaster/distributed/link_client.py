@@ -318,12 +318,15 @@ class LinkClient:
             self._changed.notify_all()
         sender = asyncio.create_task(self._send_forever(connection))
         listener = asyncio.create_task(self._listen(connection))
-        done, pending = await asyncio.wait((sender, listener), return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-        for task in done:
-            task.result()
+        try:
+            await asyncio.wait((sender, listener), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sender.cancel()
+            listener.cancel()
+            outcomes = await asyncio.gather(listener, sender, return_exceptions=True)
+        for outcome in outcomes:  # what the server said comes before what could not be sent any more
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
 
     async def _listen(self, connection: ClientConnection) -> None:
         while True:

@@ -107,9 +107,13 @@ class Outbox:
 
     def ack(self, session: bytes, seq: int) -> None:
         """Let go of everything of a session up to ``seq``."""
-        for parcel in [p for p in self._parcels if p.session == session and p.seq <= seq]:
-            self._remove(parcel)
+        while self._parcels and self._parcels[0].session == session and self._parcels[0].seq <= seq:
+            self._remove(self._parcels[0])
             self.acknowledged += 1
+        if self._parcels and self._parcels[0].session != session:  # lives of a spool, mixed
+            for parcel in [p for p in self._parcels if p.session == session and p.seq <= seq]:
+                self._remove(parcel)
+                self.acknowledged += 1
 
     def _remove(self, parcel: Parcel) -> None:
         at = self._parcels.index(parcel)

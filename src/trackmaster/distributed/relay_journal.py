@@ -1,7 +1,8 @@
 """The durable mode's memory: every chunk lies in an SQLite file from its arrival until the trainer has saved it.
 
-One writer thread; write-ahead log with full synchronisation, so that neither a killed server nor a power cut loses what
-was noted. Frames are stored as they arrived and decoded like any other when they are read.
+One writer thread and a write-ahead log: a killed server loses nothing that was noted. A power cut may take the last
+moments, and nothing is lost then either, because a worker keeps its chunks until the trainer has saved them. Frames are
+stored as they arrived and decoded like any other when they are read.
 """
 
 import sqlite3
@@ -128,7 +129,7 @@ class Journal:
         db = sqlite3.connect(self._path, timeout=1.0)
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = NORMAL")
         db.executescript(_TABLES)
         return db
 

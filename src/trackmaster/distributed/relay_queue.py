@@ -73,14 +73,13 @@ class ChunkQueue:
             self._some.set()
 
     def ack(self, session: bytes, seq: int) -> None:
-        """Let go of everything sent of a session up to ``seq``."""
-        kept: deque[Entry] = deque()
-        for entry in self._sent:
-            if entry.session == session and entry.seq <= seq:
+        """Let go of everything of a session up to ``seq``; a trainer may know it from an earlier life."""
+        for place in (self._sent, self._waiting):
+            while place and place[0].session == session and place[0].seq <= seq:  # as good as always
+                self._count(place.popleft(), -1)
+            for entry in [e for e in place if e.session == session and e.seq <= seq]:
+                place.remove(entry)
                 self._count(entry, -1)
-            else:
-                kept.append(entry)
-        self._sent = kept
         self._room.set()
 
     def clear(self) -> int:

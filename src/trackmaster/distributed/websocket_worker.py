@@ -1,5 +1,6 @@
 """A worker's end of the network: driving goes on whatever the network does."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -204,6 +205,7 @@ class WebSocketWorkerEnd(LinkClient):
                 break
             number, frame = found
             await send.frame(frame if number == self.worker_id else _renumbered(frame, self.worker_id))
+            await asyncio.sleep(0)  # sending alone would not let acknowledgements in while the network is fast
 
     def _is_flushed(self) -> bool:
         with self._changed:

@@ -1,0 +1,387 @@
+"""What goes wrong on a network and on its machines: training goes on or stops with a sentence, and the counts agree."""
+
+import asyncio
+import errno
+import random
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.network_under_fire import run_under_fire
+from benchmarks.slow_link import SlowLink
+from tests.distributed.net_kit import (
+    SPEC,
+    chunk,
+    receive,
+    relay,
+    silent,
+    trainer_end,
+    until,
+    weights,
+    worker_end,
+)
+from tests.distributed.wire_samples import same
+
+from trackmaster.distributed.backoff import jittered_waits
+from trackmaster.distributed.join_string import ServerAddress
+from trackmaster.distributed.link_spec import describe
+from trackmaster.distributed.outbox import Outbox, Parcel
+from trackmaster.distributed.relay import RelayServer
+from trackmaster.distributed.relay_core import CoreOptions
+from trackmaster.distributed.relay_journal import JOURNAL, Journal
+from trackmaster.distributed.spool import Spool
+from trackmaster.distributed.transport import TransportError
+from trackmaster.distributed.wire_messages import encode
+from trackmaster.errors import ConfigError
+
+
+def at(server: RelayServer, role: str, port: int) -> ServerAddress:
+    """The server as seen through a relay of ours on another port."""
+    found = server.address(role)
+    return ServerAddress(found.host, port, tls=found.tls, fingerprint=found.fingerprint, token=found.token)
+
+
+def test_every_role_killed_at_random_moments_doubles_and_loses_nothing(tmp_path: Path) -> None:
+    report = run_under_fire(tmp_path, kills_per_role=2, seed=5)
+    assert report.kills == {"server": 2, "trainer": 2, "worker": 2}
+    assert (report.doubled, report.lost) == (0, 0)
+    assert report.invented <= 2, "only a worker killed before it could note a chunk leaves one that nobody noted"
+    assert report.arrived == report.accepted + report.invented
+
+
+def test_over_a_slow_link_that_is_cut_again_and_again_everything_arrives_once(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    with (
+        relay(tmp_path, tls=True) as server,
+        SlowLink(server.port, delay_s=0.01, held_share=0.05, held_s=0.05, seed=1) as link,
+        trainer_end(at(server, "trainer", link.port)) as trainer,
+        worker_end(at(server, "worker", link.port)) as worker,
+    ):
+        found = []
+        for number in range(120):
+            worker.send_chunk(chunk(number))
+            if number % 20 == 10:
+                found += receive(trainer, rng.randint(1, 5))
+                link.cut()
+        found += receive(trainer, 120 - len(found))
+        until(lambda: worker.waiting_chunks == 0, "the last acknowledgement")
+        assert [c.seq for c in found] == list(range(120))
+        assert all((c.columns["floats"] == c.seq).all() for c in found)
+        trainer.publish(weights(1))
+        newest = worker.wait_weights(-1, 60)
+        assert newest is not None
+        assert newest.unpack()["a"].tolist() == [1.0, 1.0, 1.0]
+        assert link.cuts >= 6
+
+
+def test_driving_goes_on_while_the_server_is_away_and_everything_comes_later(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path, tls=True) as server:
+        port, where = server.port, server.address("worker")
+        trainer, worker = trainer_end(server, say=said.append), worker_end(where, say=said.append)
+        trainer.publish(weights(7))
+        first = worker.wait_weights(-1, 60)
+        assert first is not None
+        worker.send_chunk(chunk(0))
+        received = receive(trainer, 1)
+    until(lambda: not worker.is_connected, "the server is away")
+    for number in range(1, 30):
+        worker.send_chunk(chunk(number))
+    assert worker.poll_weights(-1) is not None, "the weights at hand stay usable"
+    with relay(tmp_path, tls=True, port=port):
+        received += receive(trainer, 29)
+        assert [c.seq for c in received] == list(range(30))
+        trainer.publish(weights(8))
+        newer = worker.wait_weights(first.version, 60)
+        assert newer is not None
+        assert newer.unpack()["a"].tolist() == [8.0, 8.0, 8.0]
+        worker.close()
+        trainer.close()
+    assert sum("is away" in line for line in said) <= 2, "one line per outage and client"
+
+
+def test_weights_come_back_after_the_server_has_forgotten_them(tmp_path: Path) -> None:
+    with relay(tmp_path, tls=True) as server:
+        port, where = server.port, server.address("worker")
+        trainer = trainer_end(server)
+        trainer.publish(weights(3))
+        until(lambda: server.numbers()["weights_version"] > 0, "the weights are there")
+    with relay(tmp_path, tls=True, port=port), worker_end(where) as worker:
+        found = worker.wait_weights(-1, 60)
+        assert found is not None
+        assert found.unpack()["a"].tolist() == [3.0, 3.0, 3.0]
+        trainer.close()
+
+
+def test_a_new_trainer_gets_what_the_dead_one_had_not_taken_and_versions_grow(tmp_path: Path) -> None:
+    with relay(tmp_path) as server:
+        first = trainer_end(server)
+        first.publish(weights(500))
+        with worker_end(server) as worker:
+            old = worker.wait_weights(-1, 60)
+            assert old is not None
+            for number in range(10):
+                worker.send_chunk(chunk(number, version=old.version))
+            until(lambda: server.numbers()["delivered"] == 10, "everything lies in the first trainer's inbox")
+            kill(first)
+            with trainer_end(server) as second:
+                found = receive(second, 10)
+                assert [c.seq for c in found] == list(range(10))
+                assert {c.weights_version for c in found} == {-1}, "of an earlier life"
+                second.publish(weights(1))
+                newer = worker.wait_weights(old.version, 60)
+                assert newer is not None, "a trainer that begins at 1 again is heard"
+                worker.send_chunk(chunk(10, version=newer.version))
+                assert receive(second, 1)[0].weights_version == 1
+
+
+def kill(end: Any) -> None:
+    """End a client as SIGKILL would: its socket is closed by the system, nobody says goodbye."""
+    end._options = end._options.__class__(shortest_wait_s=3600, longest_wait_s=3600)
+    end._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(end._loop)])
+    end._thread.join()
+
+
+def test_a_second_trainer_is_refused_while_the_first_one_lives(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path) as server, trainer_end(server) as first:
+        first.wait_connected(60)
+        with trainer_end(server, say=said.append):
+            until(lambda: any("There is a trainer already" in line for line in said), "the refusal")
+        with worker_end(server) as worker:
+            worker.send_chunk(chunk(0))
+            assert len(receive(first, 1)) == 1
+
+
+def test_a_worker_that_vanishes_is_reported_as_unknown(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path, say=said.append) as server:
+        worker = worker_end(server)
+        worker.wait_connected(60)
+        kill(worker)
+        until(lambda: server.numbers()["workers_lost"] == 1, "the loss is counted")
+    assert any("what it had not sent is unknown" in line for line in said)
+
+
+def test_the_number_of_workers_is_limited_and_a_free_place_is_taken(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path, core=CoreOptions(max_workers=1)) as server:
+        first = worker_end(server)
+        first.wait_connected(60)
+        with worker_end(server, say=said.append) as second:
+            until(lambda: any("no more are allowed" in line for line in said), "the refusal")
+            first.close()
+            assert second.wait_connected(60).worker_id == 0
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_a_durable_server_acknowledges_what_the_trainer_has_saved(tmp_path: Path, confirms: bool) -> None:
+    with relay(tmp_path, tls=True, durable=tmp_path / "journal") as server:
+        port, where = server.port, server.address("worker")
+        with worker_end(where) as worker:
+            trainer = trainer_end(server, acknowledge="saved")
+            for number in range(5):
+                worker.send_chunk(chunk(number))
+            receive(trainer, 5)
+            marks = trainer.marks()
+            assert worker.waiting_chunks == 5
+            if confirms:
+                trainer.confirm()
+                until(lambda: worker.waiting_chunks == 0, "the acknowledgement")
+            kill(trainer)
+    with (
+        relay(tmp_path, tls=True, port=port, durable=tmp_path / "journal") as server,
+        trainer_end(server, acknowledge="saved") as second,
+        worker_end(server) as other,
+    ):
+        other.send_chunk(chunk(9, worker=1))
+        found = receive(second, 1 if confirms else 6)
+        assert len(found) == (1 if confirms else 6)
+        assert second.recv_chunks(0.05) == []
+    assert len(marks) == 1
+
+
+def test_a_trainer_that_saved_before_its_end_is_not_given_the_same_again(tmp_path: Path) -> None:
+    with relay(tmp_path, tls=True, durable=tmp_path / "journal") as server, worker_end(server) as worker:
+        trainer = trainer_end(server, acknowledge="saved")
+        for number in range(5):
+            worker.send_chunk(chunk(number))
+        receive(trainer, 5)
+        marks = trainer.marks()  # lie beside the memory on disk; the confirmation never leaves
+        kill(trainer)
+        with trainer_end(server, acknowledge="saved", marks=marks) as second:
+            until(lambda: worker.waiting_chunks == 0, "the second trainer confirms what the first has saved")
+            worker.send_chunk(chunk(5))
+            assert [c.seq for c in receive(second, 1)] == [5]
+            assert second.recv_chunks(0.05) == []
+
+
+def test_a_journal_of_another_run_is_kept(tmp_path: Path) -> None:
+    with relay(tmp_path, durable=tmp_path / "journal") as server:
+        first = trainer_end(server, acknowledge="saved")
+        with worker_end(server) as worker:
+            worker.send_chunk(chunk(0))
+            receive(first, 1)
+            kill(first)
+        other = {**SPEC, "floats": replace(SPEC["floats"], shape=(9,))}
+        with pytest.raises(TransportError, match=r"journal holds 1 chunks of another run.*columns\.floats"):
+            trainer_end(server, spec=describe(other)).wait_connected(60)
+        with trainer_end(server, acknowledge="saved") as right:
+            assert len(receive(right, 1)) == 1
+
+
+def test_a_full_disk_under_the_journal_holds_workers_back_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    is_full = [True]
+    original = Journal._submit
+
+    def refuse(journal: Journal, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        def fail(db: sqlite3.Connection) -> Any:
+            if is_full[0] and "put" in work.__qualname__:
+                raise sqlite3.OperationalError("database or disk is full")
+            return work(db)
+
+        return original(journal, fail)
+
+    monkeypatch.setattr(Journal, "_submit", refuse)
+    monkeypatch.setattr("trackmaster.distributed.relay_core.JOURNAL_RETRY_S", 0.01)
+    with (
+        relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
+        trainer_end(server) as trainer,
+        worker_end(server) as worker,
+    ):
+        worker.send_chunk(chunk(0))
+        until(lambda: any("disk is full" in line for line in said), "the sentence")
+        assert worker.waiting_chunks == 1
+        is_full[0] = False
+        assert len(receive(trainer, 1)) == 1
+    assert sum("disk is full" in line for line in said) == 1
+
+
+def test_a_journal_that_cannot_be_opened_stops_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / JOURNAL).write_bytes(b"no database at all" * 100)
+    with pytest.raises(TransportError, match=r"journal.*cannot be opened"):
+        relay(tmp_path, durable=tmp_path / "journal").start()
+    with relay(tmp_path / "a", durable=tmp_path / "other"), pytest.raises(TransportError, match="Is another server"):
+        relay(tmp_path / "b", durable=tmp_path / "other").start()
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="Choose another --port"):
+            relay(tmp_path, port=taken.getsockname()[1]).start()
+
+
+def test_a_server_that_never_was_there_is_told_with_what_to_look_at() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = ServerAddress("127.0.0.1", closed.getsockname()[1], tls=False, token="t")
+    with worker_end(address) as worker, pytest.raises(TransportError, match="port forwarded"):
+        worker.wait_connected(0.1)
+
+
+def test_spooled_chunks_of_a_killed_worker_are_sent_by_its_next_life(tmp_path: Path) -> None:
+    with relay(tmp_path, tls=True) as server:
+        away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
+        worker = worker_end(away, spool=Spool(tmp_path / "spool"))
+        for number in range(6):
+            worker.send_chunk(chunk(number))
+        session = worker.session.hex()
+        kill(worker)
+        assert len(list((tmp_path / "spool").glob("*.chunk"))) == 6
+        (tmp_path / "spool" / "notes.chunk").write_bytes(b"not ours")
+        with trainer_end(server) as trainer, worker_end(server, spool=Spool(tmp_path / "spool"), worker_id=3) as again:
+            again.send_chunk(chunk(6))
+            found = receive(trainer, 7)
+            assert [c.seq for c in found] == [0, 1, 2, 3, 4, 5, 0]
+            assert [c.session for c in found[:6]] == [session] * 6
+            assert {c.worker_id for c in found} == {3}
+            assert same(replace(found[2], session="0" * 32, worker_id=0, weights_version=1), chunk(2))
+            until(lambda: not again.waiting_chunks, "the acknowledgements")
+    assert [p.name for p in (tmp_path / "spool").iterdir()] == ["notes.chunk"]
+
+
+def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trackmaster.distributed.spool.atomic_write_bytes", full)
+    said: list[str] = []
+    with (
+        relay(tmp_path) as server,
+        trainer_end(server) as trainer,
+        worker_end(server, spool=Spool(tmp_path / "spool"), say=said.append) as worker,
+    ):
+        for number in range(5):
+            worker.send_chunk(chunk(number))
+        assert len(receive(trainer, 5)) == 5
+    assert sum("No space left" in line for line in said) == 1
+
+
+def test_a_full_outbox_drops_whole_episodes_the_oldest_first_and_counts() -> None:
+    said: list[str] = []
+    away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
+    size = len(encode(chunk(1, episode=1)))
+    worker = worker_end(away, on_full="drop", outbox_bytes=9 * size, say=said.append)
+    for number in range(20):
+        worker.send_chunk(chunk(2 * number + 1, episode=number // 4))  # four chunks per episode
+    kept = [p.seq for p in worker._outbox._parcels]
+    assert worker.dropped_chunks == 12
+    assert kept == list(range(12, 20)), "whole episodes went, the newest are left"
+    assert worker._outbox.dropped_steps == 24
+    assert any("given up" in line for line in said)
+    kill(worker)
+
+
+def test_a_full_outbox_blocks_until_the_end_is_closed(tmp_path: Path) -> None:
+    away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
+    worker = worker_end(away, outbox_bytes=1)
+    worker.send_chunk(chunk(0))
+    blocked = threading.Thread(target=worker.send_chunk, args=(chunk(1),))
+    blocked.start()
+    worker.close()
+    blocked.join()
+    assert worker.waiting_chunks == 1
+
+
+def test_parcels_are_sent_again_over_a_new_connection_and_forgotten_when_acknowledged() -> None:
+    box = Outbox(10**6, None, silent)
+    for seq in range(4):
+        box.put(Parcel(b"a" * 16, seq, 0, seq, 10, 1, bytes([seq])))
+    assert [box.next_frame() for _ in range(5)] == [(0, b"\0"), (0, b"\1"), (0, b"\2"), (0, b"\3"), None]
+    box.ack(b"a" * 16, 1)
+    box.ack(b"b" * 16, 9)
+    box.rewind()
+    assert [box.next_frame() for _ in range(3)] == [(0, b"\2"), (0, b"\3"), None]
+    box.ack(b"a" * 16, 3)
+    assert len(box) == 0
+    assert box.acknowledged == 4
+
+
+def test_waiting_times_grow_with_jitter_up_to_their_limit() -> None:
+    waits = jittered_waits(1.0, 30.0, random.Random(0))
+    found = [next(waits) for _ in range(50)]
+    for number, wait in enumerate(found):
+        longest = min(30.0, 2.0**number)
+        assert longest / 2 <= wait <= longest
+    assert len(set(found)) == 50
+
+
+def test_fifty_connections_over_tls_one_after_the_other_all_come_through(tmp_path: Path) -> None:
+    """A soak: TLS connections that two threads share can hang on CPython 3.11; ours live in one."""
+    with relay(tmp_path, tls=True, max_per_address=200) as server, trainer_end(server) as trainer:
+        for number in range(50):
+            with worker_end(server) as worker:
+                worker.send_chunk(chunk(number))
+                assert (receive(trainer, 1)[0].columns["floats"] == number).all()
+        assert server.numbers()["workers_lost"] == 0
