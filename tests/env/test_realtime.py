@@ -151,9 +151,29 @@ def test_an_interface_that_hangs_is_an_error_and_not_a_hang() -> None:
     env.reset()
     with pytest.raises(EnvError, match=r"has not answered for 1\.0 s"):
         env.step(np.zeros(1, dtype=np.float32))
-    with pytest.raises(EnvError, match="stopped answering"):
+    with pytest.raises(EnvError, match="still does not answer"):
         env.reset()
+    release.set()
+    assert env._hung is not None
+    env._hung.result(30)
+    env.reset()
+    env.step(np.zeros(1, dtype=np.float32))
     env.close()
+
+
+def test_a_hung_interface_does_not_hold_the_program() -> None:
+    release = threading.Event()
+
+    class Hanging(Recorder):
+        def reset(self, seed=None, options=None):
+            release.wait(60)
+            return super().reset(seed, options)
+
+    env = RealTimeEnv(realtime_config(Hanging, time_step_duration=0.01), clock=RealClock())
+    env._hung = env._runner.start(env.interface.reset)
+    before = time.monotonic()
+    env.close()
+    assert time.monotonic() - before < 30
     release.set()
 
 

@@ -75,7 +75,8 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.time_outs = 0
         """Time steps that began too late for the clock to be kept."""
         self._running: Future[Any] | None = None
-        self._is_episode = self._is_waiting = self._is_hung = False
+        self._is_episode = self._is_waiting = False
+        self._hung: Future[Any] | None = None
         self._end_s: float | None = None
         self.current_step = 0
         self.interface = self._call(self._build, "building it")
@@ -189,14 +190,15 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
     def close(self) -> None:
         """Let the running time step end, and the interface with it."""
         self._is_episode = False
-        if not self._is_hung:
+        is_hung = self._hung is not None and not self._hung.done()
+        if not is_hung:
             try:
                 self._join()
             finally:
                 closing = getattr(self.interface, "close", None)
                 if callable(closing):
                     self._call(closing, "close")
-        self._runner.close(0.0 if self._is_hung else _CLOSE_TIMEOUT_S)
+        self._runner.close(0.0 if is_hung else _CLOSE_TIMEOUT_S)
 
     def _build(self) -> Any:
         interface = self.config.interface(*self.config.interface_args, **self.config.interface_kwargs)
@@ -221,12 +223,13 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._result(self._runner.start(call), RESET_TIMEOUT_S, what)
 
     def _result(self, future: "Future[Any]", timeout_s: float, what: str) -> Any:
-        if self._is_hung:
-            raise EnvError("the interface has stopped answering: build the environment anew.")
+        if self._hung is not None and not self._hung.done():
+            raise EnvError("the interface still does not answer: build the environment anew, or try again later.")
+        self._hung = None
         try:
             return result_within(future, timeout_s, what)
         except EnvError:
-            self._is_hung = not future.done()
+            self._hung = None if future.done() else future
             raise
 
     def _start(self, action: NDArray[Any]) -> None:

@@ -81,5 +81,5 @@ def result_within(future: "Future[Any]", timeout_s: float, what: str) -> Any:
             raise
         raise EnvError(
             f"the interface has not answered for {timeout_s:.1f} s ({what}): is the game running, in a race and not "
-            "paused? `trackmaster doctor` looks at the link. Build the environment anew to go on."
+            "paused? `trackmaster doctor` looks at the link."
         ) from error

@@ -32,7 +32,10 @@ GHOST_S: Final = 1.0
 """The game needs this long to save a ghost."""
 SLEEP_AT_RESET_S: Final = 1.5
 """From the restart to the green light."""
-RECORD_TIMEOUT_S: Final = 10.0
+FIRST_RECORD_S: Final = 10.0
+"""Longest wait for the first record: the plugin is silent until a map is driven."""
+RECORD_S: Final = 0.9
+"""Longest wait for one in a race: the link says what is wrong before the environment's watchdog would."""
 FULL_WINDOW: Final = (256, 128)
 
 
@@ -152,13 +155,13 @@ class Tm2020Source:
             if self._make_screen is not None:
                 self._screen = self._make_screen()
             self._client = self._connect()
-            self._client.latest(timeout_s=RECORD_TIMEOUT_S)
+            self._client.latest(timeout_s=FIRST_RECORD_S)
         return self._client, self._pad
 
     def _record(self, client: OpenPlanetClient) -> Record:
         if isinstance(self._clock, StandinClock):
-            return client.latest(at_least=self._clock.records, timeout_s=RECORD_TIMEOUT_S)
-        record = client.latest(newer_than=self._seen, timeout_s=RECORD_TIMEOUT_S)
+            return client.latest(at_least=self._clock.records, timeout_s=FIRST_RECORD_S)
+        record = client.latest(newer_than=self._seen, timeout_s=RECORD_S)
         self._seen = client.count
         return record
 
