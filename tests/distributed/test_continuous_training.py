@@ -173,3 +173,22 @@ def test_a_recurrent_agent_learns_from_pictures(here: Path) -> None:
         config=CONFIGS / "config_sac_images.yaml",
     )  # fmt: skip
     assert train(config).stats.cumul_number_batches_done > 0
+
+
+def sums(folder: Path) -> dict[str, float]:
+    """Return a sum per tensor of both weights files."""
+    files = [torch.load(folder / f"weights{k}.torch", weights_only=True) for k in (1, 2)]
+    return {f"{k}.{name}": float(v.double().sum()) for k, file in enumerate(files) for name, v in file.items()}
+
+
+@pytest.mark.parametrize("algorithm", ["sac", "ppo"])
+def test_a_run_with_its_memory_saved_goes_on_as_if_never_stopped(algorithm: str, here: Path) -> None:
+    flags = [*SMALL, "--memory.save-with-checkpoint"]
+
+    def run(name: str, frames: int) -> Path:
+        chosen = [*flags, "--run-name", name, "--training.max-frames", str(frames)]
+        return train(TrainConfig.load(chosen, config=CONFIGS / f"config_{algorithm}.yaml"), say=lambda _: None).run_dir
+
+    straight, stopped = run("straight", 400), run("stopped", 200)
+    train(TrainConfig.load(["--resume", str(stopped), "--training.max-frames", "400"]), say=lambda _: None)
+    assert sums(stopped) == sums(straight)

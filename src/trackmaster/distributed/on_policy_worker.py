@@ -1,6 +1,7 @@
 """Collects for learners that use only what their newest weights drove: a fixed number of decisions, then a wait."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from trackmaster.distributed.vector_worker import VectorRolloutWorker
@@ -49,6 +50,16 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
             self._left -= 1
             if self._left == 0:
                 self._send_rest()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return everything that ``restore`` of an equally made worker needs to go on as if it had never stopped."""
+        state = super().state()
+        return None if state is None else {**state, "left": self._left, "driven": self._driven}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        super().restore(state)
+        self._left, self._driven = int(state["left"]), int(state["driven"])
 
     def _renew(self) -> bool:
         """Let every car go on with newer weights; return whether there were any."""

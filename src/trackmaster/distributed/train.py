@@ -335,7 +335,7 @@ def _link(
 
 def _take_turns(
     config: TrainConfig, tracks: "Sequence[Track]", beginning: _Beginning
-) -> tuple[TrainerEnd, Callable[[], dict[str, Any] | None] | None]:
+) -> tuple[TrainerEnd, Callable[[], dict[str, Any] | None]]:
     """Return the link to a worker in this process, and what tells its state where that is everything there is."""
     link = InProcessTransport(TURN_STEPS * config.environment.n_envs)  # a car sends a chunk per decision at most
     kept = beginning.worker
@@ -346,7 +346,7 @@ def _take_turns(
         worker.restore(kept["worker"])
     link.pump = functools.partial(worker.collect, TURN_STEPS)
     tells = functools.partial(_state_in_this_process, worker, link, played)
-    return link, tells if config.algorithm == "iqn" else None
+    return link, tells
 
 
 def _state_in_this_process(worker: VectorRolloutWorker, link: InProcessTransport, played: int) -> dict[str, Any] | None:

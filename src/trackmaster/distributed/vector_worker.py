@@ -123,7 +123,7 @@ class VectorRolloutWorker:
         self._versions = np.full(env.num_envs, -1, dtype=np.int64)
         self._returns = np.zeros(env.num_envs)
         self._actors: dict[int, ActorModule] = {}
-        self._carried = CarriedState(env.num_envs)
+        self._carried = CarriedState()
         self._newest = -1
         self._seq = self._episodes = 0
         self._observation: Observation | None = None
@@ -169,7 +169,7 @@ class VectorRolloutWorker:
                 for version, actor in self._actors.items()
                 if isinstance(actor, ResumableActor)
             ],
-            "env": self._env.state(),
+            "env": self._env.state(), "carried": self._carried.state,
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -193,6 +193,7 @@ class VectorRolloutWorker:
                 actor.restore_exploration(kept["exploration"])
             self._actors[int(kept["version"])] = actor
         self._env.restore(state["env"])
+        self._carried.state = state["carried"]
         self._observation = state["observation"]
 
     def _begin(self) -> None:

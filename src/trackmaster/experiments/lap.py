@@ -124,7 +124,7 @@ def _drive(
 
 
 def _decide(actor: ActorModule, track: Track, config: EnvConfig, start: Start) -> tuple[NDArray[Any], Sequence[float]]:
-    env, carried, test = RacingEnv(track, config), CarriedState(1), np.ones(1, dtype=bool)
+    env, carried, test = RacingEnv(track, config), CarriedState(), np.ones(1, dtype=bool)
     try:
         observation, info = env.reset(options={"start": start})
         decisions: list[Any] = []

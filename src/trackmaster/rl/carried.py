@@ -18,26 +18,22 @@ HIDDEN_COLUMN = "hidden"
 
 
 class CarriedState:
-    """The states of N cars; empty until an actor tells one.
+    """The states of N cars; empty until an actor tells one."""
 
-    Args:
-        n: number of cars.
-    """
-
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._state: NDArray[np.float32] | None = None
+    def __init__(self) -> None:
+        self.state: NDArray[np.float32] | None = None
+        """(N, S) what the next observations go in with; None while no actor has told any."""
 
     def join(self, observation: Observation) -> Observation:
         """Return the observation with the states in it, if there are any."""
-        return observation if self._state is None else {**observation, HIDDEN_COLUMN: self._state}
+        return observation if self.state is None else {**observation, HIDDEN_COLUMN: self.state}
 
     def keep(self, told: Mapping[str, NDArray[Any]]) -> None:
         """Take the states from the columns that an actor told about its actions."""
         if HIDDEN_COLUMN in told:
-            self._state = np.array(told[HIDDEN_COLUMN], dtype=np.float32)
+            self.state = np.array(told[HIDDEN_COLUMN], dtype=np.float32)
 
     def forget(self, cars: NDArray[np.integer]) -> None:
         """Begin new episodes for some cars."""
-        if self._state is not None:
-            self._state[cars] = 0.0
+        if self.state is not None:
+            self.state[cars] = 0.0

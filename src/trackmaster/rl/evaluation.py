@@ -144,7 +144,7 @@ def _one_round(actor: ActorModule, env: VectorEnvironment, used: int, starts: li
     test = np.ones(env.num_envs, dtype=bool)
     progress = np.zeros(env.num_envs)
     race_time = np.full(env.num_envs, -1, dtype=np.int64)
-    carried = CarriedState(env.num_envs)
+    carried = CarriedState()
     while not over.all():
         action, told = actor.act_batch(carried.join(observation), test)
         carried.keep(told)

@@ -1,5 +1,6 @@
 """The actor of SAC, REDQ and PPO: draws from a squashed normal distribution, or takes its middle."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from trackmaster.nn.observation_layout import batched
 from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.rl.carried import HIDDEN_COLUMN
 from trackmaster.rl.exploration import ActingError
+from trackmaster.rl.generators import generator_state, restore_generator
 from trackmaster.rl.torch_actor import TorchActorModule
 
 DRAW_COLUMN, LOG_PROB_COLUMN = "draw", "log_prob"
@@ -79,3 +81,11 @@ class GaussianActor(TorchActorModule):
             space = self.action_space
             action = np.clip(self.policy.squash(draw).cpu().numpy(), space.low, space.high).astype(np.float32)
         return action, extras
+
+    def exploration_state(self) -> dict[str, Any]:
+        """Return where the draws stand."""
+        return {"generator": generator_state(self.generator)}
+
+    def restore_exploration(self, state: Mapping[str, Any]) -> None:
+        """Go on with the draws where ``exploration_state`` was taken."""
+        restore_generator(self.generator, state["generator"])
