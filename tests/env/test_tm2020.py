@@ -111,8 +111,10 @@ def test_a_game_that_goes_away_surfaces(straight: Track, demo: Path) -> None:
 
 
 def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
+    headless = Tm2020LidarProgressInterface(reward_path=tmp_path / "reward.npy")
+    assert [box.shape for box in headless.get_observation_space()] == [(1,), (1,), (4, 19)], "spaces need no file"
     with pytest.raises(EnvError, match="trackmaster record reward"):
-        Tm2020Interface(reward_path=tmp_path / "reward.npy")
+        headless.reset()
     with pytest.raises(EnvError, match="pickle"):
         load_demo(tmp_path / "reward.pkl")
     (tmp_path / "bad.npy").write_bytes(b"no array")

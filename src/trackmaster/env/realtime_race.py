@@ -117,9 +117,9 @@ class RaceInterface(RealTimeGymInterface):  # type: ignore[misc]  # rtgym has no
     ) -> tuple[list[NDArray[Any]], dict[str, Any]]:
         """Go to the start and look."""
         del seed  # no source knows chance
+        self._reward.reset()  # first: without a demonstration the game is left alone
         self._source.send(self.get_default_action())
         self._source.reset(options)
-        self._reward.reset()
         reading = self._source.read(self._view.wish)
         return self._view.begin(reading, self._reward.progress), dict(reading.info)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.env.demo_files import load_demo
 from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward
@@ -61,6 +61,33 @@ class StandinClock:
         if wait_ms > 0:
             self.records = self._desk.advance(wait_ms)
             self._now_ms += wait_ms
+
+
+class LazyReward:
+    """A reward that is made at the first reset."""
+
+    def __init__(self, make: Callable[[], TrajectoryReward]) -> None:
+        """Note how to make it."""
+        self._make = make
+        self._made: TrajectoryReward | None = None
+
+    @property
+    def progress(self) -> float:
+        """0 to 1; 0 before the first reset."""
+        return 0.0 if self._made is None else self._made.progress
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        self._reward().reset()
+
+    def step(self, position_m: ArrayLike, *, is_finished: bool) -> tuple[float, bool]:
+        """Pay."""
+        return self._reward().step(position_m, is_finished=is_finished)
+
+    def _reward(self) -> TrajectoryReward:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 class Tm2020Source:
@@ -220,8 +247,8 @@ class Tm2020Interface(RaceInterface):
             reward_config: constants of that.
             reward_mode: see ``demo_reward``.
 
-        Raises:
-            EnvError: there is no demonstration; the text names the command that records one.
+        A trainer builds it for its spaces alone, on a machine that may have no demonstration: it is read at the first
+        reset, which raises ``EnvError`` with the command that records one where there is none.
         """
         self._resize_to, self._is_grey = resize_to, grayscale
         at_desk = Desk(port=desk) if isinstance(desk, int) else desk
@@ -232,7 +259,7 @@ class Tm2020Interface(RaceInterface):
             sleep_at_reset_s=sleep_at_reset_s,
             ghost_port=ghost_port if save_replays else None,
         )
-        paid = reward if reward is not None else DemoReward(load_demo(reward_path), reward_config, mode=reward_mode)
+        paid = reward or LazyReward(lambda: DemoReward(load_demo(reward_path), reward_config, mode=reward_mode))
         super().__init__(source, self._make_view(img_hist_len), paid)
 
     def _make_view(self, img_hist_len: int) -> View:
