@@ -57,7 +57,7 @@ def test_a_missing_frame_is_found(world: Path, monkeypatch: pytest.MonkeyPatch) 
     usual = FrameWriter.write
 
     def forgetful(self: FrameWriter, path: Path, grey: Any) -> None:
-        if path.name != "tick_00000200.jpeg":
+        if path.name != "frame_00004_2000ms.jpeg":
             usual(self, path, grey)
 
     monkeypatch.setattr(FrameWriter, "write", forgetful)

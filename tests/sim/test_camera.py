@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trackmaster.sim.camera import CAMERA_1, CAMERA_2, ChaseCamera, HoodCamera
+from trackmaster.sim.camera import CAMERA_1, CAMERA_2, ChaseCamera, ChaseSettings, HoodCamera, causes_of
+from trackmaster.sim.camera_run import chase_run
 from trackmaster.sim.errors import SimError
 
 RNG_SEED = 11
@@ -180,3 +181,38 @@ def test_wrong_shapes_are_refused_with_a_sentence() -> None:
         ChaseCamera(2).update(0.05, np.zeros((2, 3)), np.eye(3))
     with pytest.raises(SimError, match="at least one"):
         ChaseCamera(0)
+
+
+@pytest.mark.parametrize("settings", [CAMERA_1, CAMERA_2])
+def test_a_whole_run_at_once_equals_the_camera_tick_by_tick(settings: ChaseSettings) -> None:
+    rng, ticks = np.random.default_rng(RNG_SEED), 400
+    turns = np.cumsum(rng.normal(size=ticks)) * 0.05
+    rotation = rotations(rng, 1) @ np.array(
+        [[[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]] for a in turns]
+    )
+    rotation = rotation.astype(np.float32)
+    position = np.cumsum(rng.normal(size=(ticks, 3)), axis=0).astype(np.float32)
+    speed = np.abs(np.cumsum(rng.normal(size=ticks)))
+    gas, brake, steer = rng.uniform(-1.2, 1.2, (3, ticks)).astype(np.float32)
+    contact = rng.uniform(size=(ticks, 4)) < 0.4
+    turbo = (rng.uniform(size=ticks) < 0.3).astype(np.int32)
+    gear = rng.integers(1, 4, ticks)
+    placed = rng.uniform(size=ticks) < 0.02
+    placed[:2] = [True, False]
+    views = chase_run(
+        position, rotation, causes_of(ticks, speed, gas, brake, steer, contact, turbo), gear, placed, settings
+    )
+    camera = ChaseCamera(1, settings)
+    for tick in range(ticks):
+        if placed[tick]:
+            camera.reset()
+        one = slice(tick, tick + 1)
+        view = camera.update(
+            0.0 if placed[tick] else 0.01, position[one], rotation[one], speed[one], gas[one], brake[one], steer[one],
+            contact[one], turbo=turbo[one], gear=gear[one],
+        )  # fmt: skip
+        assert np.array_equal(view.eye_m[0], views.eye_m[tick])
+        assert np.array_equal(view.rotation[0], views.rotation[tick])
+        assert view.fov_deg[0] == views.fov_deg[tick]
+    assert placed.sum() > 3
+    assert np.ptp(views.fov_deg) > 0.5

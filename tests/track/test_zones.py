@@ -35,6 +35,7 @@ def test_batched_walk_equals_the_plain_one(seed: int, n: int, steps: int, with_g
     tied = {i: zones._tie[i] for i in np.flatnonzero(~np.isnan(zones._tie[:, 0]))}
     assert len(tied) == (2 if with_gates else 0)
     batch, single = zones.start(n), [20] * n
+    places, walked = [], []
     position = np.repeat(LINE[:1], n, axis=0)
     for _ in range(steps):
         position = position + rng.normal(0, [8.0, 0.2, 8.0], (n, 3))
@@ -43,8 +44,11 @@ def test_batched_walk_equals_the_plain_one(seed: int, n: int, steps: int, with_g
         batch = zones.advance(batch, position)
         single = [plain_advance(zones, i, p, tied) for i, p in zip(single, position, strict=True)]
         assert batch.tolist() == single
+        places.append(position[0])
+        walked.append(single[0])
         metres = zones.progress_m(batch, position)
         assert ((metres >= 0) & (metres <= zones.finish_m + 1)).all()
+    assert zones.follow(np.array(places)).tolist() == walked
 
 
 def test_loaded_line_is_1020_points_longer_and_starts_in_zone_20() -> None:

@@ -31,6 +31,12 @@ class FrameTaker:
         self._looked = PictureCheck(width, height)
         self._writer = FrameWriter()
         self._stamps: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+
+    def expect(self, rows: NDArray[np.integer]) -> None:
+        """Say which pictures will be kept, so that those that are yet to come get their names at once."""
+        self._names = {row: frame_name(step, row * TICK_MS) for step, row in enumerate(rows.tolist())}
+        self._names = {row: name for row, name in self._names.items() if row not in self._stamps}
 
     def take(self, row: int, grey: NDArray[np.uint8], position_m: NDArray[np.floating], *, placed: bool) -> None:
         """Take the picture of one tick.
@@ -42,7 +48,7 @@ class FrameTaker:
             placed: whether the car was put elsewhere since the last picture.
         """
         self._looked.look(row * TICK_MS, grey, position_m, placed=placed)
-        self._writer.write(self._folder / _tick_name(row), grey)
+        self._writer.write(self._folder / self._name(row), grey)
         self._stamps[row] = utc_text(self._clock())
 
     def keep(self, rows: NDArray[np.integer]) -> list[str]:
@@ -54,18 +60,18 @@ class FrameTaker:
         self._writer.wait()
         kept = rows.tolist()
         for row in self._stamps.keys() - set(kept):
-            (self._folder / _tick_name(row)).unlink(missing_ok=True)
+            (self._folder / self._name(row)).unlink(missing_ok=True)
         for step, row in enumerate(kept):
-            path = self._folder / _tick_name(row)
-            if path.is_file():
-                path.rename(self._folder / frame_name(step, row * TICK_MS))
+            now, wanted = self._name(row), frame_name(step, row * TICK_MS)
+            if now != wanted and (self._folder / now).is_file():
+                (self._folder / now).rename(self._folder / wanted)
         return [self._stamps.get(row, "") for row in kept]
 
     def begin_again(self) -> None:
         """Forget all pictures, because the run that they are of is done once more."""
         self._writer.wait()
         for row in self._stamps:
-            (self._folder / _tick_name(row)).unlink(missing_ok=True)
+            (self._folder / self._name(row)).unlink(missing_ok=True)
         self._stamps.clear()
         self._looked = PictureCheck(*self._size)
 
@@ -83,6 +89,6 @@ class FrameTaker:
         """End the threads; after an error the pictures that still wait are dropped."""
         self._writer.__exit__(kind, error, trace)
 
-
-def _tick_name(row: int) -> str:
-    return f"tick_{row:08d}.jpeg"
+    def _name(self, row: int) -> str:
+        """Return the name of a picture until it is known which of them stay, or for good where that is known."""
+        return self._names.get(row) or f"tick_{row:08d}.jpeg"

@@ -4,6 +4,7 @@ Race time, speed and gate count are white digits and labels on fixed places; the
 and grass rushing by without them. What stays white there while the car moves is no part of the world.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -34,13 +35,14 @@ class HudWatch:
         self._columns = max(1, width // CORNER_WIDTH)
         self._white = np.zeros((2, self._rows, self._columns), np.int32)
         self._count = 0
-        self._last_m: NDArray[np.floating] | None = None
+        self._last_m: list[float] | None = None
 
     def look(self, grey: NDArray[np.uint8], position_m: NDArray[np.floating]) -> None:
         """Take one picture, (H, W), and the (3,) position of the car in it."""
-        if self._last_m is not None and np.linalg.norm(position_m - self._last_m) < STEP_M:
+        here_m = position_m.tolist()
+        if self._last_m is not None and math.dist(here_m, self._last_m) < STEP_M:
             return
-        self._last_m = np.array(position_m, dtype=np.float64)
+        self._last_m = here_m
         self._count += 1
         bottom = grey[-self._rows :]
         self._white[0] += bottom[:, : self._columns] >= WHITE

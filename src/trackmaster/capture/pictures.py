@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.capture.trajectory import Trajectory
-from trackmaster.game.picture import CAMERA, CarCameras, Easel
+from trackmaster.game.picture import CAMERA, Easel, follow_run
 from trackmaster.sim.camera import CameraPose
 from trackmaster.track import Track
 
@@ -40,18 +40,11 @@ class Painter:
 
 def follow(trajectory: Trajectory, ticks: int) -> CameraPose:
     """Return the camera of the first ``ticks`` ticks of a run; it begins anew wherever the car was put."""
-    camera = CarCameras(1)
-    eye, rotation, fov = np.empty((ticks, 3)), np.empty((ticks, 3, 3)), np.empty(ticks)
-    for tick in range(ticks):
-        here = slice(tick, tick + 1)
-        if trajectory.placed[tick]:
-            camera.forget()
-        pose = camera.follow(
-            int(not trajectory.placed[tick]),
-            trajectory.states[here],
-            trajectory.steer[here],
-            trajectory.gas[here],
-            trajectory.brake[here],
-        )
-        eye[tick], rotation[tick], fov[tick] = pose.eye_m[0], pose.rotation[0], pose.fov_deg[0]
-    return CameraPose(eye, rotation, fov)
+    run = slice(0, ticks)
+    return follow_run(
+        trajectory.states[run],
+        trajectory.steer[run],
+        trajectory.gas[run],
+        trajectory.brake[run],
+        trajectory.placed[run],
+    )

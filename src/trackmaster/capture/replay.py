@@ -131,6 +131,7 @@ class ReplayCapture:
             raise ReplayRejectedError(
                 "no_valid_frames", "not one frame of it has valid floats, and --skip-bad-float-samples is set."
             )
+        frames.expect(rows[keep])
         judged.recording.draw(rows[keep], frames)
         stamps = frames.keep(rows[keep])
         write_ticks(folder / "ticks.npz", source.timeline)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trackmaster.capture.decimals import short_numbers
 from trackmaster.capture.plan import frame_name
 from trackmaster.capture.trajectory import Trajectory
 from trackmaster.env import layout
@@ -48,11 +49,7 @@ class Progress:
 def follow_line(trajectory: Trajectory, zones: ZoneMap) -> Progress:
     """Walk the zones tick by tick, as an environment does decision by decision."""
     positions = trajectory.states.position_m
-    zone_idx = np.empty(len(trajectory), dtype=np.int32)
-    zone = zones.start(1)
-    for tick in range(len(trajectory)):
-        zone = zones.advance(zone, positions[tick : tick + 1])
-        zone_idx[tick] = zone[0]
+    zone_idx = zones.follow(positions)
     margin = np.maximum(zones.finish_m - zones.progress_m(zone_idx, positions), 0.0)
     return Progress(zones, zone_idx, np.minimum(layout.MARGIN_CAP_M, margin))
 
@@ -67,11 +64,6 @@ def shift_counts(trajectory: Trajectory) -> NDArray[np.int32]:
             clock.reset(np.ones(1, dtype=bool))
         counts[tick] = clock.update(states.time_ms[tick : tick + 1], states.gearbox_state[tick : tick + 1])[0]
     return counts
-
-
-def short_numbers(values: NDArray[np.floating]) -> Any:
-    """Return nested lists of floats that print in the shortest form of their float32 value."""
-    return values.astype(np.float32).astype("U16").astype(np.float64).tolist()
 
 
 def meta_snapshots(

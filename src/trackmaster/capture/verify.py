@@ -1,5 +1,6 @@
 """The checks that decide whether a captured replay counts, each with its reason code."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,22 +145,25 @@ class PictureCheck:
         """Expect pictures of this size."""
         self._shape = (height, width)
         self._last: NDArray[np.uint8] | None = None
-        self._since_m = np.zeros(3)
+        self._since_m = [0.0, 0.0, 0.0]
         self._hud = HudWatch(width, height)
         self.problems: list[str] = []
 
     def look(self, time_ms: int, grey: NDArray[np.uint8], position_m: NDArray[np.floating], *, placed: bool) -> None:
-        """Judge the picture of one tick; ``placed`` says that the car was put elsewhere since the last one."""
+        """Judge the picture of one tick, which is not changed afterwards.
+
+        ``placed`` says that the car was put elsewhere since the last one.
+        """
         if grey.shape != self._shape:
             self.problems.append(f"{time_ms} ms: size {grey.shape}")
-        elif grey.max() == grey.min():
+        elif not (grey != grey[0, 0]).any():
             self.problems.append(f"{time_ms} ms: one single colour")
         else:
             self._hud.look(grey, position_m)
-        changed = self._last is None or placed or not np.array_equal(grey, self._last)
+        changed = self._last is None or placed or grey.shape != self._last.shape or bool((grey != self._last).any())
         if changed:
-            self._last, self._since_m = grey.copy(), np.array(position_m, dtype=np.float64)
-        elif np.linalg.norm(position_m - self._since_m) > SAME_PICTURE_M:
+            self._last, self._since_m = grey, position_m.tolist()
+        elif math.dist(position_m.tolist(), self._since_m) > SAME_PICTURE_M:
             self.problems.append(f"{time_ms} ms: the picture stands still while the car moves")
 
     def result(self) -> Check:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,8 +22,11 @@ from trackmaster.units import TICK_MS
 
 JPEG_QUALITY = 95
 WRITER_THREADS = 2
-WAITING_FRAMES = 64
-"""Pictures that may wait for a writer; beyond it drawing waits, so that memory stays small."""
+TOGETHER = 8
+"""Pictures that one thread takes at a time: handing each over by itself costs more than encoding a small one."""
+
+WAITING = 8
+"""Such groups that may wait for a thread; beyond it drawing waits, so that memory stays small."""
 
 MAX_MANIFEST_BYTES = 1 << 30
 """Readers refuse larger files, so none is written: an hour at 100 frames per second stays below it."""
@@ -46,14 +50,21 @@ class FrameWriter:
     def __init__(self, threads: int = WRITER_THREADS) -> None:
         """Start the threads."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="frames")
-        self._room = threading.BoundedSemaphore(WAITING_FRAMES)
+        self._room = threading.BoundedSemaphore(WAITING)
         self._pending: list[Future[None]] = []
+        self._group: list[tuple[Path, NDArray[np.uint8]]] = []
 
     def write(self, path: Path, grey: NDArray[np.uint8]) -> None:
         """Queue one picture (H, W); the array must not be changed afterwards."""
+        self._group.append((path, grey))
+        if len(self._group) >= TOGETHER:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        group, self._group = self._group, []
         self._room.acquire()
         try:
-            job = self._pool.submit(_encode, path, grey)
+            job = self._pool.submit(_encode_all, group)
         except BaseException:
             self._room.release()
             raise
@@ -66,6 +77,8 @@ class FrameWriter:
         Raises:
             CaptureError: one of them could not be written.
         """
+        if self._group:
+            self._hand_over()
         jobs, self._pending = self._pending, []
         for job in jobs:
             job.result()
@@ -78,7 +91,14 @@ class FrameWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the threads; pictures that nobody waited for are dropped after an error."""
+        if self._group and error is None:
+            self._hand_over()
         self._pool.shutdown(wait=True, cancel_futures=error is not None)
+
+
+def _encode_all(group: Iterable[tuple[Path, NDArray[np.uint8]]]) -> None:
+    for path, grey in group:
+        _encode(path, grey)
 
 
 def _encode(path: Path, grey: NDArray[np.uint8]) -> None:
@@ -86,7 +106,14 @@ def _encode(path: Path, grey: NDArray[np.uint8]) -> None:
     if not ok:
         raise CaptureError(f"{path.name}: OpenCV could not encode a picture of shape {grey.shape}.")
     try:
-        path.write_bytes(encoded.tobytes())
+        # Without the layers of a file object, which cost as much as encoding a small picture.
+        place = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            content = memoryview(encoded.tobytes())
+            while content:
+                content = content[os.write(place, content) :]
+        finally:
+            os.close(place)
     except OSError as error:
         raise CaptureError(f"{path.name}: cannot be written ({error.strerror}). Is the disk full?") from None
 

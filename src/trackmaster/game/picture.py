@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from trackmaster.game.state import CarStates
 from trackmaster.sim.appearance import Appearance
-from trackmaster.sim.camera import CameraPose, CameraState, ChaseCamera
+from trackmaster.sim.camera import CameraPose, CameraState, ChaseCamera, causes_of
+from trackmaster.sim.camera_run import chase_run
 from trackmaster.sim.renderer import Renderer
 from trackmaster.track import Track
 from trackmaster.units import TICK_MS
@@ -40,13 +41,11 @@ class CarCameras:
             gas: (N,).
             brake: (N,).
         """
-        velocity = cars.velocity_mps.astype(np.float64)
-        speed = np.sqrt(velocity[:, 0] ** 2 + velocity[:, 1] ** 2 + velocity[:, 2] ** 2)
         return self._cameras.update(
             ticks * TICK_MS / 1_000,
             cars.position_m,
             cars.rotation,
-            speed,
+            _speed_mps(cars),
             gas,
             brake,
             steer,
@@ -66,6 +65,26 @@ class CarCameras:
     def restore(self, state: CameraState, ids: Sequence[int]) -> None:
         """Go on from a snapshot."""
         self._cameras.restore(state, ids)
+
+
+def follow_run(cars: CarStates, steer: Floats, gas: Floats, brake: Floats, placed: NDArray[np.bool_]) -> CameraPose:
+    """Return the views of every tick of one car's run, equal to those of ``CarCameras(1)`` tick by tick.
+
+    Args:
+        cars: (T,) one row per tick.
+        steer: (T,) inputs in force in the tick before each.
+        gas: (T,).
+        brake: (T,).
+        placed: (T,) where the car was put elsewhere, so that the camera begins anew.
+    """
+    causes = causes_of(len(cars), _speed_mps(cars), gas, brake, steer, cars.wheel_contact, cars.turbo)
+    return chase_run(cars.position_m, cars.rotation, causes, cars.gear, placed)
+
+
+def _speed_mps(cars: CarStates) -> NDArray[np.float64]:
+    velocity = cars.velocity_mps.astype(np.float64)
+    speed: NDArray[np.float64] = np.sqrt(velocity[:, 0] ** 2 + velocity[:, 1] ** 2 + velocity[:, 2] ** 2)
+    return speed
 
 
 class Easel:

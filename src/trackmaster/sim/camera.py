@@ -98,7 +98,7 @@ CAMERA_1 = replace(
 )
 """The far chase camera, the game's default."""
 
-_GAS, _BRAKE, _STEER, _TURBO, _GEAR, _AIR = range(6)
+_GAS, _BRAKE, _STEER, _TURBO, GEAR, AIR = range(6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,15 +240,7 @@ class ChaseCamera:
         fresh = state.is_fresh.copy()
         begun = state.take(fresh) if fresh.any() else None
         state.is_fresh[:] = False
-        pull = np.minimum(np.abs(np.asarray(speed_mps, np.float64)) / SPEED_OF_FULL_ZOOM_MPS, 1.0)
-        causes = np.zeros((self.n, 6))
-        causes[:, _GAS] = np.clip(gas, 0.0, 1.0) * pull
-        causes[:, _BRAKE] = np.clip(np.asarray(brake, np.float64), 0.0, 1.0) * pull
-        causes[:, _STEER] = np.clip(np.abs(steer), 0.0, 1.0) * pull
-        causes[:, _TURBO] = np.asarray(turbo, np.float64) > 0
-        touching = np.asarray(contact, np.bool_)
-        causes[:, _AIR] = ~(touching.any(axis=1) if touching.ndim == 2 else touching)
-
+        causes = causes_of(self.n, speed_mps, gas, brake, steer, contact, turbo)
         steps = max(1, round(dt_s / SUBSTEP_S)) if dt_s > 0 else 0
         turn = car_axes - state.car_axes
         for k in range(steps):
@@ -257,7 +249,7 @@ class ChaseCamera:
         if steps and begun is not None:
             state.put(fresh, begun)
             state.is_fresh[:] = False
-        return self._pose(np.asarray(position_m, np.float64))
+        return camera_pose(self.settings, np.asarray(position_m, np.float64), state.axes, state.ramps, state.stretch_m)
 
     def _car_axes(self, rotation: ArrayLike) -> F64:
         """Return forward and up of the cars, (n, 2, 3)."""
@@ -268,7 +260,7 @@ class ChaseCamera:
 
     def _substep(self, dt_s: float, causes: F64, car_axes: F64) -> None:
         state, settings = self._state, self.settings
-        causes[:, _GEAR] = state.gear_time_s > 0
+        causes[:, GEAR] = state.gear_time_s > 0
         np.maximum(state.gear_time_s - dt_s, 0.0, out=state.gear_time_s)
         levels = state.ramps
         np.maximum(levels - dt_s / self._ramp_down_s, np.minimum(causes, levels + dt_s / self._ramp_up_s), out=levels)
@@ -279,21 +271,54 @@ class ChaseCamera:
         state.stretch_rate_mps += dt_s * force
         state.stretch_m += dt_s * state.stretch_rate_mps
 
-        follow = np.where(causes[:, _AIR, None] > 0, self._follow_air_s, self._follow_s)  # (n, 2)
+        follow = np.where(causes[:, AIR, None] > 0, self._follow_air_s, self._follow_s)  # (n, 2)
         state.axes += (dt_s / (dt_s + follow))[:, :, None] * (car_axes - state.axes)
         state.axes /= _length(state.axes)[..., None]
 
-    def _pose(self, position_m: F64) -> CameraPose:
-        state, settings = self._state, self.settings
-        forward = state.axes[:, 0]
-        left = _unit(_cross(state.axes[:, 1], forward))
-        up = _cross(forward, left)
-        height = settings.height_m + settings.air_height_m * state.ramps[:, _AIR]
-        distance = np.maximum(settings.distance_m + state.stretch_m, 1.0)
-        eye = position_m + up * height[:, None] - forward * distance[:, None]
-        look = _unit(forward * distance[:, None] - up * (height * (1 - settings.look_factor))[:, None])
-        fov = settings.fov_deg + settings.turbo_fov_deg * state.ramps[:, _TURBO]
-        return CameraPose(eye, np.stack([left, _cross(look, left), look], axis=2), fov)
+
+def causes_of(
+    n: int,
+    speed_mps: ArrayLike,
+    gas: ArrayLike,
+    brake: ArrayLike,
+    steer: ArrayLike,
+    contact: ArrayLike,
+    turbo: ArrayLike,
+) -> F64:
+    """Return what pulls at ``n`` cameras, (n, 6) in the order of the ramps; gear changes come with the time.
+
+    The arguments are those of :meth:`ChaseCamera.update`.
+    """
+    pull = np.minimum(np.abs(np.asarray(speed_mps, np.float64)) / SPEED_OF_FULL_ZOOM_MPS, 1.0)
+    causes = np.zeros((n, 6))
+    causes[:, _GAS] = np.clip(gas, 0.0, 1.0) * pull
+    causes[:, _BRAKE] = np.clip(np.asarray(brake, np.float64), 0.0, 1.0) * pull
+    causes[:, _STEER] = np.clip(np.abs(steer), 0.0, 1.0) * pull
+    causes[:, _TURBO] = np.asarray(turbo, np.float64) > 0
+    touching = np.asarray(contact, np.bool_)
+    causes[:, AIR] = ~(touching.any(axis=1) if touching.ndim == 2 else touching)
+    return causes
+
+
+def camera_pose(settings: ChaseSettings, position_m: F64, axes: F64, ramps: F64, stretch_m: F64) -> CameraPose:
+    """Return the views of cameras whose springs stand like this.
+
+    Args:
+        settings: which camera.
+        position_m: (n, 3) car origins.
+        axes: (n, 2, 3) as in :class:`CameraState`.
+        ramps: (n, 6) the same.
+        stretch_m: (n,) the same.
+    """
+    forward = axes[:, 0]
+    left = _unit(_cross(axes[:, 1], forward))
+    up = _cross(forward, left)
+    height = settings.height_m + settings.air_height_m * ramps[:, AIR]
+    distance = np.maximum(settings.distance_m + stretch_m, 1.0)
+    eye = position_m + up * height[:, None] - forward * distance[:, None]
+    look = _unit(forward * distance[:, None] - up * (height * (1 - settings.look_factor))[:, None])
+    fov = settings.fov_deg + settings.turbo_fov_deg * ramps[:, _TURBO]
+    return CameraPose(eye, np.stack([left, _cross(look, left), look], axis=2), fov)
 
 
 HOOD_OFFSET_M = (0.0, 0.95, 0.35)

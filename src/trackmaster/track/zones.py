@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,6 +97,32 @@ class ZoneMap:
         self._backward(zone, p, active)
         return zone.astype(np.int32)
 
+    def follow(self, position_m: NDArray[np.floating]) -> I32:
+        """Return the zones (T,) of one car on its way from the start, as ``advance`` finds them tick by tick.
+
+        Plain numbers: arrays of one element would take fifty times as long.
+
+        Args:
+            position_m: (T, 3) of the car, one row per tick.
+        """
+        centers, ties = self.centers.tolist(), self._tie.tolist()
+        last = len(centers) - 1 - POINTS_AFTER_FINISH
+        zone, found = self.start_idx, []
+        for place in np.asarray(position_m, np.float64).tolist():
+            here = _apart(centers[zone], place)
+            while zone < last:
+                there = _apart(centers[zone + 1], place)
+                if not (there <= here and there <= MAX_DISTANCE_M) or _apart(ties[zone], place) > TIE_DISTANCE_M:
+                    break
+                zone, here = zone + 1, there
+            while zone >= 2:
+                there = _apart(centers[zone - 1], place)
+                if not (there < here and there <= MAX_DISTANCE_M):
+                    break
+                zone, here = zone - 1, there
+            found.append(zone)
+        return np.array(found, np.int32)
+
     def progress_m(self, zone_idx: I32, position_m: NDArray[np.floating]) -> F64:
         """Return the metres (n,) done along the line."""
         before = np.asarray(zone_idx, np.int64) - 1
@@ -133,6 +160,11 @@ class ZoneMap:
         gate = self._tie[i]
         far: NDArray[np.bool_] = np.linalg.norm(gate - p, axis=1) > TIE_DISTANCE_M  # untied centres hold NaN: never far
         return ~far
+
+
+def _apart(a: Sequence[float], b: Sequence[float]) -> float:
+    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    return sqrt(x * x + y * y + z * z)
 
 
 def gate_points(blocks: Sequence[Block]) -> F64:
