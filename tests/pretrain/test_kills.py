@@ -2,7 +2,9 @@
 
 import csv
 import multiprocessing
+import os
 import random
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +93,8 @@ def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
     folder.mkdir()
     (folder / "pretrain_kill_helpers.py").write_text(textwrap.dedent(HELPERS))
     monkeypatch.syspath_prepend(folder)
+    # The server that processes are forked from looks for what it loads ahead along this variable only.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))
     import pretrain_kill_helpers as helpers  # type: ignore[import-not-found]  # written above
 
     context = multiprocessing.get_context("forkserver")

@@ -315,6 +315,7 @@ def test_the_best_epoch_is_kept_and_patience_runs_out(tmp_path: Path) -> None:
     assert recorder.should_stop, "0.49 is better than 0.5, but not by 0.05"
     assert (recorder.best_epoch, recorder.best_value) == (2, 0.49)
     assert recorder.best_weights == {"encoder": {"epoch": torch.tensor(2)}}
+    recorder.write()
     copy = EpochRecorder(tmp_path / "copy.csv", "val_loss", patience=2)
     copy.load_state_dict(recorder.state_dict())
     assert copy.should_stop

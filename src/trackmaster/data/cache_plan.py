@@ -148,6 +148,8 @@ def resume_point(partial: Path, plan: dict[str, Any]) -> BuildState:
     try:
         if read_json(partial / PLAN_NAME) == plan:
             state = BuildState.read(partial / STATE_NAME)
+            for leftover in partial.glob(".*.part*"):  # what a killed build was writing; no part of a cache
+                leftover.unlink()
             _log.info("continuing an interrupted build: %d frames are there", sum(state.rows(name) for name in SPLITS))
             return state
     except DataError as error:

@@ -22,6 +22,8 @@ ENCODER_NAME = "encoder.pt"
 META_NAME = "pretrain_meta.json"
 RESOLVED_CONFIG_NAME = "resolved_config.yaml"
 META_VERSION = "1"
+UNFINISHED = ".*.part*"
+"""Names of files that a killed process was writing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def allocate_run_dir(output_dir: Path, run_name: str | None, *, overwrite: bool 
     if Path(run_name).name != run_name or run_name in {".", ".."}:
         raise PretrainError(f"run name {run_name!r} is a path: give a plain name, and the folder with --output-dir.")
     path = output_dir / run_name
-    if path.exists():
+    if path.exists() and not _was_killed_at_once(path):
         if not overwrite:
             raise PretrainError(
                 f"{path}: this run exists already. Choose another --run-name, continue it with --resume {path}, "
@@ -82,8 +84,17 @@ def allocate_run_dir(output_dir: Path, run_name: str | None, *, overwrite: bool 
         if not (path / RESOLVED_CONFIG_NAME).is_file() and any(path.iterdir()):
             raise PretrainError(f"{path}: holds no run of ours, so it is not replaced. Choose another --run-name.")
         _set_aside(path)
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     return path
+
+
+def _was_killed_at_once(path: Path) -> bool:
+    """Tell whether a folder is that of a run that was killed before its settings were written, and clear it then."""
+    if not path.is_dir() or set(path.iterdir()) != set(path.glob(UNFINISHED)):
+        return False
+    for leftover in path.iterdir():
+        leftover.unlink()
+    return True
 
 
 def put_back(path: Path) -> bool:

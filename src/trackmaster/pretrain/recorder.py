@@ -59,7 +59,7 @@ class EpochRecorder:
         return self._patience is not None and self._waited >= self._patience
 
     def record(self, metrics: Mapping[str, float], weights: Callable[[], Weights]) -> bool:
-        """Add an epoch and return whether it is the best so far.
+        """Add an epoch and return whether it is the best so far; ``write`` brings it to ``metrics.csv``.
 
         Args:
             metrics: of the epoch, the monitored one among them.
@@ -74,7 +74,6 @@ class EpochRecorder:
             self._reference, self._waited = value, 0
         else:
             self._waited += 1
-        self.write()
         return is_best
 
     def last(self, name: str) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trackmaster.pretrain.artifact import allocate_run_dir, read_resolved_config
+from trackmaster.pretrain.artifact import UNFINISHED, allocate_run_dir, read_resolved_config
 from trackmaster.pretrain.checkpoints import latest_checkpoint
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.pretrain.errors import PretrainError
@@ -45,6 +45,8 @@ def run_folder(config: PretrainConfig) -> tuple[Path, Path | None]:
             f"{folder}: holds no training state, but {METRICS_NAME} tells of {epochs} epochs. Put the states back, or "
             "start a new run: this one would begin anew and lose them."
         )
+    for path in config.resume.rglob(UNFINISHED):
+        path.unlink()
     return config.resume, checkpoint
 
 

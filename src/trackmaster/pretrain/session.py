@@ -129,3 +129,4 @@ class EpochRun:
         session.sinks.log(metrics, step=self.global_step, epoch=self.epoch)
         session.sinks.flush()
         session.keeper.save(self.epoch, session.recorder.rows, write_state)
+        session.recorder.write()  # after the state: a table that tells of more epochs than the states looks like a loss
