@@ -334,7 +334,7 @@ def test_two_workers_and_a_trainer_learn_the_toy(toy: ModuleType, tmp_path: Path
 
     link.pump = both
     run = functools.partial(training, toy, epochs=2, rounds=6, steps=100, start_training=100)
-    trainer = Trainer(run, tmp_path / "w" / "toy_t.tmod", end=link, logs_path=tmp_path / "logs", say=Quiet)
+    trainer = Trainer(run, model_path=tmp_path / "w" / "toy_t.tmod", end=link, logs_path=tmp_path / "logs", say=Quiet)
     trainer.run()
     rounds = [json.loads(line) for line in (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines()]
     assert len(rounds) == 12
@@ -457,8 +457,9 @@ def test_own_functions_may_write_and_read_checkpoints(toy: ModuleType, tmp_path:
         run.restore(json.loads(Path(where).read_text()))
         return run
 
-    Trainer(functools.partial(training, toy, epochs=1), None, path, dump, load, end=link, say=Quiet).run()
-    again = Trainer(functools.partial(training, toy), None, path, dump, load, end=link, say=Quiet)
+    own = {"checkpoint_path": path, "dump_run_instance_fn": dump, "load_run_instance_fn": load}
+    Trainer(functools.partial(training, toy, epochs=1), **own, end=link, say=Quiet).run()
+    again = Trainer(functools.partial(training, toy), **own, end=link, say=Quiet)
     assert again.training.total_updates == 60
 
 

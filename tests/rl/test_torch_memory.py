@@ -440,12 +440,34 @@ def test_samples_that_do_not_fit_are_refused_and_nothing_changes(world: ModuleTy
     memory.append(chunks[0])
     before = len(memory)
     chunks[1].columns["reward"][0] = np.nan
-    with pytest.raises(SampleError, match="Worker 0 sent values that are not finite in reward"):
+    with pytest.raises(SampleError, match="reward holds values that are not finite"):
         memory.append(chunks[1])
     chunks[2].columns["obs.3"] = chunks[2].columns["obs.3"][:, :5]
     with pytest.raises(SampleError, match=r"obs\.3 is uint8"):
         memory.append(chunks[2])
     assert len(memory) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("reward"), "reward is missing"),
+        (lambda c: c.update({"obs.7": c["obs.0"]}), r"the leaves of the observation are 0, 1, 2, 3, 7"),
+        (lambda c: c.update({"obs.3.x": c["obs.0"]}), "the leaves of the observation are"),
+        (lambda c: [c.pop(f"obs.{i}") for i in range(4)], "the leaves of the observation are missing"),
+        (lambda c: c.update(truncated=c["truncated"].astype(np.float32)), "truncated is float32"),
+        (lambda c: c.update(reward=c["reward"][:, None]), r"reward is float32\(\d, 1\)"),
+        (lambda c: c["action"].fill(np.inf), "action holds values that are not finite"),
+    ],
+)
+def test_what_is_no_run_of_samples_is_refused(world: ModuleType, change: Any, message: str) -> None:
+    """Also as the very first chunk, with which no other can be compared; by memories of either kind."""
+    for memory in (full(), ListMemory("cpu", 1)):
+        chunk = drive(world.DelayedWorld((9,)), 10)[0][0]
+        change(chunk.columns)
+        with pytest.raises(SampleError, match=message):
+            memory.append(chunk)
+        assert len(memory) == 0
 
 
 def test_the_samples_of_one_worker_can_be_given_up(world: ModuleType) -> None:

@@ -66,14 +66,17 @@ def load_training(
     """
     with tempfile.TemporaryDirectory(prefix="trackmaster-") as name:
         state = _unpack(path, Path(name))
-        if not reset_agent:
-            training.agent.load(Path(name), state["agent"])
-    counters = dict(state["training"])
-    if reset_agent:
-        counters |= {"epoch": 0, "round": 0, "step": 0, "total_updates": 0}
-    training.restore(counters)
-    _load_memory(training, state["memory"], path, say)
-    _set_generators(state["generators"])
+        try:
+            if not reset_agent:
+                training.agent.load(Path(name), state["agent"])
+            begin = {"epoch": 0, "round": 0, "step": 0, "total_updates": 0} if reset_agent else {}
+            training.restore({**state["training"], **begin})
+            _load_memory(training, state["memory"], path, say)
+            _set_generators(state["generators"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"{path}: its {STATE} is incomplete ({type(error).__name__}: {error}). Delete it to start over."
+            ) from error
 
 
 def _save_memory(training: TorchTrainingOffline, path: Path, say: Callable[[str], None]) -> dict[str, Any] | None:

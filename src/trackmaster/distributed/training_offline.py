@@ -14,7 +14,7 @@ from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.agent_state import remember_constructed
 from trackmaster.rl.buffer import Buffer
 from trackmaster.rl.device import resolve_device
-from trackmaster.rl.sample_columns import samples_of
+from trackmaster.rl.sample_columns import check_samples, samples_of
 from trackmaster.rl.samples import Chunk, SampleError
 
 CHECK_S = 1.0
@@ -149,8 +149,9 @@ class TorchTrainingOffline:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state`` was taken."""
-        for name, value in state.items():
-            setattr(self, "_newest" if name == "newest" else name, dict(value) if name == "newest" else int(value))
+        self._newest = {str(session): int(seq) for session, seq in state["newest"].items()}
+        for name in self.state().keys() - {"newest"}:
+            setattr(self, name, int(state[name]))
 
     def describe(self, stats: Mapping[str, float]) -> str:
         """Return the statistics of a round as a line for people."""
@@ -253,6 +254,7 @@ class TorchTrainingOffline:
             return int(append(chunk))
         if not chunk.fill_buffer:
             return 0
+        check_samples(chunk)
         before, buffer = len(self.memory), Buffer()
         buffer.memory = list(samples_of(chunk))
         self.memory.append_buffer(buffer)

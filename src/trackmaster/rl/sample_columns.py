@@ -18,6 +18,7 @@ from trackmaster.rl.samples import Chunk, Columns, SampleError
 
 OBS, BYTES, CRC, INFO = "obs", "bytes", "crc", "info"
 ACTION, REWARD, TERMINATED, TRUNCATED = "action", "reward", "terminated", "truncated"
+_SCALARS = {REWARD: "<f4", TERMINATED: "|b1", TRUNCATED: "|b1"}
 _PORTABLE = {"b1": "|b1", "u1": "|u1", "u2": "<u2", "u4": "<u4", "i4": "<i4", "i8": "<i8"} | {
     "i1": "<i4", "i2": "<i4", "u8": "<i8", "f2": "<f2", "f4": "<f4", "f8": "<f8",
 }  # fmt: skip
@@ -95,6 +96,34 @@ def stack_rows(rows: Sequence[Columns]) -> Columns:
     return columns
 
 
+def check_samples(chunk: Chunk) -> None:
+    """Refuse a chunk that does not hold samples; whoever sent it is not trusted.
+
+    Raises:
+        SampleError: a column is missing or misshapen, the leaves do not nest, or a number is not finite.
+    """
+    columns, n = chunk.columns, len(chunk)
+    problems = [f"{name} is missing" for name in (ACTION, *_SCALARS) if name not in columns]
+    for name, dtype in _SCALARS.items():
+        if name in columns and (columns[name].dtype != np.dtype(dtype) or columns[name].shape != (n,)):
+            problems.append(f"{name} is {columns[name].dtype}{columns[name].shape}, expected {dtype}({n},)")
+    names = [leaf_of(name) for name in columns if is_obs(name)]
+    if not _nests(names):
+        problems.append(f"the leaves of the observation are {', '.join(names) or 'missing'}")
+    history = chunk.act_history
+    checked = {**columns, "act_history": history}
+    problems += [
+        f"{name} holds values that are not finite"
+        for name, c in checked.items()
+        if c.dtype.kind == "f" and not np.isfinite(c).all()
+    ]
+    if problems:
+        raise SampleError(
+            f"Worker {chunk.worker_id} sent what is no run of samples (episode {chunk.episode_id}): "
+            f"{'; '.join(problems)}. Look at what its environment observes and rewards."
+        )
+
+
 def samples_of(chunk: Chunk) -> Iterator[Sample]:
     """Yield the samples that a chunk brings for the first time, in order.
 
@@ -141,6 +170,14 @@ def checked_leaves(sample: Sample) -> Iterator[tuple[str, NDArray[Any]]]:
 def _leaf(columns: Columns, name: str, i: int) -> Any:
     lengths = columns.get(f"{BYTES}.{leaf_of(name)}")
     return columns[name][i] if lengths is None else columns[name][i][: int(lengths[i])].tobytes()
+
+
+def _nests(names: Sequence[str]) -> bool:
+    """Return whether ``nest`` can put leaves of these names together, and would get them all."""
+    try:
+        return bool(names) and sorted(name for name, _ in leaves(nest({n: n for n in names}))) == sorted(names)
+    except (KeyError, AttributeError, TypeError):
+        return False
 
 
 def _crc(value: NDArray[Any]) -> int:

@@ -34,6 +34,7 @@ from trackmaster.rl.sample_columns import (
     REWARD,
     TERMINATED,
     TRUNCATED,
+    check_samples,
     is_obs,
     leaf_of,
     row_of,
@@ -105,7 +106,7 @@ class TorchMemory:
         """
         if not chunk.fill_buffer:
             return 0
-        _refuse_infinite(chunk)
+        check_samples(chunk)
         if self._has_own_storage():
             before = len(self)
             buffer = Buffer()
@@ -323,12 +324,3 @@ class _Tail:
                 yield builder.take(end=self._is_over)
         if builder.new_rows:
             yield builder.take(end=False)
-
-
-def _refuse_infinite(chunk: Chunk) -> None:
-    bad = [n for n, c in chunk.columns.items() if c.dtype.kind == "f" and not np.isfinite(c).all()]
-    if bad:
-        raise SampleError(
-            f"Worker {chunk.worker_id} sent values that are not finite in {', '.join(bad)} (episode "
-            f"{chunk.episode_id}). Look at what its environment observes and rewards."
-        )
