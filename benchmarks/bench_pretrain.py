@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from trackmaster.allocator import keep_freed_memory
 from trackmaster.capture import CaptureConfig
 from trackmaster.capture.run import capture
 from trackmaster.data import BatchLoader, CacheSpec, ReplayFrameDataset, ensure_cache, find_replays
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
+    keep_freed_memory()  # as every training does
     decode_ratio, gather_ratio = bench_data(args.frames, args.threads, args.rounds)
     torch.set_num_threads(args.threads)
     tasks: dict[str, type[VisualTask]] = {"ae": Autoencoder, "vae": VariationalAutoencoder, "simclr": SimClr}

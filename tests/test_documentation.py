@@ -16,7 +16,12 @@ from trackmaster import cli, gbx
 from trackmaster.distributed import seed_command
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(DOCS.glob("*.md")),
+    *sorted((DOCS / "experiments").glob("*.md")),
+]
 
 
 def commands(page: Path) -> Iterator[str]:
