@@ -145,6 +145,22 @@ def test_episodes_are_limited_in_one_place(world: ModuleType, toy: ModuleType) -
     assert worker.buffer.stat_train_steps == 6
 
 
+def test_who_interrupts_a_worker_without_a_server_waits_no_more(toy: ModuleType) -> None:
+    class Nobody(InProcessTransport):
+        asked = 0
+
+        def send_chunk(self, chunk: Any) -> None:
+            self.asked += 1
+            raise KeyboardInterrupt
+
+    link = Nobody()
+    worker = RolloutWorker(toy.Follow, Noise, end=link, say=Quiet)
+    with pytest.raises(KeyboardInterrupt), worker:
+        worker.run(nb_episodes=1)
+    assert link.asked == 1
+    assert link.should_stop(), "it has said goodbye"
+
+
 def test_a_preprocessor_comes_before_actor_and_compressor(toy: ModuleType) -> None:
     seen = []
 

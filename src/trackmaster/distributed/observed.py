@@ -44,6 +44,15 @@ def act_history(obs: Any, n_actions: int) -> NDArray[np.float32]:
     return np.stack([np.asarray(action, dtype=np.float32).reshape(-1) for action in obs[-n_actions:]])
 
 
+def default_action(env: Any) -> Any:
+    """Return what an environment takes as no action: its own, else zeros within its space."""
+    space, own = env.action_space, getattr(env.unwrapped, "default_action", None)
+    if own is not None:
+        return np.asarray(own, dtype=space.dtype)
+    zeros = np.zeros(space.shape or (), dtype=space.dtype)
+    return np.clip(zeros, space.low, space.high) if isinstance(space, spaces.Box) else zeros
+
+
 def left_out_history(obs: Any, row: Columns) -> int:
     """Return how many samples the longest history had that the compressor has cut down to its newest entry, else 0."""
     whole = {name: np.shape(leaf) for name, leaf in leaves(obs)}

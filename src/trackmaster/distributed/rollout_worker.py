@@ -5,14 +5,17 @@ import math
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from trackmaster.distributed.join_string import DEFAULT_PORT
-from trackmaster.distributed.observed import act_history, buffered_actions, in_space, left_out_history
+from trackmaster.distributed.observed import (
+    act_history,
+    buffered_actions,
+    default_action,
+    in_space,
+    left_out_history,
+)  # fmt: skip
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.server_link import ServerLink, say_ignored
 from trackmaster.distributed.transport import WorkerEnd
@@ -30,14 +33,6 @@ WAIT_S = 0.05
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
 MakeEnd = Callable[[Any, Any], WorkerEnd]
 """Makes the link to the trainer from the observation and the action space."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """How an episode went that nobody learns from."""
-
-    stats: dict[str, float]
-    obs: Any
 
 
 class RolloutWorker:
@@ -117,10 +112,11 @@ class RolloutWorker:
         self._builder = ChunkBuilder(
             session=secrets.token_hex(16), worker_id=worker_id, context_rows=max(1, self._n_actions)
         )
-        self._outcomes: list[_Outcome] = []
+        self._outcomes: list[tuple[dict[str, float], Any]] = []  # statistics and last observation of a test
         self._episode_stats: dict[str, float] = {}
         self._is_episode_over = False
         self._version, self._seen_version = -1, -1
+        self._has_sent = False
         self.models_received = 0
         self.env_steps = 0
         """Steps of train episodes."""
@@ -231,7 +227,7 @@ class RolloutWorker:
             self.buffer.stat_test_return, self.buffer.stat_test_steps = result, steps
         if done:
             stats = {"return": result, "steps": float(steps), "test": float(not train)}
-            self._outcomes.append(_Outcome(stats, obs))
+            self._outcomes.append((stats, obs))
         if verbose:
             self._say(f"{'train' if train else 'test'} episode: return {result:.4g}, {steps} steps")
         return result, steps
@@ -268,7 +264,7 @@ class RolloutWorker:
         seen = in_space(raw, self.observation_space)
         obs = seen if self.obs_preprocessor is None else self.obs_preprocessor(seen)
         if collect_samples:
-            sample = (self._default_action(), obs, 0.0, False, False, info)
+            sample = (default_action(self.env), obs, 0.0, False, False, info)
             row = self._row(sample)
             history = left_out_history(obs, row)
             self._builder.context_rows = max(self._builder.context_rows, history)
@@ -296,11 +292,9 @@ class RolloutWorker:
         """Send what was collected and how the test episodes went."""
         if self._builder.new_rows:
             self._send_rows()
-        for outcome in self._outcomes:
-            row = self._row((self._default_action(), outcome.obs, 0.0, False, True, {}))
-            chunk = self._builder.outcome(
-                row, outcome.stats, weights_version=self._version, n_steps=int(outcome.stats["steps"])
-            )
+        for stats, obs in self._outcomes:
+            row = self._row((default_action(self.env), obs, 0.0, False, True, {}))
+            chunk = self._builder.outcome(row, stats, weights_version=self._version, n_steps=int(stats["steps"]))
             self._send(chunk)
         self._outcomes.clear()
         self.buffer.clear()
@@ -334,10 +328,11 @@ class RolloutWorker:
         self._seen_version = weights.version
         return 1
 
-    def close(self) -> None:
-        """Send what is left, say goodbye and close the environment."""
+    def close(self, *, flush: bool = True) -> None:
+        """Send what is left unless ``flush`` is False, say goodbye and close the environment."""
         try:
-            self.send_and_clear_buffer()
+            if flush:
+                self.send_and_clear_buffer()
         finally:
             if self._end is not None:
                 self._end.close()
@@ -346,8 +341,9 @@ class RolloutWorker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        # Whoever interrupts a worker that waits for a server which was never there does not want to wait once more.
+        self.close(flush=kind is None or self._has_sent)
 
     def _row(self, sample: Sample) -> Any:
         """Return a sample's columns and keep the sample in the buffer."""
@@ -367,6 +363,7 @@ class RolloutWorker:
     def _send(self, chunk: Any) -> None:
         if self._end is not None:
             self._end.send_chunk(chunk)
+            self._has_sent = True
 
     def _note_train(self, result: float, steps: int, verbose: bool) -> None:
         self.buffer.stat_train_return, self.buffer.stat_train_steps = result, steps
@@ -389,16 +386,6 @@ class RolloutWorker:
 
     def _should_stop(self) -> bool:
         return self._end is not None and self._end.should_stop()
-
-    def _default_action(self) -> Any:
-        """Return what the environment takes as no action: its own, else zeros within the space."""
-        default = getattr(self.env.unwrapped, "default_action", None)
-        if default is not None:
-            return np.asarray(default, dtype=self.action_space.dtype)
-        if hasattr(self.action_space, "low"):
-            zeros = np.zeros(self.action_space.shape, dtype=self.action_space.dtype)
-            return np.clip(zeros, self.action_space.low, self.action_space.high)
-        return np.zeros(self.action_space.shape or (), dtype=self.action_space.dtype)
 
     def _limit_episodes(self) -> None:
         unwrapped = self.env.unwrapped
