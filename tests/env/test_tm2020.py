@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trackmaster.env import EnvError
-from trackmaster.env.demo_files import load_demo, record_demo, save_demo
+from trackmaster.env.demo_files import demo_map_uid, load_demo, record_demo, save_demo
 from trackmaster.env.demo_reward import resampled
 from trackmaster.env.realtime import RealTimeEnv
 from trackmaster.env.realtime_clock import RealClock
@@ -19,6 +19,7 @@ from trackmaster.env.realtime_tm2020 import (
     Tm2020LidarInterface,
     Tm2020LidarProgressInterface,
 )
+from trackmaster.env.tm2020_watch import RaceWatch
 from trackmaster.game.link.errors import LinkError
 from trackmaster.game.openplanet.desk import Desk
 from trackmaster.game.openplanet.layouts import Record
@@ -127,6 +128,44 @@ def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
 
 def record(x: float, *, finished: bool = False) -> Record:
     return Record(0.0, np.array([x, 0, 0], dtype=np.float32), 0.0, 0.0, False, finished, 1, 0.0, map_uid="m")
+
+
+def test_another_map_than_the_demonstration_s_is_refused(straight: Track, tmp_path: Path) -> None:
+    path = tmp_path / "reward.npy"
+    save_demo(path, resampled(demo_of(straight)), map_uid="elsewhere")
+    with OpenPlanetStandin(straight, is_virtual=True, layout="trackmaster") as standin:
+        env = make(Tm2020LidarInterface, standin, path, interface_kwargs={"layout": "trackmaster"})
+        with pytest.raises(EnvError, match=f"map elsewhere, the game drives {straight.uid}"):
+            env.reset()
+        env.close()
+        save_demo(path, resampled(demo_of(straight)), map_uid=straight.uid)
+        env = make(Tm2020LidarInterface, standin, path, interface_kwargs={"layout": "trackmaster"})
+        assert env.reset()[1]["map"] == straight.uid
+        env.close()
+    for text in ("no json", "[]", '{"map_uid": null}'):
+        path.with_suffix(".json").write_text(text, encoding="utf-8")
+        assert demo_map_uid(path) == ""
+    assert demo_map_uid(tmp_path / "nothing.npy") == ""
+
+
+def test_a_car_that_stands_with_gas_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    watch = RaceWatch()
+    for tick in range(200):
+        watch.record(record(3), now_s=0.05 * tick, has_gas=True)
+    assert caplog.text.count("although gas is given") == 1
+    caplog.clear()
+    for tick in range(200):
+        watch.record(record(tick), now_s=0.05 * tick, has_gas=True)
+        watch.record(record(tick), now_s=0.05 * tick, has_gas=False)
+    assert not caplog.text
+
+
+def test_pictures_that_are_apart_are_counted_and_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    watch = RaceWatch()
+    for apart in [0.01, -0.02] + [0.04] * 250:
+        watch.picture(apart)
+    assert watch.pictures_apart == 250
+    assert caplog.text.count("40 ms apart") == 2
 
 
 def test_a_demonstration_begins_anew_after_a_restart_and_ends_at_the_finish() -> None:

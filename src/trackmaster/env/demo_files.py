@@ -18,7 +18,9 @@ F64 = NDArray[np.float64]
 
 VERSION: Final = 1
 MAX_BYTES: Final = 200_000_000
+_MAX_FACTS_BYTES: Final = 100_000
 _STANDING_M: Final = 0.01
+_JUMP_M: Final = 50.0
 
 
 def save_demo(path: Path, points_m: F64, *, map_uid: str = "", race_time_ms: int | None = None) -> None:
@@ -59,6 +61,18 @@ def load_demo(path: Path | str) -> F64:
         raise EnvError(f"{file}: holds no demonstration ({error}). Record it anew.") from error
 
 
+def demo_map_uid(path: Path | str) -> str:
+    """Return the map that a demonstration was driven on; empty where its description does not say."""
+    file = Path(path).with_suffix(".json")
+    if not file.is_file() or file.stat().st_size > _MAX_FACTS_BYTES:
+        return ""
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return ""
+    return str(facts.get("map_uid") or "") if isinstance(facts, dict) else ""
+
+
 def record_demo(records: Iterable[Record], *, note: Callable[[str], None] = lambda _: None) -> tuple[F64, Record]:
     """Follow a drive until it is finished; return its points 0.1 m apart and the last record.
 
@@ -85,9 +99,6 @@ def record_demo(records: Iterable[Record], *, note: Callable[[str], None] = lamb
             path.append(record.position_m)
         was_finished = record.is_finished
     raise EnvError("the drive was not finished: a demonstration goes from the start to the finish.")
-
-
-_JUMP_M: Final = 50.0
 
 
 def records_of(client: OpenPlanetClient, *, timeout_s: float = 30.0) -> Iterable[Record]:

@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trackmaster.env.demo_files import load_demo
+from trackmaster.env.demo_files import demo_map_uid, load_demo
 from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward
 from trackmaster.env.realtime_clock import Clock, RealClock
 from trackmaster.env.realtime_race import PictureWish, RaceInterface, Reading, View
 from trackmaster.env.realtime_views import FullView, LidarView
+from trackmaster.env.tm2020_watch import RaceWatch
 from trackmaster.game.openplanet.client import LOCALHOST, OpenPlanetClient, save_ghost
 from trackmaster.game.openplanet.desk import BUTTON_A, BUTTON_B, Desk
 from trackmaster.game.openplanet.layouts import DEFAULT_PORT, GHOST_PORT, Record
@@ -101,6 +102,7 @@ class Tm2020Source:
         *,
         sleep_at_reset_s: float = SLEEP_AT_RESET_S,
         ghost_port: int | None = None,
+        map_uid: Callable[[], str] = str,
     ) -> None:
         """Note how to get at the parts.
 
@@ -110,7 +112,9 @@ class Tm2020Source:
             make_screen: makes what is looked at; None where no view needs it.
             sleep_at_reset_s: from the restart to the first look; 0 when racing for time.
             ghost_port: save the ghost there after every episode; None saves none.
+            map_uid: tells the map that must be driven; empty allows any.
         """
+        self._map_uid = map_uid
         self._connect, self._make_pad, self._make_screen = connect, make_pad, make_screen
         self._sleep_at_reset_s, self._ghost_port = sleep_at_reset_s, ghost_port
         self._clock: Clock = RealClock()
@@ -118,8 +122,8 @@ class Tm2020Source:
         self._pad: Pad | None = None
         self._screen: Screen | None = None
         self._seen = 0
-        self.late_pictures = 0
-        """Times that picture and telemetry were more than half a time step apart."""
+        self._has_gas = False
+        self.watch = RaceWatch()
 
     def use_clock(self, clock: Clock) -> None:
         """Live by this clock."""
@@ -130,6 +134,7 @@ class Tm2020Source:
         if self._pad is not None:
             gas, brake, steer = (float(value) for value in np.clip(control, -1.0, 1.0))
             self._pad.press(max(gas, 0.0), max(brake, 0.0), steer)
+            self._has_gas = gas > 0
 
     def reset(self, options: Mapping[str, Any] | None) -> None:
         """Restart the race and wait for green."""
@@ -139,16 +144,20 @@ class Tm2020Source:
         self._sleep(max(0.0, self._sleep_at_reset_s - PRESS_S))
 
     def read(self, wish: PictureWish | None) -> Reading:
-        """Look at the window, then take the newest record."""
+        """Look at the window, then take the newest record.
+
+        Raises:
+            EnvError: the game drives another map than the demonstration's.
+        """
         client = self._parts()[0]
         picture = None
         if wish is not None and self._screen is not None:
             picture = self._screen.picture(wish.size, wish.kind)
         looked_s = client.now_s()
         record = self._record(client)
-        if not self._clock.is_virtual and abs(record.received_s - looked_s) > 0.025:
-            self.late_pictures += 1
-            LOG.debug("picture and record are %.0f ms apart", 1_000 * abs(record.received_s - looked_s))
+        self.watch.record(record, now_s=self._clock.now_s(), has_gas=self._has_gas)
+        if picture is not None and not self._clock.is_virtual:
+            self.watch.picture(record.received_s - looked_s)
         return Reading(
             speed_kmph=record.speed_kmph,
             gear=float(record.gear),
@@ -183,6 +192,7 @@ class Tm2020Source:
                 self._screen = self._make_screen()
             self._client = self._connect()
             self._client.latest(timeout_s=FIRST_RECORD_S)
+            self.watch = RaceWatch(self._map_uid())
         return self._client, self._pad
 
     def _record(self, client: OpenPlanetClient) -> Record:
@@ -258,6 +268,7 @@ class Tm2020Interface(RaceInterface):
             lambda: WindowScreen(size=self.window) if at_desk is None else DeskScreen(at_desk),
             sleep_at_reset_s=sleep_at_reset_s,
             ghost_port=ghost_port if save_replays else None,
+            map_uid=lambda: demo_map_uid(reward_path) if reward is None else "",
         )
         paid = reward or LazyReward(lambda: DemoReward(load_demo(reward_path), reward_config, mode=reward_mode))
         super().__init__(source, self._make_view(img_hist_len), paid)
