@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.distributed.net_kit import SPEC, relay, trainer_end, worker_end
+from tests.distributed.net_kit import SPEC, relay, trainer_end, until, worker_end
 from tests.distributed.test_train import small
 
 from trackmaster.cli import main
@@ -31,7 +31,7 @@ from trackmaster.distributed.racing import load_tracks
 from trackmaster.distributed.server_keys import ServerKeys
 from trackmaster.distributed.train import RESUMABLE, train
 from trackmaster.distributed.transport import TransportError
-from trackmaster.errors import ConfigError
+from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.rl.config import TrainConfig
 
 PATIENCE_S = 300
@@ -89,6 +89,25 @@ def test_server_trainer_and_two_workers_train_over_tls(here: Path) -> None:
         if written.is_file():
             tokens = [join.partition("t=")[2].encode() for join in joins.values()]
             assert not any(token in written.read_bytes() for token in tokens), f"a token lies in {written}"
+
+
+def test_an_interrupted_trainer_leaves_its_workers_waiting_and_says_what_it_has_saved(here: Path) -> None:
+    said: list[str] = []
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        if "evaluation 1" in line:
+            raise KeyboardInterrupt
+
+    with relay(here, tls=True) as server, worker_end(server, spec=b"", worker_id=5) as worker:
+        worker.wait_connected(60)
+        config = over_network(here / "keys", server.port, "--memory.save-with-checkpoint")
+        with pytest.raises(InterruptedRunError):
+            train(config, say=interrupt)
+        until(lambda: server.numbers()["trainer"] == 0, "the trainer is gone")
+        assert not worker.should_stop()
+    state = json.loads((here / "save" / "small" / "state.json").read_text())
+    assert state["trainer"]["received"] == {}
 
 
 def test_a_trainer_without_a_join_string_serves_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 import functools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +50,18 @@ def describe_run(config: TrainConfig, tracks: "Sequence[Track]", columns: Sample
 
 
 def open_trainer_end(
-    config: TrainConfig, tracks: "Sequence[Track]", columns: SampleSpec, chunk_rows: int, *, say: Say
-) -> TrainerEnd:
+    config: TrainConfig, tracks: "Sequence[Track]", columns: SampleSpec, chunk_rows: int, *,
+    received: Mapping[str, int] | None = None, say: Say,
+) -> TrainerEnd:  # fmt: skip
     """Return the trainer's end of the network, with a server of its own if none is named.
+
+    Args:
+        config: the whole run.
+        tracks: of the run.
+        columns: of its samples.
+        chunk_rows: most rows of one chunk.
+        received: how far the chunks of each worker's life have come into the saved memory.
+        say: where lines for people go.
 
     Raises:
         ConfigError: the chunks are larger than what travels, or the join string is wrong.
@@ -65,14 +74,17 @@ def open_trainer_end(
         )
     spec = describe_run(config, tracks, columns)
     network = config.network
+    more: dict[str, Any] = {
+        "spec": spec, "run_name": config.run_name, "say": say, "marks": received,
+        "acknowledge": "saved" if config.memory.save_with_checkpoint else "received",
+    }  # fmt: skip
     if network.join is not None:
         address = parse_join(network.join.get_secret_value(), allow_insecure=network.allow_insecure)
-        end = WebSocketTrainerEnd(address, columns, spec=spec, run_name=config.run_name, say=say)
-        return _connected(end)
+        return _connected(WebSocketTrainerEnd(address, columns, **more))
     server = RelayServer(RelayOptions(host=network.host, port=network.port, keys=network.keys), say=say).start()
     try:
         address = server.address("trainer")
-        end = ServingTrainerEnd(server, address, columns, spec=spec, run_name=config.run_name, say=say)
+        end = ServingTrainerEnd(server, address, columns, **more)
         _connected(end)
     except BaseException:
         server.close()

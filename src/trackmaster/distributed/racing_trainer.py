@@ -14,7 +14,7 @@ from trackmaster.distributed.algorithms import RacingMemory
 from trackmaster.distributed.collapse import CollapseGuard
 from trackmaster.distributed.reports import report_of
 from trackmaster.distributed.run_stats import RunStats, began_on_the_way
-from trackmaster.distributed.transport import TrainerEnd, Weights
+from trackmaster.distributed.transport import RemoteTrainerEnd, TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.best_snapshots import BestSnapshots
@@ -33,6 +33,9 @@ REPLAY, WORKER = "replay", "worker"
 
 WAIT_S = 0.05
 """How long the learner waits for samples when it may not train."""
+
+RECEIVED = "received"
+"""Key of a saved state: how far the chunks of each worker's life had come."""
 
 CHECK_S = 1.0
 """How often to look whether the workers still live."""
@@ -152,6 +155,8 @@ class RacingTrainer:
             self._log()
             self._tell_best()
         except BaseException:
+            if isinstance(self._end, RemoteTrainerEnd):
+                self._end.leave_workers()
             self._save()
             raise
         return self.stats
@@ -300,7 +305,11 @@ class RacingTrainer:
         if self._store is None:
             return
         write_memory = self._write_memory if self._options.save_memory else None
-        self._store.save(self._agent.save, self.stats.to_json(), {}, best=best, write_memory=write_memory)
+        remote = self._end if isinstance(self._end, RemoteTrainerEnd) else None
+        extra = {RECEIVED: remote.marks()} if remote is not None else {}
+        self._store.save(self._agent.save, self.stats.to_json(), extra, best=best, write_memory=write_memory)
+        if remote is not None and write_memory is not None:
+            remote.confirm()
         self.is_saved = True
 
     def _write_memory(self, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.local import LocalTransport
 from trackmaster.distributed.pretrained import begin_with_encoder, write_record
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
-from trackmaster.distributed.racing_trainer import REPLAY, WORKER, RacingTrainer, TrainerOptions
+from trackmaster.distributed.racing_trainer import RECEIVED, REPLAY, WORKER, RacingTrainer, TrainerOptions
 from trackmaster.distributed.run_stats import RunStats
 from trackmaster.distributed.transport import TrainerEnd, Weights, WorkerEnd
 from trackmaster.distributed.vector_worker import VectorRolloutWorker
@@ -120,7 +120,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         if config.performance.transport == "in_process":
             end, worker_state = _take_turns(config, tracks, beginning)
         else:
-            end = _link(config, tracks, algorithm, agent, played=stats.cumul_number_frames_played, say=say)
+            end = _link(config, tracks, algorithm, agent, beginning, say=say)
             worker_state = None
         trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
@@ -243,6 +243,8 @@ class _Beginning:
     """Record of a pre-trained encoder that was put into the fresh networks."""
     worker: Mapping[str, Any] | None = None
     """What a worker that takes turns with the learner was in the middle of."""
+    received: Mapping[str, int] = field(default_factory=dict)
+    """How far the chunks of each worker's life have come into the saved memory."""
 
 
 def _restore(
@@ -286,7 +288,8 @@ def _continue(
         memory.gamma = agent.gamma
         memory.set_frames(agent.frames)
     takes_turns = config.performance.transport == "in_process" and (saved / f"{WORKER}.json").is_file()
-    return _Beginning(stats, worker=read_tree(saved, WORKER) if takes_turns else None)
+    worker = read_tree(saved, WORKER) if takes_turns else None
+    return _Beginning(stats, worker=worker, received=state["trainer"].get(RECEIVED, {}))
 
 
 def _options(config: TrainConfig) -> TrainerOptions:
@@ -313,15 +316,18 @@ def _link(
     tracks: "Sequence[Track]",
     algorithm: Algorithm,
     agent: TrainingAgent,
+    beginning: _Beginning,
     *,
-    played: int,
     say: Say,
 ) -> TrainerEnd:
     performance = config.performance
     if performance.transport == "websocket":
         from trackmaster.distributed.network_run import open_trainer_end
 
-        return open_trainer_end(config, tracks, algorithm.spec, algorithm.chunk_rows, say=say)
+        return open_trainer_end(
+            config, tracks, algorithm.spec, algorithm.chunk_rows, received=beginning.received, say=say
+        )
+    played = beginning.stats.cumul_number_frames_played
     if performance.transport == "ray":
         from trackmaster.distributed.ray_run import start_on_ray
 

@@ -8,7 +8,7 @@ chunks that are counted; nothing is unpickled; ``close`` returns soon.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -89,4 +89,21 @@ class TrainerEnd(Protocol):
 
     def close(self) -> None:
         """Ask the workers to end and wait for them."""
+        ...
+
+
+@runtime_checkable
+class RemoteTrainerEnd(Protocol):
+    """A trainer's end whose workers outlive the trainer, and whose chunks are kept until they are saved."""
+
+    def marks(self) -> dict[str, int]:
+        """Return the highest number handed over by session, to be saved beside the memory."""
+        ...
+
+    def confirm(self) -> None:
+        """Everything handed over so far is on disk."""
+        ...
+
+    def leave_workers(self) -> None:
+        """Let the workers wait for the next trainer, instead of ending them with ``close``."""
         ...

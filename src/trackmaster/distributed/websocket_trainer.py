@@ -84,6 +84,10 @@ class WebSocketTrainerEnd(LinkClient):
             self._confirm()
         self._notify()
 
+    def leave_workers(self) -> None:
+        """Let the workers wait for the next trainer, instead of ending them with ``close``."""
+        self._stop_workers = False
+
     def marks(self) -> dict[str, int]:
         """Return the highest number handed over by session, to be saved beside the memory."""
         with self._changed:
