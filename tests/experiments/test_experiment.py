@@ -139,6 +139,24 @@ def test_a_wrong_plan_is_refused_before_anything_runs(
         make_matrix(**more)
 
 
+def test_a_finished_encoder_is_taken_as_it_is(make_matrix: Callable[..., Matrix], tmp_path: Path) -> None:
+    folder = tmp_path / "ae"
+    folder.mkdir()
+    (folder / "pretrain_meta.json").write_text("{}")
+    frozen = {"training": {"pretrain_encoder_freeze": True, "pretrain_encoder_freeze_steps": 500}}
+    arms = {"A": {}, "B": {"encoder": str(folder), "train": frozen}}
+    matrix = make_matrix(arms=arms, seeds=[1, 2])
+    assert not matrix.encoders
+    assert not matrix.caches
+    given = [run.config.training for run in matrix.of_arm("B")]
+    assert {training.pretrain_encoder_path for training in given} == {folder}
+    assert all(training.part_rules()["encoder"].is_frozen(499) for training in given)
+    before = [run.job.fingerprint for run in matrix.runs]
+    (folder / "pretrain_meta.json").write_text('{"seed": 2}')
+    after = [run.job.fingerprint for run in make_matrix(arms=arms, seeds=[1, 2]).runs]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True, False], "another encoder"
+
+
 def test_frames_that_are_missing_are_named(make_plan: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such folder.*--frames-dir"):
         lay_out(ExperimentPlan.read(make_plan()), tmp_path / "tiny", tmp_path / "nothing")
