@@ -123,7 +123,9 @@ def test_an_exception_of_the_interface_comes_out_of_the_next_call(clock: Any, wh
         return getattr(Recorder, where)(self, *args, **kwargs)
 
     setattr(Broken, where, fail)
-    env = RealTimeEnv(realtime_config(Broken, time_step_duration=0.01, start_obs_capture=0.01), clock=clock)
+    env = RealTimeEnv(
+        realtime_config(Broken, time_step_duration=0.01, start_obs_capture=0.01), clock=clock, watchdog_steps=3_000
+    )
     env.reset()
     env.interface.broken = True
     before = time.monotonic()
@@ -204,7 +206,11 @@ def test_all_calls_of_an_interface_come_from_one_thread() -> None:
             threads.add(threading.get_ident())
             return super().reset(seed, options)
 
-    env = RealTimeEnv(realtime_config(Watched, time_step_duration=0.005, start_obs_capture=0.005), clock=RealClock())
+    env = RealTimeEnv(
+        realtime_config(Watched, time_step_duration=0.005, start_obs_capture=0.005),
+        clock=RealClock(),
+        watchdog_steps=6_000,
+    )
     drive(env, 2, 3)
     env.close()
     assert len(threads) == 1

@@ -18,7 +18,7 @@ from trackmaster.env.realtime_game import (
 from trackmaster.env.screen_lidar import ScreenLidar
 from trackmaster.game import SimulatorGame
 from trackmaster.game.state import Inputs
-from trackmaster.track import Track
+from trackmaster.track import Track, TrackError
 from trackmaster.units import MPS_TO_KMPH
 
 GO = np.array([1.0, -1.0, 0.0], dtype=np.float32)
@@ -119,8 +119,8 @@ def test_rewards_and_starts_can_be_chosen(straight: Track) -> None:
     assert sum(paid) == int(reward.progress * len(resampled(demo_of(straight))) / 100)
     with pytest.raises(EnvError, match="'start'"):
         env.reset(options={"begin": 1})
-    with pytest.raises(EnvError, match="no such map file"):
-        GameInterface("nowhere.Challenge.Gbx")
+    with pytest.raises(TrackError, match="no such map file"):
+        GameInterface("maps/nowhere.Challenge.Gbx")
 
 
 def test_the_simulator_runs_in_real_time_when_asked(straight: Track) -> None:
@@ -128,7 +128,7 @@ def test_the_simulator_runs_in_real_time_when_asked(straight: Track) -> None:
     config = realtime_config(
         GameExactLidarInterface, interface_kwargs={"track": straight}, time_step_duration=0.02, start_obs_capture=0.02
     )
-    env = RealTimeEnv(config, clock=clock)
+    env = RealTimeEnv(config, clock=clock, watchdog_steps=2_000)
     env.reset()
     before = clock.now_s()
     infos = [env.step(GO)[4]["time_ms"] for _ in range(10)]

@@ -1,14 +1,11 @@
 """Simulator and TrackMania Nations Forever in real time: a ``Game`` that keeps up with a clock."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trackmaster import gbx
 from trackmaster.env.actions import analog_controls
 from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward, resampled
 from trackmaster.env.errors import EnvError
@@ -21,8 +18,8 @@ from trackmaster.game.lidar_eye import LidarEye
 from trackmaster.game.simulator import SimulatorGame
 from trackmaster.game.start import Start
 from trackmaster.game.state import NEUTRAL, CarState, Inputs
-from trackmaster.track import Track, line_from_path
-from trackmaster.track.bundled import bundled_challenge
+from trackmaster.track import Track
+from trackmaster.track.named import track_named
 from trackmaster.units import MPS_TO_KMPH, TICK_MS
 
 DEFAULT_TRACK: Final = "first_steps"
@@ -184,32 +181,6 @@ class GameExactLidarInterface(GameInterface):
 
     def _make_view(self, img_hist_len: int) -> View:
         return ExactLidarView(self.track, img_hist_len)
-
-
-def track_named(name: str) -> Track:
-    """Return a bundled track, or that of a map file, with the middle of its road as reference line.
-
-    Raises:
-        EnvError: there is no such file, or it holds no map.
-    """
-    if Path(name).suffix.lower() != ".gbx":
-        challenge = bundled_challenge(name).challenge
-    else:
-        if not Path(name).is_file():
-            raise EnvError(f"{name}: there is no such map file. Give a .Challenge.Gbx or the name of a bundled track.")
-        found = gbx.read(Path(name))
-        if not isinstance(found, gbx.Challenge):
-            raise EnvError(f"{name}: holds no map; give a .Challenge.Gbx file.")
-        challenge = found
-    track = Track.from_challenge(challenge)
-    return with_line(track)
-
-
-def with_line(track: Track) -> Track:
-    """Return the track with a reference line, the middle of its road where it has none."""
-    if track.reference_line is not None:
-        return track
-    return replace(track, reference_line=line_from_path(track.centre_line(), map_uid=track.uid))
 
 
 def demo_of(track: Track) -> NDArray[np.float64]:

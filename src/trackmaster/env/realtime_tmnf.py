@@ -7,7 +7,7 @@ in between: its race keeps up, and no tick is driven with inputs of a later mome
 from typing import Any
 
 from trackmaster.env.realtime_clock import Clock, RealClock
-from trackmaster.env.realtime_game import DEFAULT_TRACK, GameInterface, track_named
+from trackmaster.env.realtime_game import DEFAULT_TRACK, GameInterface
 from trackmaster.env.realtime_race import View
 from trackmaster.env.realtime_views import ExactLidarView
 from trackmaster.game.link.client import LinkClient
@@ -15,6 +15,7 @@ from trackmaster.game.link.play import HOLD_TIMEOUT_MS, PlayOptions
 from trackmaster.game.standin.config import DEFAULT_PORT
 from trackmaster.game.tminterface import TmInterfaceGame
 from trackmaster.track import Track
+from trackmaster.track.named import track_named
 
 
 class TmnfInterface(GameInterface):
