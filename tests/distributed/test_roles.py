@@ -582,3 +582,26 @@ def test_missing_wandb_is_a_sentence(toy: ModuleType, monkeypatch) -> None:
     trainer = Trainer(functools.partial(training, toy), end=link, say=Quiet)
     with pytest.raises(ConfigError, match=r"pip install 'trackmaster\[wandb\]'"):
         trainer.run_with_wandb("e", "p", "r")
+
+
+@pytest.mark.parametrize("reset_act_buf", [True, False])
+def test_the_real_time_environment_is_rebuilt_exactly(reset_act_buf: bool) -> None:
+    """On the simulator's virtual clock: delayed actions, an action that is never sent, the buffer over a reset."""
+    from trackmaster.distributed.run_roles import layout_of
+    from trackmaster.env.ids import make_realtime
+
+    name, link = "SIMULATOREXACTLIDAR", InProcessTransport()
+    worker = RolloutWorker(
+        functools.partial(make_realtime, name, reset_act_buf=reset_act_buf), Noise, layout_of(name).compressor,
+        crc_debug=True, max_samples_per_episode=12, chunk_rows=5, end=link, say=Quiet,
+    )  # fmt: skip
+    assert worker.env.unwrapped.ep_max_length == 12
+    worker.run(nb_episodes=3, test_episode_interval=2)
+    said: list[str] = []
+    memory = layout_of(name).memory("cpu", 10, memory_size=200, batch_size=32, crc_debug=True, say=said.append)
+    for chunk in link.recv_chunks(0.0):
+        memory.append(chunk)
+    list(memory)
+    assert len(memory) == worker.env_steps == 36
+    assert len(said) == 10
+    worker.close()

@@ -1,0 +1,77 @@
+"""The seed's arguments over TLS: by password, which pins the certificate it meets first, and by join string."""
+
+import functools
+import importlib
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from trackmaster.distributed.join_string import parse_join
+from trackmaster.distributed.rollout_worker import RolloutWorker
+from trackmaster.distributed.seed_server import Server
+from trackmaster.distributed.server_keys import ServerKeys
+from trackmaster.distributed.trainer import Trainer
+from trackmaster.distributed.training_offline import TorchTrainingOffline
+from trackmaster.errors import ConfigError
+from trackmaster.rl.tm_memories import GenericTorchMemory
+
+PHRASE = "a pass phrase for the toys"
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    monkeypatch.setenv("TRACKMASTER_HOME", str(tmp_path / "home"))
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    return importlib.import_module("toy_control")
+
+
+def quiet(line: str) -> None:
+    """Where lines for people go."""
+
+
+def exchange(toy: ModuleType, where: dict[str, Any], trainer_where: dict[str, Any] | None = None) -> Trainer:
+    """Drive in a thread, train here, and return the trainer when both have ended."""
+    worker = RolloutWorker(toy.Follow, toy.Actor, **where, say=quiet)
+    thread = threading.Thread(target=worker.run, kwargs={"nb_episodes": 20, "verbose": False})
+    thread.start()
+    training = functools.partial(
+        TorchTrainingOffline, toy.Follow, functools.partial(GenericTorchMemory, memory_size=500, batch_size=16),
+        toy.ToySAC, epochs=1, rounds=1, steps=30, update_model_interval=5, update_buffer_interval=5, device="cpu",
+        say=quiet,
+    )  # fmt: skip
+    trainer = Trainer(training, **(trainer_where or where), say=quiet)
+    trainer.run()
+    thread.join()
+    worker.close()
+    trainer.close()
+    assert trainer.training.total_updates == 30
+    return trainer
+
+
+def test_tls_by_password(toy: ModuleType, tmp_path: Path) -> None:
+    keys = ServerKeys(tmp_path / "keys")
+    keys.create("127.0.0.1", 6666)
+    with Server("TLS", PHRASE, 0, keys_dir=tmp_path / "keys", host="127.0.0.1", say=quiet) as server:
+        where = {"server_ip": "127.0.0.1", "server_port": server.port, "password": PHRASE, "security": "TLS"}
+        assert exchange(toy, where).training.total_samples > 0
+        assert server.numbers()["chunks"] > 0
+
+
+def test_tls_by_join_string(toy: ModuleType, tmp_path: Path) -> None:
+    keys = ServerKeys(tmp_path / "keys")
+    keys.create("127.0.0.1", 6666)
+    with Server("TLS", None, 0, keys_dir=tmp_path / "keys", host="127.0.0.1", say=quiet) as server:
+        named = keys.joins(host="127.0.0.1", port=server.port)
+        joins = {name.split("-")[0]: join for name, join in named.items()}
+        assert parse_join(joins["worker"]).port == server.port
+        exchange(toy, {"server_ip": joins["worker"]}, {"server_ip": joins["trainer"]})
+
+
+def test_security_has_two_values() -> None:
+    with pytest.raises(ConfigError, match="expected None"):
+        Server("ssl", PHRASE, 0)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected None"):
+        RolloutWorker(lambda: None, lambda *_: None, password=PHRASE, security="ssl")  # type: ignore[arg-type,return-value]
