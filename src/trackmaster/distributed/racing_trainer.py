@@ -91,6 +91,7 @@ class RacingTrainer:
         clock: seconds that only grow.
         worker_state: of a worker that takes turns with the learner, saved beside the memory.
         is_continued: such a worker goes on in mid-episode with the weights it has.
+        new_options: asked now and then whether intervals and limits have changed.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class RacingTrainer:
         clock: Callable[[], float] = time.monotonic,
         worker_state: Callable[[], dict[str, Any] | None] | None = None,
         is_continued: bool = False,
+        new_options: Callable[[], TrainerOptions | None] | None = None,
     ) -> None:
         self._agent, self._memory, self._end, self._evaluator = agent, memory, end, evaluator
         self._memory_size, self._learning_start, self._options = memory_size, learning_start, options
@@ -120,7 +122,7 @@ class RacingTrainer:
         self._collapse = CollapseGuard(options.collapse_drop, options.collapse_evaluations)
         self._best = BestSnapshots(store.folder, options.keep_best) if store is not None else None
         self._learned = 0
-        self._worker_state, self._is_continued = worker_state, is_continued
+        self._worker_state, self._is_continued, self._new_options = worker_state, is_continued, new_options
         self._is_receiving = False
         self.stats = stats or RunStats()
         self._frames_at_log = self.stats.cumul_number_frames_played
@@ -173,6 +175,8 @@ class RacingTrainer:
         if now - self._last_checked >= CHECK_S:  # also while learning, when nothing is received
             self._last_checked = now
             self._end.check_workers()
+            if self._new_options is not None:
+                self._options = options = self._new_options() or options
         due = self.stats.cumul_number_frames_played - self.stats.last_evaluation_frames
         if options.evaluate_every_frames and due >= options.evaluate_every_frames:
             self._timed("testing", self._evaluate)

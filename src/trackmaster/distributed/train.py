@@ -13,6 +13,7 @@ from trackmaster.allocator import keep_freed_memory
 from trackmaster.distributed.algorithms import Algorithm, RacingMemory, algorithm_of
 from trackmaster.distributed.console import Console
 from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.live_settings import LiveSettings
 from trackmaster.distributed.local import LocalTransport
 from trackmaster.distributed.pretrained import begin_with_encoder, write_record
 from trackmaster.distributed.racing import load_tracks, make_racing_env, plan_fleet, track_names
@@ -125,7 +126,7 @@ def _train(config: TrainConfig, say: Say, progress: Callable[[float], None]) -> 
         trainer = RacingTrainer(
             agent, memory, end, evaluator, memory_size=size, learning_start=start, options=_options(config),
             store=store, logger=logger, stats=stats, say=say, progress=progress, worker_state=worker_state,
-            is_continued=beginning.worker is not None,
+            is_continued=beginning.worker is not None, new_options=_changes(config, agent, say),
         )  # fmt: skip
         try:
             trainer.run()
@@ -309,6 +310,17 @@ def _options(config: TrainConfig) -> TrainerOptions:
         collapse_drop=config.guards.collapse_drop,
         collapse_evaluations=config.guards.collapse_evaluations,
     )
+
+
+def _changes(config: TrainConfig, agent: TrainingAgent, say: Say) -> Callable[[], TrainerOptions | None]:
+    """Return what tells the trainer of settings that were changed while it runs."""
+    live = LiveSettings(config, agent, config.run_dir / CONFIG_SNAPSHOT, say)
+
+    def changed() -> TrainerOptions | None:
+        found = live.poll()
+        return None if found is None else _options(found)
+
+    return changed
 
 
 def _link(
