@@ -86,6 +86,20 @@ def test_forward_equals_a_plain_reimplementation() -> None:
     torch.testing.assert_close(quantiles, reference_forward(network, image, floats, tau), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("height", "width", "embedding"), [(64, 64, 128), (120, 160, 64)])
+def test_forward_equals_a_plain_reimplementation_at_the_published_sizes(
+    height: int, width: int, embedding: int
+) -> None:
+    network = IQNNetwork(height, width, embedding, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randint(0, 256, (2, 1, height, width), dtype=torch.uint8, generator=generator)
+    floats = network.float_mean + network.float_std * torch.randn((2, 184), generator=generator)
+    tau = torch.tensor([[0.1], [0.5], [0.9], [0.25]])
+    with torch.no_grad():
+        quantiles, _ = network(image, floats, tau)
+        torch.testing.assert_close(quantiles, reference_forward(network, image, floats, tau), atol=1e-5, rtol=1e-5)
+
+
 def test_uint8_pictures_and_normalised_pictures_agree() -> None:
     network, (image, floats) = small(), inputs()
     tau = fixed_tau(2).repeat_interleave(5)[:, None]

@@ -42,7 +42,7 @@ class EnvironmentSection(FiniteSection):
     """Cut an episode off at this race time."""
     deck_height: float | None = None
     """Below this height (m) the zone stays where it is; left out, no height matters."""
-    snapshot_start_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
+    snapshot_start_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
     """Share of training episodes that begin from a state an earlier episode passed through."""
     snapshot_margin_ticks: int = Field(default=200, ge=0)
     """How long before a failure such a state must lie."""
