@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trackmaster.env import EnvError
-from trackmaster.env.demo_reward import CheckpointReward, DemoReward, DemoRewardConfig, resampled
+from trackmaster.env.demo_reward import CheckpointReward, DemoReward, DemoRewardConfig, resampled, trajectory_reward
 
 STRAIGHT = resampled([[0, 0, 0], [300, 0, 0]])
 
@@ -91,6 +91,16 @@ def test_checkpoints_are_counted_once() -> None:
     earned = [reward.step(at(metres), is_finished=False)[0] for metres in (0, 9.9, 10, 25, 5, 10, 29, 31)]
     assert earned == [0, 0, 1, 1, 0, 0, 0, 1]
     assert reward.step(at(40), is_finished=True) == (101, True)
+
+
+def test_rewards_are_chosen_by_name() -> None:
+    assert isinstance(trajectory_reward(STRAIGHT, kind="checkpoints"), CheckpointReward)
+    for mode in ("signed", "tmrl"):
+        reward = trajectory_reward(STRAIGHT, kind=mode)
+        assert isinstance(reward, DemoReward)
+        assert reward.mode == mode
+    with pytest.raises(EnvError, match="'checkpoint' does not exist"):
+        trajectory_reward(STRAIGHT, kind="checkpoint")
 
 
 def test_a_path_becomes_points_a_tenth_of_a_metre_apart() -> None:

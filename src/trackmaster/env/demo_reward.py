@@ -17,6 +17,7 @@ from trackmaster.env.errors import EnvError
 
 F64 = NDArray[np.float64]
 RewardMode = Literal["signed", "tmrl"]
+RewardKind = Literal["signed", "tmrl", "checkpoints"]
 
 POINT_DISTANCE_M: Final = 0.1
 POINTS_PER_UNIT: Final = 100.0
@@ -208,6 +209,21 @@ class CheckpointReward:
         new, self._passed = max(0, passed - self._passed), max(passed, self._passed)
         config = self._way.config
         return new + config.constant_penalty + (config.end_of_track if is_finished else 0.0), is_over
+
+
+def trajectory_reward(
+    points_m: ArrayLike, config: DemoRewardConfig | None = None, kind: RewardKind = "signed"
+) -> TrajectoryReward:
+    """Return the reward of a name: ``DemoReward`` in one of its modes, or ``CheckpointReward``.
+
+    Raises:
+        EnvError: there is none of that name, or the points are none.
+    """
+    if kind == "checkpoints":
+        return CheckpointReward(points_m, config)
+    if kind not in ("signed", "tmrl"):
+        raise EnvError(f"reward_mode {kind!r} does not exist: there are signed, tmrl and checkpoints.")
+    return DemoReward(points_m, config, mode=kind)
 
 
 def resampled(path_m: ArrayLike, *, distance_m: float = POINT_DISTANCE_M) -> F64:

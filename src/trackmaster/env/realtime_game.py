@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.env.actions import analog_controls
-from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward, resampled
+from trackmaster.env.demo_reward import DemoRewardConfig, RewardKind, TrajectoryReward, resampled, trajectory_reward
 from trackmaster.env.errors import EnvError
 from trackmaster.env.racing import PlacesCars
 from trackmaster.env.realtime_clock import Clock, VirtualClock
@@ -126,7 +126,7 @@ class GameInterface(RaceInterface):
         grayscale: bool = True,
         reward: TrajectoryReward | None = None,
         reward_config: DemoRewardConfig | None = None,
-        reward_mode: RewardMode = "signed",
+        reward_mode: RewardKind = "signed",
         demo_m: ArrayLike | None = None,
     ) -> None:
         """Prepare a race.
@@ -139,7 +139,7 @@ class GameInterface(RaceInterface):
             grayscale: grey pictures instead of colours.
             reward: what a step is worth; the way along a demonstration without it.
             reward_config: constants of that.
-            reward_mode: see ``demo_reward``.
+            reward_mode: ``signed``, ``tmrl`` or ``checkpoints``; see ``demo_reward``.
             demo_m: (M, 3) the demonstration; the track's reference line without it.
 
         Raises:
@@ -148,8 +148,8 @@ class GameInterface(RaceInterface):
         self.track = track if isinstance(track, Track) else track_named(track)
         self._resize_to, self._is_grey = resize_to, grayscale
         view = self._make_view(img_hist_len)
-        paid = reward or DemoReward(
-            resampled(demo_m if demo_m is not None else demo_of(self.track)), reward_config, mode=reward_mode
+        paid = reward or trajectory_reward(
+            resampled(demo_m if demo_m is not None else demo_of(self.track)), reward_config, reward_mode
         )
         super().__init__(GameSource(game if game is not None else SimulatorGame(), self.track), view, paid)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.env.demo_files import demo_map_uid, load_demo
-from trackmaster.env.demo_reward import DemoReward, DemoRewardConfig, RewardMode, TrajectoryReward
+from trackmaster.env.demo_reward import DemoRewardConfig, RewardKind, TrajectoryReward, trajectory_reward
 from trackmaster.env.realtime_clock import Clock, RealClock
 from trackmaster.env.realtime_race import PictureWish, RaceInterface, Reading, View
 from trackmaster.env.realtime_views import FullView, LidarView
@@ -236,7 +236,7 @@ class Tm2020Interface(RaceInterface):
         reward: TrajectoryReward | None = None,
         reward_path: Path | str = "TmrlData/reward/reward.npy",
         reward_config: DemoRewardConfig | None = None,
-        reward_mode: RewardMode = "signed",
+        reward_mode: RewardKind = "signed",
     ) -> None:
         """Prepare; the game is touched at the first reset.
 
@@ -255,7 +255,7 @@ class Tm2020Interface(RaceInterface):
             reward: what a step is worth; the way along the recorded demonstration without it.
             reward_path: the recorded demonstration.
             reward_config: constants of that.
-            reward_mode: see ``demo_reward``.
+            reward_mode: ``signed``, ``tmrl`` or ``checkpoints``; see ``demo_reward``.
 
         A trainer builds it for its spaces alone, on a machine that may have no demonstration: it is read at the first
         reset, which raises ``EnvError`` with the command that records one where there is none.
@@ -270,7 +270,7 @@ class Tm2020Interface(RaceInterface):
             ghost_port=ghost_port if save_replays else None,
             map_uid=lambda: demo_map_uid(reward_path) if reward is None else "",
         )
-        paid = reward or LazyReward(lambda: DemoReward(load_demo(reward_path), reward_config, mode=reward_mode))
+        paid = reward or LazyReward(lambda: trajectory_reward(load_demo(reward_path), reward_config, reward_mode))
         super().__init__(source, self._make_view(img_hist_len), paid)
 
     def _make_view(self, img_hist_len: int) -> View:
