@@ -90,6 +90,7 @@ def test_a_failure_leaves_the_others_and_is_begun_from_nothing(make_job: MakeJob
     assert [path.name for path in made.iterdir()] == ["0"], "what the first attempt left was removed"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_an_interrupt_ends_what_is_at_work_with_its_children(make_job: MakeJob, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     os.mkfifo(pids)

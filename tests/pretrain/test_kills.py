@@ -20,6 +20,7 @@ from trackmaster.pretrain import PretrainConfig, PretrainError
 from trackmaster.pretrain.artifact import load_encoder
 
 KILLS = 10
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system has no kill -9 and no fork")
 HELPERS = '''
 import os
 import signal
