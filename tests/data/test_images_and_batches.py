@@ -106,6 +106,8 @@ def test_order_depends_on_seed_and_epoch_and_not_on_threads(tree: Path) -> None:
     assert sorted(loader.order(0).tolist()) == list(range(33))
     assert loader.order(0).tolist() != loader.order(1).tolist()
     assert BatchLoader(dataset, 4).order(5).tolist() == list(range(33))
+    once = BatchLoader(dataset, 4, seed=7, reshuffle=False)
+    assert once.order(5).tolist() == once.order(0).tolist() == loader.order(0).tolist()
 
 
 def test_incomplete_batches_can_be_dropped_but_not_all(tree: Path) -> None:

@@ -17,6 +17,7 @@ from trackmaster.nn.encoder import arch_hash, build_encoder
 from trackmaster.pretrain import Artifact, PretrainConfig, PretrainError
 from trackmaster.pretrain.artifact import load_encoder
 from trackmaster.pretrain.autoencoder import Autoencoder
+from trackmaster.pretrain.feed import make_feeds, open_training_data
 from trackmaster.pretrain.recorder import EpochRecorder
 from trackmaster.pretrain.stopping import StopFlag
 from trackmaster.pretrain.task import TaskLoss
@@ -177,6 +178,14 @@ def test_a_run_is_not_continued_on_other_frames(make_config: Any, frames_dir: Pa
     next(data.rglob("frame_00003_*")).unlink()
     with pytest.raises(PretrainError, match="the frames have changed"):
         pretrain.run(PretrainConfig.load(["--resume", str(run), "--epochs", "2"]))
+
+
+def test_validation_is_shuffled_once(make_config: Any) -> None:
+    config = make_config(val_fraction=0.4)
+    train, val = make_feeds(config, open_training_data(config, 64, 64), drop_last=False, on_gpu=False)
+    assert val is not None
+    assert train.loader.order(0).tolist() != train.loader.order(1).tolist()
+    assert val.loader.order(0).tolist() == val.loader.order(1).tolist() != sorted(val.loader.order(0).tolist())
 
 
 def test_cache_and_live_decoding_train_alike(make_config: Any, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ class BatchLoader:
         batch_size: int,
         *,
         seed: int | None = None,
+        reshuffle: bool = True,
         drop_last: bool = False,
         workers: int = 1,
         prefetch: int = 2,
@@ -33,7 +34,8 @@ class BatchLoader:
         Args:
             source: where samples come from.
             batch_size: samples per batch.
-            seed: of the order; None keeps the order of the source (validation).
+            seed: of the order; None keeps the order of the source.
+            reshuffle: draw a new order for every epoch; False keeps the first one.
             drop_last: leave an incomplete last batch out.
             workers: threads that gather; 0 gathers in the caller's thread.
             prefetch: batches in the making per thread.
@@ -44,6 +46,7 @@ class BatchLoader:
         self.source = source
         self.batch_size = batch_size
         self.seed = seed
+        self.reshuffle = reshuffle
         self.drop_last = drop_last
         self.workers = workers
         self.prefetch = prefetch
@@ -62,7 +65,8 @@ class BatchLoader:
         """Return the samples in the order of an epoch (counted from 0)."""
         if self.seed is None:
             return np.arange(len(self.source), dtype=np.int64)
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.source)).astype(np.int64)
+        drawn = epoch if self.reshuffle else 0
+        return np.random.default_rng([self.seed, drawn]).permutation(len(self.source)).astype(np.int64)
 
     def batches(self, epoch: int) -> Iterator[Frames]:
         """Yield the batches of an epoch, each (B, n_stack, 1, H, W)."""

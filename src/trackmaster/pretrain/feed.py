@@ -131,15 +131,19 @@ def make_feeds(
     """
     pin = config.pin_memory and on_gpu
 
-    def feed(source: FrameSource, label: str, seed: int | None) -> TensorFeed:
+    def feed(source: FrameSource, label: str, *, reshuffle: bool) -> TensorFeed:
         loader = BatchLoader(
             source,
             config.batch_size,
-            seed=seed,
+            seed=config.seed,
+            reshuffle=reshuffle,
             drop_last=drop_last,
             workers=config.workers,
             prefetch=config.prefetch_factor,
         )
         return TensorFeed(loader, label=label, show_progress=config.use_tqdm, pin_memory=pin)
 
-    return feed(data.train, "train", config.seed), feed(data.val, "val", None) if data.val is not None else None
+    # Validation is shuffled once: side by side, frames 10 ms apart are negatives of each other that nothing can tell
+    # apart, and a contrastive loss over them says little about the one that is trained.
+    val = feed(data.val, "val", reshuffle=False) if data.val is not None else None
+    return feed(data.train, "train", reshuffle=True), val
