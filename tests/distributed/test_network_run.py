@@ -28,6 +28,7 @@ from trackmaster.distributed.network_run import (
     open_trainer_end,
 )
 from trackmaster.distributed.racing import load_tracks
+from trackmaster.distributed.ray_link import RayTransport
 from trackmaster.distributed.server_keys import ServerKeys
 from trackmaster.distributed.train import RESUMABLE, train
 from trackmaster.distributed.transport import TransportError
@@ -201,3 +202,17 @@ def test_descriptions_have_limits() -> None:
     assert json.loads(one)["a"] == {"b": 1, "c": [1]}
     assert format_join(ServerAddress("h", 1, fingerprint="00" * 32, token="t")).startswith("tmjoin://h:1/")
     assert RUN in json.loads(describe(SPEC, **{RUN: {}}))
+
+
+def test_two_ray_actors_train(here: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed (extra 'cluster')")
+    flags = ("--performance.transport", "ray", "--performance.gpu-collectors-count", "2")
+    result = train(small(*flags), say=lambda line: None)
+    assert result.stats.cumul_number_frames_played >= 900
+    assert result.stats.cumul_number_batches_done > 0
+
+
+def test_ray_that_is_not_installed_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"trackmaster\[cluster\]"):
+        RayTransport(None, 0, max_chunks=1)
