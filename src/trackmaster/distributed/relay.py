@@ -28,8 +28,8 @@ from trackmaster.distributed.join_string import (
     is_loopback,
     parse_join,
 )
-from trackmaster.distributed.relay_clients import Client, ClientError, address_of, dismiss
-from trackmaster.distributed.relay_core import CoreOptions, RelayCore, first_message
+from trackmaster.distributed.relay_clients import Client, ClientError, address_of, dismiss, first_message
+from trackmaster.distributed.relay_core import CoreOptions, RelayCore
 from trackmaster.distributed.relay_journal import Journal
 from trackmaster.distributed.security_certificate import server_context
 from trackmaster.distributed.security_gate import BackOff, CappedListener, ConnectionCap, listen

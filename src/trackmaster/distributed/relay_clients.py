@@ -13,6 +13,7 @@ from trackmaster.distributed.security_tokens import Identity
 from trackmaster.distributed.wire_messages import ErrorFrame, Hello, Message, decode, encode
 
 CLOSE_S = 1.0
+PROBE_S = 5.0
 
 
 class ClientError(Exception):
@@ -98,3 +99,33 @@ async def dismiss(connection: ServerConnection, code: str, sentence: str) -> Non
             await connection.send(encode(ErrorFrame(code, wire.fit_text(sentence))))
             await connection.close(1008, code)
     connection.transport.abort()
+
+
+def name_of(client: Client) -> str:
+    """Return a client for sentences."""
+    number = f" {client.worker_id}" if client.worker_id >= 0 else ""
+    return f"{client.identity.role.capitalize()}{number} ({client.identity.id}, {client.address})"
+
+
+async def answers(client: Client) -> bool:
+    """Return whether a client is alive."""
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await (await client.connection.ping())
+    except (TimeoutError, ConnectionClosed):
+        return False
+    return True
+
+
+async def first_message(client_frame: bytes | str, role: str) -> Hello:
+    """Return the hello in a client's first frame.
+
+    Raises:
+        ClientError: it is something else, or in another role than the token's.
+    """
+    _, message = checked_frame(client_frame)
+    if not isinstance(message, Hello):
+        raise ClientError("hello", f"The first message must be a hello, not {type(message).__name__}.")
+    if message.role != role:
+        raise ClientError("role", f"This token is that of a {role}, not of a {message.role}.")
+    return message

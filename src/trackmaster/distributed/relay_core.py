@@ -12,12 +12,11 @@ import sqlite3
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
 from trackmaster.distributed import link_spec
-from trackmaster.distributed.relay_clients import Client, ClientError, checked_frame
+from trackmaster.distributed.relay_clients import Client, ClientError, answers, name_of
 from trackmaster.distributed.relay_journal import Journal, Kept
 from trackmaster.distributed.relay_queue import ChunkQueue, Entry
 from trackmaster.distributed.wire import fit_text
@@ -26,7 +25,6 @@ from trackmaster.distributed.wire_messages import (
     MAX_ROWS,
     Ack,
     Bye,
-    Hello,
     Message,
     Publish,
     Stat,
@@ -43,7 +41,6 @@ TRAINER_WINDOW_BYTES = 64 * 2**20
 JOURNAL_RETRY_S = 2.0
 IN_MEMORY_BYTES = 64 * 2**20
 """Of journalled chunks that need not be read again; what waits behind them lies on disk only."""
-TRAINER_PROBE_S = 5.0
 
 
 @dataclass
@@ -116,7 +113,7 @@ class RelayCore:
             )(client)
         except ClientError as error:
             self.counts["refused_frames"] += 1
-            self._say(f"{_name(client)} was let go: {error.sentence}")
+            self._say(f"{name_of(client)} was let go: {error.sentence}")
             await client.dismiss(error.code, error.sentence)
         except ConnectionClosed:
             pass
@@ -169,7 +166,7 @@ class RelayCore:
 
     async def _trainer_refusal(self, client: Client, columns: SampleSpec) -> tuple[str, bool]:
         other = self.trainer
-        if other is not None and other.hello.session != client.hello.session and await _answers(other):
+        if other is not None and other.hello.session != client.hello.session and await answers(other):
             return "There is a trainer already; end it first.", True
         # What came before any trainer was not compared with one; the trainer itself leaves out what does not fit.
         if self._spec and client.spec != self._spec and len(self.queue):
@@ -203,7 +200,7 @@ class RelayCore:
                 older.connection.transport.abort()
         else:
             self.observers.add(client)
-        self._say(f"{_name(client)} has come.")
+        self._say(f"{name_of(client)} has come.")
 
     def _leave(self, client: Client) -> None:
         session = client.hello.session
@@ -214,9 +211,9 @@ class RelayCore:
         self.observers.discard(client)
         if client.identity.role == "worker" and not client.said_bye:
             self.counts["workers_lost"] += 1
-            self._say(f"{_name(client)} is gone without a goodbye; what it had not sent is unknown.")
+            self._say(f"{name_of(client)} is gone without a goodbye; what it had not sent is unknown.")
         elif not client.said_bye:
-            self._say(f"{_name(client)} is gone.")
+            self._say(f"{name_of(client)} is gone.")
 
     # Workers ------------------------------------------------------------------------------------------------------
 
@@ -236,7 +233,7 @@ class RelayCore:
                 client.numbers = dict(message.numbers)
             elif isinstance(message, Bye):
                 client.said_bye = True
-                self._say(f"{_name(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
+                self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
             else:
                 raise ClientError("role", f"A worker may not send {type(message).__name__}.")
 
@@ -346,7 +343,7 @@ class RelayCore:
             self._taken.set()
         elif isinstance(message, Bye):
             client.said_bye = True
-            self._say(f"{_name(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
+            self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
             if message.reason == FINISHED:
                 self._finished = True
                 await asyncio.gather(*(worker.try_send(Bye(FINISHED)) for worker in self.workers.values()))
@@ -400,38 +397,10 @@ class RelayCore:
                 elif not client.is_held_back:
                     missed += 1
                 if missed >= 2:
-                    self._say(f"{_name(client)} does not answer any more.")
+                    self._say(f"{name_of(client)} does not answer any more.")
                     client.connection.transport.abort()
                     return
 
 
 def _no_weights(version: int) -> WeightsFrame:
     return WeightsFrame(version, b"", hashlib.sha256(b"").digest())
-
-
-def _name(client: Client) -> str:
-    number = f" {client.worker_id}" if client.worker_id >= 0 else ""
-    return f"{client.identity.role.capitalize()}{number} ({client.identity.id}, {client.address})"
-
-
-async def _answers(client: Client) -> bool:
-    try:
-        async with asyncio.timeout(TRAINER_PROBE_S):
-            await (await client.connection.ping())
-    except (TimeoutError, ConnectionClosed):
-        return False
-    return True
-
-
-async def first_message(client_frame: Any, role: str) -> Hello:
-    """Return the hello in a client's first frame.
-
-    Raises:
-        ClientError: it is something else, or in another role than the token's.
-    """
-    _, message = checked_frame(client_frame)
-    if not isinstance(message, Hello):
-        raise ClientError("hello", f"The first message must be a hello, not {type(message).__name__}.")
-    if message.role != role:
-        raise ClientError("role", f"This token is that of a {role}, not of a {message.role}.")
-    return message
