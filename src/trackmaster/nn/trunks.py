@@ -54,6 +54,7 @@ class FloatScale(nn.Module):
             ShapeError: a table has another length, or a deviation is not positive.
         """
         super().__init__()
+        self.is_identity = mean is None and std is None
         for name, table, fill in (("mean", mean, 0.0), ("std", std, 1.0)):
             vector = torch.full((n_floats,), fill) if table is None else torch.tensor(table, dtype=torch.float32)
             if vector.shape != (n_floats,):
@@ -64,8 +65,7 @@ class FloatScale(nn.Module):
 
     def forward(self, floats: Tensor) -> Tensor:
         """Return (floats - mean) / std."""
-        scaled: Tensor = (floats - self.mean) / self.std
-        return scaled
+        return floats if self.is_identity else (floats - self.mean) / self.std
 
 
 def mlp(sizes: Sequence[int], *, last: bool, layer_norm: bool = False) -> nn.Sequential:
