@@ -25,7 +25,7 @@ from trackmaster.distributed import link_spec
 from trackmaster.distributed.relay import RelayServer
 from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
 from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
-from trackmaster.distributed.wire_messages import Ack, ErrorFrame, Hello, Publish, Welcome, decode, encode
+from trackmaster.distributed.wire_messages import Ack, ErrorFrame, Hello, Publish, Stat, Welcome, decode, encode
 
 OTHER_ADDRESS = "127.0.0.2"
 needs_other_address = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second loopback address")
@@ -341,3 +341,22 @@ def test_nothing_that_reads_foreign_data_can_unpickle(room: str) -> None:
     modules = [place] if place.is_file() else sorted(place.rglob("*.py"))
     unsafe = {str(m.relative_to(PACKAGE)): unsafe_calls(m.read_text("utf-8")) for m in modules}
     assert {name: calls for name, calls in unsafe.items() if calls} == {}
+
+
+def test_an_observer_reads_numbers_and_may_do_nothing_else(honest: Honest) -> None:
+    honest.work()
+    with raw(honest.server, token_of(honest.server, "observer")) as client:
+        client.send(hello("observer", spec=b""))
+        assert isinstance(decode(client.recv(timeout=60)), Welcome)
+        numbers = dict[str, float]()
+        while numbers.get("chunks") != 1:
+            message = decode(client.recv(timeout=60))
+            assert isinstance(message, Stat)
+            numbers |= message.numbers
+        assert (numbers["workers"], numbers["trainer"]) == (1, 1)
+        client.send(encode(replace(chunk(0), session="00" * 16)))
+        with pytest.raises(ConnectionClosed):
+            while True:
+                client.recv(timeout=60)
+    honest.work()
+    assert honest.server.numbers()["chunks"] == 2
