@@ -1,5 +1,7 @@
 """From arrays to ghost samples: how a run of ours is stored so that any reader of ghosts can show it."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -77,28 +79,10 @@ def make_samples(
         WriteError: shapes that do not fit, a value that is no number, a speed beyond 1 000 m/s, a material beyond
             255, or a period that no file can hold.
     """
-    with np.errstate(over="ignore"):  # what overflows is refused below
-        position = _table("position_m", position_m).astype(np.float32)
-    if position.ndim != 2 or position.shape[1] != 3:
-        raise WriteError(f"position_m has shape {position.shape}, expected (n, 3)")
-    count = len(position)
-    quaternion = _quaternions(_table("rotation", rotation), count)
-    velocity = _column("velocity_mps", velocity_mps, (count, 3))
-    spin = _column("angular_velocity_radps", angular_velocity_radps, (count, 3))
-    if not np.isfinite(position).all():
-        raise WriteError("position_m holds values that are no numbers; the run diverged")
-    if count and np.linalg.norm(velocity, axis=1).max() > FASTEST_MPS:
-        raise WriteError(f"velocity_mps holds speeds beyond {FASTEST_MPS:.0f} m/s, which no file can hold")
+    rows = _moving_rows(position_m, rotation, velocity_mps, angular_velocity_radps)
     if not 1 <= period_ms <= LONGEST_PERIOD_MS:
         raise WriteError(f"period_ms is {period_ms}, expected 1 to {LONGEST_PERIOD_MS}")
-    rows = np.zeros(count, ROW_DTYPE)
-    rows["position"] = position
-    _encode_rotation(rows, quaternion)
-    for column, vectors in enumerate((velocity, spin)):
-        _encode_vector(rows["motion"][:, column], vectors)
-    local = np.einsum("nij,ni->nj", quaternion_to_matrix(quaternion.T), velocity)
-    rows["words"][:, 0] = _stored(local[:, 2], FORWARD_RANGE_MPS / 65535, FORWARD_LOWEST_MPS, 65535)
-    rows["words"][:, 1] = _stored(local[:, 0], SIDEWAYS_RANGE_MPS / 65535, SIDEWAYS_LOWEST_MPS, 65535)
+    count = len(rows)
     rows["words"][:, 2] = _stored(_column("rpm", rpm, (count,)), RPM_RANGE / 65535, 0.0, 65535)
     turns = _column("wheel_rotation_rad", wheel_rotation_rad, (count, 4)) % WHEEL_TURNS_RAD
     rows["words"][:, 3:] = _stored(turns, WHEEL_TURNS_RAD / 65535, 0.0, 65535)
@@ -116,6 +100,36 @@ def make_samples(
     rows["wheel_bits"] = _wheel_bits(sliding, _column("wheel_contact", wheel_contact, (count, 4)) != 0)
     rows["dirt"] = _stored(_column("dirt", dirt, (count,)), 1 / 255, 0.0, 255)
     return decode_samples(rows.view(np.uint8).reshape(count, SAMPLE_BYTES), period_ms)
+
+
+def _moving_rows(
+    position_m: npt.ArrayLike,
+    rotation: npt.ArrayLike,
+    velocity_mps: npt.ArrayLike,
+    angular_velocity_radps: npt.ArrayLike,
+) -> npt.NDArray[Any]:
+    """Return rows that hold pose and motion; all else in them is zero."""
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        position = _table("position_m", position_m).astype(np.float32)
+    if position.ndim != 2 or position.shape[1] != 3:
+        raise WriteError(f"position_m has shape {position.shape}, expected (n, 3)")
+    count = len(position)
+    quaternion = _quaternions(_table("rotation", rotation), count)
+    velocity = _column("velocity_mps", velocity_mps, (count, 3))
+    spin = _column("angular_velocity_radps", angular_velocity_radps, (count, 3))
+    if not np.isfinite(position).all():
+        raise WriteError("position_m holds values that are no numbers; the run diverged")
+    if count and np.linalg.norm(velocity, axis=1).max() > FASTEST_MPS:
+        raise WriteError(f"velocity_mps holds speeds beyond {FASTEST_MPS:.0f} m/s, which no file can hold")
+    rows = np.zeros(count, ROW_DTYPE)
+    rows["position"] = position
+    _encode_rotation(rows, quaternion)
+    for column, vectors in enumerate((velocity, spin)):
+        _encode_vector(rows["motion"][:, column], vectors)
+    local = np.einsum("nij,ni->nj", quaternion_to_matrix(quaternion.T), velocity)
+    rows["words"][:, 0] = _stored(local[:, 2], FORWARD_RANGE_MPS / 65535, FORWARD_LOWEST_MPS, 65535)
+    rows["words"][:, 1] = _stored(local[:, 0], SIDEWAYS_RANGE_MPS / 65535, SIDEWAYS_LOWEST_MPS, 65535)
+    return rows
 
 
 def _table(name: str, values: npt.ArrayLike) -> Floats:

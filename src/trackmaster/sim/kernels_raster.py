@@ -31,6 +31,90 @@ HORIZON = -1.0e-5
 SHADOW_REACH_M = 3.0
 
 
+@wp.func
+def tile_of(view: int, tile_number: int, width: int, height: int, tile_size: int, tiles_x: int, slots: int):
+    """Return where a tile lies in its view, and where its buffers begin."""
+    tile = Tile()
+    tile.x0 = (tile_number % tiles_x) * tile_size
+    tile.y0 = (tile_number // tiles_x) * tile_size
+    tile.x1 = wp.min(tile.x0 + tile_size, width)
+    tile.y1 = wp.min(tile.y0 + tile_size, height)
+    tile.stride = wp.min(tile_size, width)
+    tile.width = width
+    tile.height = height
+    tiles = tiles_x * ((height + tile_size - 1) // tile_size)
+    tile.base = ((view * tiles + tile_number) % slots) * tile.stride * wp.min(tile_size, height)
+    return tile
+
+
+@wp.func
+def camera_of(views: Views, view: int, width: int, height: int):
+    """Return the camera of a view."""
+    cam = Camera()
+    axes = views.rotation[view]
+    cam.eye = views.eye[view]
+    cam.left = wp.vec3(axes[0, 0], axes[1, 0], axes[2, 0])
+    cam.up = wp.vec3(axes[0, 1], axes[1, 1], axes[2, 1])
+    cam.forward = wp.vec3(axes[0, 2], axes[1, 2], axes[2, 2])
+    cam.focal = views.focal_px[view]
+    cam.half_w = 0.5 * float(width)
+    cam.half_h = 0.5 * float(height)
+    return cam
+
+
+@wp.func
+def shade_run(
+    scene: Scene,
+    ids: wp.array(dtype=wp.int32),
+    number: int,
+    offset: int,
+    first: int,
+    last: int,
+    ray_row: wp.vec3,
+    ray_step: wp.vec3,
+    cam: Camera,
+    area_scale: float,
+    car_mode: int,
+    car_position: wp.vec3,
+    car_rotation: wp.mat33,
+    shadow_reach: float,
+):
+    """Colour a run of pixels that show one triangle of the map, or the grass around it (a negative number)."""
+    plane = wp.vec4(0.0, 1.0, 0.0, -GROUND_Y_M)
+    surface = int(GRASS_PAGE * 4)
+    light = scene.ground_light
+    if number >= 0:
+        plane = scene.plane[number]
+        surface = scene.surface[number]
+        light = scene.light[number]
+    normal = wp.vec3(plane[0], plane[1], plane[2])
+    shade_surface(
+        ids,
+        scene.atlas,
+        (surface >> 2) * ATLAS_PAGE,
+        offset,
+        first,
+        last,
+        ray_row,
+        ray_step,
+        cam.eye,
+        wp.dot(normal, cam.eye) + plane[3],
+        -wp.dot(normal, ray_row),
+        -wp.dot(normal, ray_step),
+        area_scale,
+        surface & 3,
+        light,
+        scene.fog_start2,
+        scene.fog_scale,
+        scene.fog_color,
+        car_mode,
+        cam.eye - car_position,
+        car_rotation[0, 2],
+        car_rotation[2, 2],
+        shadow_reach,
+    )
+
+
 @wp.kernel
 def render_views(
     scene: Scene,
@@ -48,27 +132,8 @@ def render_views(
 ):
     """One tile of one view: map, car, shadow and sky into grey or colour pixels."""
     view, tile_number = wp.tid()
-    tile = Tile()
-    tile.x0 = (tile_number % tiles_x) * tile_size
-    tile.y0 = (tile_number // tiles_x) * tile_size
-    tile.x1 = wp.min(tile.x0 + tile_size, width)
-    tile.y1 = wp.min(tile.y0 + tile_size, height)
-    tile.stride = wp.min(tile_size, width)
-    tile.width = width
-    tile.height = height
-    tiles = tiles_x * ((height + tile_size - 1) // tile_size)
-    tile.base = ((view * tiles + tile_number) % slots) * tile.stride * wp.min(tile_size, height)
-
-    cam = Camera()
-    axes = views.rotation[view]
-    cam.eye = views.eye[view]
-    cam.left = wp.vec3(axes[0, 0], axes[1, 0], axes[2, 0])
-    cam.up = wp.vec3(axes[0, 1], axes[1, 1], axes[2, 1])
-    cam.forward = wp.vec3(axes[0, 2], axes[1, 2], axes[2, 2])
-    cam.focal = views.focal_px[view]
-    cam.half_w = 0.5 * float(width)
-    cam.half_h = 0.5 * float(height)
-
+    tile = tile_of(view, tile_number, width, height, tile_size, tiles_x, slots)
+    cam = camera_of(views, view, width, height)
     clear(depth, ids, tile.base, tile.stride * (tile.y1 - tile.y0))
 
     car_mode = views.car_mode[view]
@@ -100,37 +165,20 @@ def render_views(
                 for column in range(first, last):
                     ids[offset + column] = packed_color
             elif number >= 0 or (not above and cam.eye[1] > GROUND_Y_M):
-                plane = wp.vec4(0.0, 1.0, 0.0, -GROUND_Y_M)
-                surface = int(GRASS_PAGE * 4)
-                light = scene.ground_light
-                if number >= 0:
-                    plane = scene.plane[number]
-                    surface = scene.surface[number]
-                    light = scene.light[number]
-                normal = wp.vec3(plane[0], plane[1], plane[2])
-                shade_surface(
+                shade_run(
+                    scene,
                     ids,
-                    scene.atlas,
-                    (surface >> 2) * ATLAS_PAGE,
+                    number,
                     offset,
                     first,
                     last,
                     ray_row,
                     ray_step,
-                    cam.eye,
-                    wp.dot(normal, cam.eye) + plane[3],
-                    -wp.dot(normal, ray_row),
-                    -wp.dot(normal, ray_step),
+                    cam,
                     area_scale,
-                    surface & 3,
-                    light,
-                    scene.fog_start2,
-                    scene.fog_scale,
-                    scene.fog_color,
                     car_mode,
-                    cam.eye - car_position,
-                    car_rotation[0, 2],
-                    car_rotation[2, 2],
+                    car_position,
+                    car_rotation,
                     shadow_reach,
                 )
             else:
