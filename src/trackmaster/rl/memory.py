@@ -167,13 +167,12 @@ class IQNMemory:
         else:
             rows = self._draw_rows(2 if test else 1, rng)
         clock = self.mini_race.draw_clock(len(rows), rng)
-        offsets = rows[:, None] + 1 + np.arange(self.n_steps)
-        np.minimum(offsets, self.capacity - 1, out=offsets)
-        available = self._left[rows]
+        offsets = rows[:, None] + 1 + np.arange(self.n_steps)  # beyond the end "clip" gives some row, which is masked
+        available = self._left.take(rows)
         inside = np.arange(self.n_steps) < available[:, None]
         steps, terminal = window_steps(
-            self._columns["terminated"][offsets] & inside,
-            self._columns["greedy"][offsets],
+            self._columns["terminated"].take(offsets, mode="clip") & inside,
+            self._columns["greedy"].take(offsets, mode="clip"),
             available,
             clock,
             horizon_actions=self.mini_race.horizon_actions,
@@ -182,8 +181,9 @@ class IQNMemory:
         ends = rows + steps
         potential = self._columns["potential"]
         window = n_step_return(
-            self._columns["reward"][offsets], steps, terminal, potential[rows], potential[ends], gamma=self.gamma
-        )
+            self._columns["reward"].take(offsets, mode="clip"), steps, terminal, potential.take(rows),
+            potential.take(ends), gamma=self.gamma,
+        )  # fmt: skip
         batch = self._gather(rows, ends, clock, window.reward, window.gamma, steps)
         if weight is None or self.priorities is None:
             return batch
@@ -296,7 +296,7 @@ class IQNMemory:
         np.take(floats, ends, axis=0, out=out.next_floats.numpy(), mode="clip")
         out.floats.numpy()[:, 0] = clock
         out.next_floats.numpy()[:, 0] = clock + steps
-        out.action.numpy()[:] = self._columns["action"][rows + 1]
+        out.action.numpy()[:] = self._columns["action"].take(rows + 1)
         out.reward.numpy()[:] = reward
         out.gamma.numpy()[:] = gamma
         return out
