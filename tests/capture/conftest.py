@@ -1,5 +1,6 @@
 """A straight track, a run on it with curves of the steering wheel, and both as a real replay file."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from trackmaster import gbx
 from trackmaster.game import SimulatorGame, record_ghost
+from trackmaster.game.link.errors import SilentGameError
 from trackmaster.game.setup.instances import Instance
+from trackmaster.game.standin.server import Standin
 from trackmaster.gbx import Challenge, Ghost, InputTimeline
 from trackmaster.track import Track
 from trackmaster.track.layout import RoadLayout
@@ -71,3 +74,16 @@ def short_replay_bytes(short_challenge: Challenge, short_ghost: Ghost) -> bytes:
 def instance_in(folder: Path, port: int = 1, index: int = 0) -> Instance:
     """A game whose files lie in a folder of a test."""
     return Instance(index, port, folder / "TrackMania", folder / "TMInterface", "default")
+
+
+def stall_races(monkeypatch: pytest.MonkeyPatch, game: Callable[[], Standin]) -> list[int]:
+    """Let every race stand still from its start; return the lengths of the scripts that were loaded then."""
+    loaded: list[int] = []
+
+    def stall(*_: object, **__: object) -> Iterator[None]:
+        loaded.append(len(game().game._script))
+        raise SilentGameError("nothing came for 20 s.")
+        yield None
+
+    monkeypatch.setattr("trackmaster.capture.played.samples", stall)
+    return loaded

@@ -110,6 +110,15 @@ def test_a_run_that_strayed_is_tried_again_at_another_speed(reason: str) -> None
     assert is_settled(known, inside.model_copy(update={"running_speed": 4.0})), "its clock is virtual"
 
 
+@pytest.mark.parametrize("reason", ["image", "count"])
+def test_pictures_that_a_window_spoilt_are_tried_again_when_it_may_be_mended(reason: str) -> None:
+    for flags in (CaptureConfig(game="tminterface"), CaptureConfig(game="simulator")):
+        before = Outcome(
+            "1", "a", "rejected", "", flags.fingerprint, reason=reason, circumstances=circumstances(reason, "1", flags)
+        )
+        assert is_settled(before, flags) == (flags.game == "simulator"), "the simulator draws the same every time"
+
+
 def test_another_car_in_the_pictures_makes_another_kind_of_frames() -> None:
     for changes in ({"autosave_ghost": True}, {"respawn_after_cp_ms": 200}):
         on_game, inside = CaptureConfig(game="tminterface"), CaptureConfig(game="simulator")

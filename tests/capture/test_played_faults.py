@@ -23,14 +23,14 @@ from trackmaster.capture.simulated import SimulatedRecorder
 from trackmaster.capture.staging import stage_maps
 from trackmaster.files import sha256_of
 from trackmaster.game.link.client import LinkClient
-from trackmaster.game.link.errors import SilentGameError
+from trackmaster.game.link.play import RUN_TIMEOUT_MS
 from trackmaster.game.link.protocol import Message
 from trackmaster.game.standin.commands import PLAIN
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions, Screen
 from trackmaster.game.standin.server import Standin
 
-from .conftest import instance_in
+from .conftest import instance_in, stall_races
 
 WAITING = {Screen.MENUS, Screen.MEDALS}
 
@@ -278,14 +278,7 @@ def test_the_order_of_console_lines_in_one_message_does_not_matter(
 def test_a_script_is_unloaded_although_the_last_run_stalled(
     scene: Scene, reject: Callable[..., tuple[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[int] = []
-
-    def stall(*_: object, **__: object) -> Iterator[None]:
-        loaded.append(len(game.game._script))
-        raise SilentGameError("nothing came for 20 s.")
-        yield None
-
-    monkeypatch.setattr("trackmaster.capture.played.samples", stall)
+    loaded = stall_races(monkeypatch, lambda: game)
     with scene.start(speaks_ours=False) as game:
         assert reject(scene.recorder(lambda: False))[0] == "stalled"
         assert loaded[0] > 0
@@ -293,6 +286,28 @@ def test_a_script_is_unloaded_although_the_last_run_stalled(
         onlooker.connect()  # the game runs what it was told before it greets the next one
         onlooker.close()
         assert game.game._script == []
+
+
+@pytest.mark.parametrize("speaks_ours", [True, False])
+def test_a_run_that_is_interrupted_between_two_messages_leaves_the_game_as_a_player_wants_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, speaks_ours: bool
+) -> None:
+    def interrupt(client: LinkClient, *_: object, **__: object) -> Iterator[None]:
+        client.acknowledge()  # the race goes on, and its next tick waits for us
+        raise KeyboardInterrupt
+        yield None
+
+    monkeypatch.setattr("trackmaster.capture.played.samples", interrupt)
+    with scene.start(speaks_ours=speaks_ours) as game:
+        recorder = PlayedRecorder(scene.flags, instance_in(scene.folder, game.port))  # with its usual patience
+        with pytest.raises(KeyboardInterrupt):
+            scene.run(recorder)
+        onlooker = LinkClient(game.port)
+        onlooker.connect()
+        onlooker.close()
+        assert (game.game.speed, game.game._script) == (1.0, [])
+        timeouts = recorder._player.client.timeouts
+        assert timeouts.connect_s > RUN_TIMEOUT_MS / 1_000, "the next replay waits for the game as long as this one did"
 
 
 def test_a_hud_that_stays_is_seen_in_the_pictures(

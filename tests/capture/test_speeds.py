@@ -21,13 +21,14 @@ from trackmaster.capture.speeds import (
     speeds_path,
 )
 from trackmaster.capture.staging import stage_maps
+from trackmaster.game.link.client import LinkClient
 from trackmaster.game.setup.config import DoctorConfig
 from trackmaster.game.setup.settings import GameSettings, load_game_settings
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
 
-from .conftest import instance_in
+from .conftest import instance_in, stall_races
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +125,23 @@ def test_several_games_are_measured_at_the_same_time(
     assert code == 0
     assert "speed 16 with 2 games: game 1 leaves the run at speed 1 after" in capsys.readouterr().out
     assert [(one.speed, one.instances, one.exact) for one in read_speeds()] == [(1.0, 2, True), (16.0, 2, False)]
+
+
+def test_a_game_that_cannot_play_it_is_left_without_the_script(
+    tmp_path: Path, replay: ReplayFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = stall_races(monkeypatch, lambda: game)
+    monkeypatch.setattr("trackmaster.game.setup.doctor.run_doctor", lambda _config: 0)
+    with standin(tmp_path, replay) as game:
+        base = instance_in(tmp_path).user_path
+        flags = DoctorConfig(base_tmi_port=game.port, trackmania_base_path=base, speeds=True, speeds_replay=replay.path)
+        with pytest.raises(CaptureError, match=r"a game cannot play a\.replay\.gbx: .*the race stands still"):
+            run_doctor(flags)
+        assert loaded[0] > 0
+        onlooker = LinkClient(game.port)
+        onlooker.connect()
+        onlooker.close()
+        assert game.game._script == []
 
 
 def test_speeds_need_a_game(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The chase cameras against the published rest poses and ramps, and their bookkeeping."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -216,3 +218,31 @@ def test_a_whole_run_at_once_equals_the_camera_tick_by_tick(settings: ChaseSetti
         assert view.fov_deg[0] == views.fov_deg[tick]
     assert placed.sum() > 3
     assert np.ptp(views.fov_deg) > 0.5
+
+
+def test_a_long_run_is_followed_in_blocks_that_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, ticks = np.random.default_rng(RNG_SEED), 60
+    rotation, position = rotations(rng, ticks), rng.normal(size=(ticks, 3))
+    causes, gear = rng.uniform(size=(ticks, 6)), rng.integers(1, 4, ticks)
+    placed = rng.uniform(size=ticks) < 0.05
+    at_once = chase_run(position, rotation, causes, gear, placed)
+    for block in (1, 20, 59, 60):
+        monkeypatch.setattr("trackmaster.sim.camera_run.BLOCK", block)
+        views = chase_run(position, rotation, causes, gear, placed)
+        assert np.array_equal(views.eye_m, at_once.eye_m)
+        assert np.array_equal(views.rotation, at_once.rotation)
+        assert np.array_equal(views.fov_deg, at_once.fov_deg)
+    assert len(chase_run(position[:0], rotation[:0], causes[:0], gear[:0], placed[:0]).fov_deg) == 0
+
+
+def test_a_long_run_takes_little_more_memory_than_its_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trackmaster.sim.camera_run.BLOCK", 64)
+    ticks = 2_000
+    views = (np.zeros((ticks, 3)), np.broadcast_to(np.eye(3), (ticks, 3, 3)), np.zeros((ticks, 6)))
+    tracemalloc.start()
+    try:
+        chase_run(*views, np.ones(ticks, np.int64), np.zeros(ticks, np.bool_))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000 * ticks, f"{peak / ticks:.0f} bytes per tick"

@@ -1,6 +1,7 @@
 """``trackmaster doctor``: what the game's room looks at, and the running speeds, which takes races to find out."""
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from trackmaster.capture.config import CaptureConfig
@@ -62,20 +63,23 @@ def _measure(config: DoctorConfig) -> Iterator[MeasuredSpeed]:
     except ReplayRejectedError as reject:
         raise CaptureError(f"{file.path} cannot be played: {reject.detail}") from None
 
-    def recorders() -> Iterator[tuple[float, Sequence[Recorder]]]:
+    def recorders() -> Generator[tuple[float, Sequence[Recorder]], None, None]:
         for speed in sorted({1.0, *(config.try_speeds or DEFAULT_SPEEDS)}):
             flags = capture_flags.model_copy(update={"running_speed": speed})
             players = [
                 PlayedRecorder(flags, instance, keeper=keeper, login=settings.login)
                 for instance, keeper in zip(instances, keepers, strict=True)
             ]
-            yield speed, players
-            for player in players:
-                player.leave()
+            try:
+                yield speed, players
+            finally:
+                for player in players:
+                    player.leave()
 
     with ready_games(capture_flags, games, (file,)):
         try:
-            yield from measure_speeds(recorders(), source)
+            with contextlib.closing(recorders()) as at_speeds:
+                yield from measure_speeds(at_speeds, source)
         except ReplayRejectedError as reject:
             raise CaptureError(f"a game cannot play {file.path.name}: {reject.detail}") from None
         finally:

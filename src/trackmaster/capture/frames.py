@@ -35,8 +35,9 @@ class FrameTaker:
 
     def expect(self, rows: NDArray[np.integer]) -> None:
         """Say which pictures will be kept, so that those that are yet to come get their names at once."""
-        self._names = {row: frame_name(step, row * TICK_MS) for step, row in enumerate(rows.tolist())}
-        self._names = {row: name for row, name in self._names.items() if row not in self._stamps}
+        self._names = {
+            row: frame_name(step, row * TICK_MS) for step, row in enumerate(rows.tolist()) if row not in self._stamps
+        }
 
     def take(self, row: int, grey: NDArray[np.uint8], position_m: NDArray[np.floating], *, placed: bool) -> None:
         """Take the picture of one tick.

@@ -104,7 +104,7 @@ class Ledger:
         """Note what became of a task, and remove frames that no longer count."""
         self.summary.outcomes.append(outcome)
         before = task.before
-        if before is not None and before.status == "ok" and is_passing(outcome.reason):
+        if before is not None and before.status == "ok" and is_passing(outcome.reason, self._config):
             return  # a fault of the moment says nothing about the frames that are there
         self._book.record(task.key, outcome, wall_s=wall_s)
         self._forget_earlier(task.key, before, outcome)

@@ -134,11 +134,20 @@ class PlayedRecorder:
         """Give the game back as a player wants it: speed 1, HUD on, no script."""
         client = self._player.client
         with contextlib.suppress(GameError):
-            if client.inside is None and self._has_script:  # the last session broke before the script was unloaded
-                client.timeouts.connect_s = FAREWELL_S
-                client.connect()
+            if client.inside is None and self._has_script:  # no session in which the script could be unloaded
+                client.close()  # where one stands still: the game finds its speed in it, whatever comes of a new one
+                self._unload()
             self._player.leave()
         self._has_script = False
+
+    def _unload(self) -> None:
+        """Open a session only to unload the script; a game that hangs is not waited for."""
+        timeouts = self._player.client.timeouts
+        usual_s, timeouts.connect_s = timeouts.connect_s, FAREWELL_S
+        try:
+            self._player.client.connect()
+        finally:
+            timeouts.connect_s = usual_s
 
     def _leave(self) -> None:
         """Let go of a session that is of no use any more; the game gets its speed back where it still listens."""

@@ -20,6 +20,8 @@ _BY_RUN = ("not_finished", "finish_diff", "cp_diff", "sample_diff")
 """What comes out differently on a game that is played in another way."""
 _BY_CHANCE = (UNFORESEEN, "no_start", "stuck_menu", "stalled", "timeout", "frame_tick", "inputs_diff")
 """What a machine or a game does at one time and not at another."""
+_BY_WINDOW = ("image", "count")
+"""What depends on the window of a game, its HUD and how fast it draws; the simulator has none."""
 
 
 def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
@@ -39,16 +41,18 @@ def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
     return hashlib.sha256(f"{__version__} {state}".encode()).hexdigest()[:16]
 
 
-def is_passing(reason: str) -> bool:
+def is_passing(reason: str, config: CaptureConfig) -> bool:
     """Return whether a rejection says something about the moment rather than about the replay."""
-    return reason.startswith(_BY_CHANCE)
+    is_played = config.resolved_game == "tminterface"
+    return reason.startswith(_BY_CHANCE) or (is_played and reason in _BY_WINDOW)
 
 
 def is_settled(before: Outcome, config: CaptureConfig) -> bool:
     """Return whether an outcome is a rejection that would come out the same again."""
     return (
         before.status == "rejected"
-        and not before.reason.startswith((*_BY_CHANCE, SAME_NAME))
+        and not is_passing(before.reason, config)
+        and before.reason != SAME_NAME
         and before.settings == config.fingerprint
         and before.circumstances == circumstances(before.reason, before.track_id, config)
     )

@@ -108,7 +108,7 @@ class ZoneMap:
         centers, ties = self.centers.tolist(), self._tie.tolist()
         last = len(centers) - 1 - POINTS_AFTER_FINISH
         zone, found = self.start_idx, []
-        for place in np.asarray(position_m, np.float64).tolist():
+        for place in (row.tolist() for row in np.asarray(position_m, np.float64)):
             here = _apart(centers[zone], place)
             while zone < last:
                 there = _apart(centers[zone + 1], place)
