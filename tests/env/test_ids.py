@@ -3,10 +3,11 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from rtgym import DEFAULT_CONFIG_DICT
 from tests.env.realtime_dummies import Recorder
 
 from trackmaster.env import EnvError
-from trackmaster.env.ids import IDS, INTERFACES, REALTIME_ID, interface_named, register_ids
+from trackmaster.env.ids import IDS, INTERFACES, REALTIME_ID, interface_named, make_realtime, register_ids
 from trackmaster.env.realtime_clock import VirtualClock
 from trackmaster.env.realtime_config import realtime_config
 
@@ -28,6 +29,16 @@ def test_the_general_id_takes_the_place_of_those_of_rtgym() -> None:
     observation, _ = env.reset()
     assert len(observation) == 3
     register_ids()
+
+
+def test_an_id_takes_a_whole_dictionary_of_rtgym_but_no_other_interface() -> None:
+    config = DEFAULT_CONFIG_DICT.copy()
+    config.update(act_buf_len=2, interface_kwargs={"track": "first_steps"})
+    env = gym.make("trackmaster/SimulatorExactLidar-v1", config=config)
+    assert [part.shape for part in env.reset()[0]] == [(1,), (4, 19), (3,), (3,)]
+    env.close()
+    with pytest.raises(EnvError, match=r"'Recorder'.*make 'trackmaster/RealTime-v1'"):
+        make_realtime("SIMULATOR", {**config, "interface": Recorder})
 
 
 def test_names_of_interfaces_are_looked_up_and_not_guessed() -> None:

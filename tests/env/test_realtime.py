@@ -289,3 +289,83 @@ def test_a_history_that_may_be_false_is_warned_about(caplog: pytest.LogCaptureFi
     caplog.clear()
     virtual(wait_on_done=True, reset_act_buf=True)
     assert not caplog.text
+
+
+class Closing(Recorder):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def assert_ended(before: set[threading.Thread]) -> None:
+    """Every thread that was begun since then has ended."""
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("make_clock", [VirtualClock, RealClock])
+def test_closing_twice_is_closing_once_and_afterwards_nothing_runs(make_clock: type[VirtualClock]) -> None:
+    before = set(threading.enumerate())
+    config = realtime_config(Closing, time_step_duration=0.01, start_obs_capture=0.01)
+    env = RealTimeEnv(config, clock=make_clock(), watchdog_steps=3_000)
+    env.reset()
+    env.step(np.zeros(1, dtype=np.float32))
+    env.close()
+    env.close()
+    assert env.interface.closed == 1
+    assert_ended(before)
+    for call in (env.reset, env.wait):
+        with pytest.raises(EnvError, match="is closed: make it anew"):
+            call()
+    with pytest.raises(EnvError, match="without a running episode"):
+        env.step(np.zeros(1, dtype=np.float32))
+
+
+def test_a_failed_time_step_does_not_keep_the_environment_from_closing() -> None:
+    class Broken(Closing):
+        def get_obs_rew_terminated_info(self):
+            raise ConnectionResetError("the game went away")
+
+    before = set(threading.enumerate())
+    env = RealTimeEnv(realtime_config(Broken, time_step_duration=0.01), clock=RealClock(), watchdog_steps=3_000)
+    env.reset()
+    with pytest.raises(ConnectionResetError):
+        env.close()
+    assert env.interface.closed == 1
+    assert_ended(before)
+    env.close()
+
+
+def test_a_hung_interface_is_closed_when_it_answers_again() -> None:
+    release, closed = threading.Event(), threading.Event()
+
+    class Hanging(Recorder):
+        def get_obs_rew_terminated_info(self):
+            release.wait(60)
+            return super().get_obs_rew_terminated_info()
+
+        def close(self) -> None:
+            closed.set()
+
+    env = RealTimeEnv(realtime_config(Hanging, time_step_duration=0.01), clock=RealClock())
+    env.reset()
+    with pytest.raises(EnvError, match="has not answered"):
+        env.close()
+    assert not closed.is_set()
+    release.set()
+    assert closed.wait(30)
+
+
+def test_an_environment_that_cannot_be_made_leaves_no_thread() -> None:
+    class NoTuple(Recorder):
+        def get_observation_space(self):
+            return gym.spaces.Box(0, 1)
+
+    before = set(threading.enumerate())
+    with pytest.raises(EnvError, match="expected a Tuple"):
+        RealTimeEnv(realtime_config(NoTuple), clock=RealClock())
+    assert_ended(before)

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 import gymnasium as gym
+from rtgym import DEFAULT_CONFIG_DICT
 
 from trackmaster.env.errors import EnvError
 from trackmaster.env.realtime import RealTimeEnv
@@ -64,9 +65,25 @@ def interface_named(name: str) -> Callable[..., Any]:
 def make_realtime(
     interface_name: str, config: Mapping[str, Any] | None = None, clock: Clock | None = None, **entries: Any
 ) -> RealTimeEnv:
-    """Return the real-time environment of an interface, with the seed's values where nothing else is said."""
-    merged = realtime_config(interface_named(interface_name), **{**(config or {}), **entries})
-    return RealTimeEnv(merged, clock=clock)
+    """Return the real-time environment of an interface, with the seed's values where nothing else is said.
+
+    Args:
+        interface_name: see ``INTERFACES``.
+        config: entries, or a whole dictionary of rtgym's; its ``interface`` may be left at rtgym's default.
+        clock: as for ``RealTimeEnv``.
+        entries: single entries, which win over those of ``config``.
+
+    Raises:
+        EnvError: an entry is wrong, or names another interface.
+    """
+    interface, changes = interface_named(interface_name), {**(config or {}), **entries}
+    asked = changes.pop("interface", interface)
+    if asked not in (interface, DEFAULT_CONFIG_DICT["interface"]):
+        raise EnvError(
+            f"the configuration has the interface {getattr(asked, '__name__', asked)!r}, but this id drives "
+            f"{interface_name}: leave the entry out, or make {REALTIME_ID!r}."
+        )
+    return RealTimeEnv(realtime_config(interface, **changes), clock=clock)
 
 
 def register_ids() -> None:

@@ -79,10 +79,12 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._hung: Future[Any] | None = None
         self._end_s: float | None = None
         self.current_step = 0
-        self.interface = self._call(self._build, "building it")
-        self.default_action = np.asarray(self._call(self.interface.get_default_action, "default action"))
-        self.action_space = self._call(self.interface.get_action_space, "action space")
-        self.observation_space = self._space(self._call(self.interface.get_observation_space, "observation space"))
+        self._is_closed = False
+        try:
+            self._meet()
+        except BaseException:
+            self._runner.close(0.0)  # nobody will get hold of this environment to close it
+            raise
         self._actions: deque[NDArray[Any]] = deque(maxlen=self.config.act_buf_len)
         self._fill_buffer()
         if self.config.wait_on_done and not self.config.reset_act_buf:
@@ -97,11 +99,12 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Begin an episode; the default action is in force from here on.
 
         Raises:
-            EnvError: the interface does not answer. Its own exceptions come through.
+            EnvError: the interface does not answer, or the environment is closed. Exceptions of the interface come
+                through.
         """
         super().reset(seed=seed)
         self._join()
-        self._is_episode, self.current_step = True, 0
+        self._is_episode, self.current_step = False, 0
         if self.config.reset_act_buf:
             self._fill_buffer()
         elif not self.config.last_act_on_reset:
@@ -115,6 +118,7 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         if self.config.obs_prepro_func is not None:
             observation = self.config.obs_prepro_func(observation)
         seen = self._with_actions(tuple(observation))
+        self._is_episode = True
         self._start(self._actions[-1])
         return seen, info
 
@@ -188,17 +192,42 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self.interface.render()
 
     def close(self) -> None:
-        """Let the running time step end, and the interface with it."""
-        self._is_episode = False
-        is_hung = self._hung is not None and not self._hung.done()
-        if not is_hung:
-            try:
+        """Let the running time step end, and the interface with it; a second call does nothing.
+
+        A hung interface is not waited for: it is closed if it ever answers.
+
+        Raises:
+            EnvError: the interface does not answer. Its own exceptions come through.
+        """
+        if self._is_closed:
+            return
+        self._is_closed, self._is_episode = True, False
+        try:
+            if not self._is_hung:
                 self._join()
+        finally:
+            try:
+                self._close_interface()
             finally:
-                closing = getattr(self.interface, "close", None)
-                if callable(closing):
-                    self._call(closing, "close")
-        self._runner.close(0.0 if is_hung else _CLOSE_TIMEOUT_S)
+                self._runner.close(0.0 if self._is_hung else _CLOSE_TIMEOUT_S)
+
+    @property
+    def _is_hung(self) -> bool:
+        return self._hung is not None and not self._hung.done()
+
+    def _close_interface(self) -> None:
+        closing = getattr(self.interface, "close", None)
+        if callable(closing) and self._is_hung:
+            self._runner.start(closing)
+        elif callable(closing):
+            self._call(closing, "close")
+
+    def _meet(self) -> None:
+        """Build the interface and ask it for what never changes."""
+        self.interface = self._call(self._build, "building it")
+        self.default_action = np.asarray(self._call(self.interface.get_default_action, "default action"))
+        self.action_space = self._call(self.interface.get_action_space, "action space")
+        self.observation_space = self._space(self._call(self.interface.get_observation_space, "observation space"))
 
     def _build(self) -> Any:
         interface = self.config.interface(*self.config.interface_args, **self.config.interface_kwargs)
@@ -223,7 +252,7 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._result(self._runner.start(call), RESET_TIMEOUT_S, what)
 
     def _result(self, future: "Future[Any]", timeout_s: float, what: str) -> Any:
-        if self._hung is not None and not self._hung.done():
+        if self._is_hung:
             raise EnvError("the interface still does not answer: build the environment anew, or try again later.")
         self._hung = None
         try:

@@ -15,7 +15,11 @@ class Runner(Protocol):
     """Runs calls one after the other."""
 
     def start(self, call: Callable[[], Any]) -> "Future[Any]":
-        """Run a call; its result or exception comes with the future."""
+        """Run a call; its result or exception comes with the future.
+
+        Raises:
+            EnvError: the runner is closed.
+        """
 
     def close(self, timeout_s: float) -> None:
         """Run no further call."""
@@ -24,12 +28,19 @@ class Runner(Protocol):
 class InlineRunner:
     """Runs every call at once: nothing is concurrent on a virtual clock."""
 
+    def __init__(self) -> None:
+        """Begin."""
+        self._is_closed = False
+
     def start(self, call: Callable[[], Any]) -> "Future[Any]":
         """Run the call now."""
+        _refuse_if(is_closed=self._is_closed)
         return _run(call, Future())
 
     def close(self, timeout_s: float) -> None:
         """Nothing is left to end."""
+        del timeout_s
+        self._is_closed = True
 
 
 class BackgroundRunner:
@@ -41,23 +52,31 @@ class BackgroundRunner:
     def __init__(self) -> None:
         """Start the thread."""
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._loop, name="realtime-environment", daemon=True)
         self._thread.start()
 
     def start(self, call: Callable[[], Any]) -> "Future[Any]":
         """Queue the call."""
+        _refuse_if(is_closed=self._is_closed)
         future: Future[Any] = Future()
         self._calls.put((call, future))
         return future
 
     def close(self, timeout_s: float) -> None:
-        """Let the thread end; one that hangs is left behind."""
+        """Let the thread end after the calls queued so far; one that hangs is left behind."""
+        self._is_closed = True
         self._calls.put(_END)
         self._thread.join(timeout_s)
 
     def _loop(self) -> None:
         while (item := self._calls.get()) is not _END:
             _run(*item)
+
+
+def _refuse_if(*, is_closed: bool) -> None:
+    if is_closed:
+        raise EnvError("the environment is closed: make it anew.")
 
 
 def _run(call: Callable[[], Any], future: "Future[Any]") -> "Future[Any]":
