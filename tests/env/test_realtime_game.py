@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.env.realtime_dummies import ThinkingClock
 
 from trackmaster.env import EnvError, Start
 from trackmaster.env.demo_reward import CheckpointReward, resampled
@@ -16,8 +17,8 @@ from trackmaster.env.realtime_game import (
     demo_of,
 )
 from trackmaster.env.screen_lidar import ScreenLidar
-from trackmaster.game import SimulatorGame
-from trackmaster.game.state import Inputs
+from trackmaster.game import GameError, SimulatorGame
+from trackmaster.game.state import CarState, Inputs
 from trackmaster.track import Track, TrackError
 from trackmaster.units import MPS_TO_KMPH
 
@@ -121,6 +122,56 @@ def test_rewards_and_starts_can_be_chosen(straight: Track) -> None:
         env.reset(options={"begin": 1})
     with pytest.raises(TrackError, match="no such map file"):
         GameInterface("maps/nowhere.Challenge.Gbx")
+
+
+class Counting(SimulatorGame):
+    """Notes how many ticks were driven, and can lose its session as a game does."""
+
+    ticks = 0
+    is_lost = False
+
+    def step(self, inputs: Inputs, ticks: int) -> CarState:
+        if self.is_lost:
+            raise GameError("the session was lost")
+        self.ticks += ticks
+        return super().step(inputs, ticks)
+
+    def reset(self, state: object | None = None) -> CarState:
+        self.is_lost = False
+        return super().reset(state)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_pause_between_two_episodes_is_not_driven(straight: Track, waits: bool) -> None:
+    game, clock = Counting(), ThinkingClock()
+    config = realtime_config(
+        GameExactLidarInterface, interface_kwargs={"track": straight, "game": game}, ep_max_length=3,
+        wait_on_done=waits, reset_act_buf=True,
+    )  # fmt: skip
+    env = RealTimeEnv(config, clock=clock)
+    for _ in range(2):
+        env.reset()
+        game.ticks = 0
+        for _ in range(3):
+            *_, info = env.step(GO)
+        assert info["time_ms"] == 150
+        clock.think(600.0)
+        if waits:
+            env.wait()
+    env.reset()
+    assert game.ticks == 15
+
+
+def test_a_game_that_lost_its_session_can_be_reset(straight: Track) -> None:
+    game = Counting()
+    env = make(GameExactLidarInterface, straight, interface_kwargs={"game": game})
+    env.reset()
+    game.is_lost = True
+    with pytest.raises(GameError, match="was lost"):
+        for _ in range(2):
+            env.step(GO)
+    env.reset()
+    assert env.step(GO)[4]["time_ms"] == 50
 
 
 def test_the_simulator_runs_in_real_time_when_asked(straight: Track) -> None:

@@ -12,6 +12,8 @@ from trackmaster.env.realtime_clock import RealClock, VirtualClock
 from trackmaster.env.realtime_config import realtime_config
 from trackmaster.env.realtime_game import GameExactLidarInterface
 from trackmaster.env.realtime_tmnf import TmnfExactLidarInterface, TmnfInterface
+from trackmaster.game.link.errors import LinkError
+from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions
 from trackmaster.game.standin.server import Standin
 from trackmaster.track import Track
@@ -54,6 +56,19 @@ def test_it_keeps_up_with_the_computers_clock(standin: Standin, straight: Track)
     assert np.diff(times_ms).min() >= 0
     assert times_ms[-1] >= 350
     env.close()
+
+
+def test_a_session_that_broke_is_opened_anew_by_the_next_reset(straight: Track) -> None:
+    options = GameOptions(tracks={MAP: straight}, load_frames=3)
+    with Standin(options, faults=[Fault.parse("drop@race:12")]) as standin:
+        env = make(TmnfExactLidarInterface, standin, straight, VirtualClock())
+        env.reset()
+        with pytest.raises(LinkError, match="is gone"):
+            for _ in range(20):
+                env.step(GO)
+        env.reset()
+        assert env.step(GO)[4]["time_ms"] == 50
+        env.close()
 
 
 def test_the_name_leads_to_the_game() -> None:

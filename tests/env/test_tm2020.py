@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from trackmaster.env import EnvError
+from trackmaster.env import EnvError, realtime_tm2020
 from trackmaster.env.demo_files import demo_map_uid, load_demo, record_demo, save_demo
 from trackmaster.env.demo_reward import resampled
 from trackmaster.env.realtime import RealTimeEnv
@@ -18,10 +19,12 @@ from trackmaster.env.realtime_tm2020 import (
     Tm2020Interface,
     Tm2020LidarInterface,
     Tm2020LidarProgressInterface,
+    Tm2020Source,
 )
 from trackmaster.env.tm2020_watch import RaceWatch
 from trackmaster.game.link.errors import LinkError
-from trackmaster.game.openplanet.desk import Desk
+from trackmaster.game.openplanet.client import OpenPlanetClient
+from trackmaster.game.openplanet.desk import BUTTON_A, BUTTON_B, Desk
 from trackmaster.game.openplanet.layouts import Record
 from trackmaster.game.openplanet.standin import OpenPlanetStandin
 from trackmaster.track import Track
@@ -126,8 +129,115 @@ def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
         load_demo(tmp_path / "objects.npy")
 
 
-def record(x: float, *, finished: bool = False) -> Record:
-    return Record(0.0, np.array([x, 0, 0], dtype=np.float32), 0.0, 0.0, False, finished, 1, 0.0, map_uid="m")
+def record(x: float, *, finished: bool = False, distance_m: float | None = None) -> Record:
+    return Record(
+        0.0, np.array([x, 0, 0], dtype=np.float32), 0.0, 0.0, False, finished, 1, 0.0, map_uid="m",
+        distance_m=distance_m,
+    )  # fmt: skip
+
+
+def source_of(standin: OpenPlanetStandin, **options: Any) -> Tm2020Source:
+    return Tm2020Source(
+        lambda: OpenPlanetClient(port=standin.port, layout="trackmaster"),
+        lambda: Desk(port=standin.desk_port), None, sleep_at_reset_s=0.0, **options,
+    )  # fmt: skip
+
+
+def test_what_failed_at_one_reset_is_made_anew_by_the_next(straight: Track) -> None:
+    pads, clients, maps = [], [], iter(["", EnvError("no such file"), "elsewhere", straight.uid])
+
+    def told() -> str:
+        uid = next(maps)
+        if isinstance(uid, EnvError):
+            raise uid
+        return uid
+
+    with OpenPlanetStandin(straight, fps=200, layout="trackmaster", countdown_ms=0) as standin:
+        source = source_of(standin, map_uid=told)
+        make_pad, connect = source._make_pad, source._connect
+        source._make_pad = lambda: pads.append(make_pad()) or pads[-1]
+        source._connect = lambda: clients.append(connect()) or clients[-1]
+        source.reset(None)
+        assert source.read(None).info["map"] == straight.uid
+        source.close()
+        with pytest.raises(EnvError, match="no such file"):
+            source.reset(None)
+        source.reset(None)
+        with pytest.raises(EnvError, match="belongs to the map elsewhere"):
+            source.read(None)
+        source.close()
+        source.reset(None)
+        source.read(None)
+        source.close()
+    assert len(pads) == 3, "one pad is plugged in at a time"
+    assert not any(client._thread.is_alive() for client in clients)
+
+
+def test_a_source_that_was_closed_does_not_wait_for_records_of_before(straight: Track) -> None:
+    with OpenPlanetStandin(straight, fps=200, layout="trackmaster", countdown_ms=0) as standin:
+        source = source_of(standin)
+        source.reset(None)
+        source._seen = 1_000_000
+        source.close()
+        source.reset(None)
+        source.read(None)
+        source.close()
+
+
+def test_ghosts_are_saved_where_the_game_runs_after_every_episode(
+    straight: Track, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[tuple[str, int]] = []
+    monkeypatch.setattr(realtime_tm2020, "save_ghost", lambda host, port: saved.append((host, port)))
+    with OpenPlanetStandin(straight, is_virtual=True) as standin:
+        kwargs = {"save_replays": True, "host": "localhost", "ghost_port": 1_234}
+        for changes, expected in (({}, 2), ({"wait_on_done": True, "reset_act_buf": True}, 3)):
+            env = make(Tm2020LidarInterface, standin, demo, interface_kwargs=kwargs, ep_max_length=2, **changes)
+            for _ in range(3):
+                env.reset()
+                env.step(GO)
+                env.step(GO)
+            assert saved == [("localhost", 1_234)] * expected, changes
+            saved.clear()
+            env.close()
+
+
+class NotingDesk(Desk):
+    """Keeps the buttons that were pressed."""
+
+    buttons: list[int]
+
+    def press(self, gas: float, brake: float, steer: float, buttons: int = 0) -> None:
+        if buttons:
+            self.buttons.append(buttons)
+        super().press(gas, brake, steer, buttons)
+
+
+def test_the_pop_up_after_a_finish_is_closed_though_nobody_waits(standin: OpenPlanetStandin, demo: Path) -> None:
+    desk = NotingDesk(port=standin.desk_port)
+    desk.buttons = []
+    kwargs = {"port": standin.port, "desk": desk, "reward_path": demo}
+    env = RealTimeEnv(realtime_config(Tm2020LidarInterface, interface_kwargs=kwargs), clock=StandinClock(desk))
+    env.reset()
+    env.step(GO)
+    env.reset()
+    assert desk.buttons == [BUTTON_B, BUTTON_B]
+    while not env.step(GO)[2]:
+        pass
+    env.reset()
+    assert desk.buttons[2:] == [BUTTON_B, BUTTON_A, BUTTON_B]
+    env.close()
+
+
+def test_time_steps_of_any_length_keep_the_race_with_the_virtual_clock(straight: Track, demo: Path) -> None:
+    with OpenPlanetStandin(straight, is_virtual=True, countdown_ms=0, layout="trackmaster") as standin:
+        kwargs = {"layout": "trackmaster", "sleep_at_reset_s": 0.1}
+        settings = {"time_step_duration": 0.025, "start_obs_capture": 0.025}
+        env = make(Tm2020LidarInterface, standin, demo, interface_kwargs=kwargs, **settings)
+        begun_ms = env.reset()[1]["race_time_ms"]
+        times_ms = [env.step(GO)[4]["race_time_ms"] for _ in range(40)]
+        assert times_ms[-1] - begun_ms == 1_000
+        env.close()
 
 
 def test_another_map_than_the_demonstration_s_is_refused(straight: Track, tmp_path: Path) -> None:
@@ -175,6 +285,18 @@ def test_a_demonstration_begins_anew_after_a_restart_and_ends_at_the_finish() ->
     assert len(points) == 401
     assert last.map_uid == "m"
     assert len(notes) == 1
+
+
+def test_a_restart_near_the_start_begins_anew_too() -> None:
+    tries = [record(x, distance_m=x) for way in (30, 12, 40) for x in range(way)]
+    notes: list[str] = []
+    points, _ = record_demo([*tries, record(40, finished=True, distance_m=40)], note=notes.append)
+    assert len(points) == 401
+    assert len(notes) == 2
+
+
+def test_a_demonstration_needs_a_finish() -> None:
+    drive = [record(9, finished=True), *(record(x) for x in range(70)), *(record(x) for x in range(40))]
     with pytest.raises(EnvError, match="not finished"):
         record_demo(drive)
 

@@ -21,6 +21,9 @@ MAX_BYTES: Final = 200_000_000
 _MAX_FACTS_BYTES: Final = 100_000
 _STANDING_M: Final = 0.01
 _JUMP_M: Final = 50.0
+_FALL_M: Final = 1.0
+_FALL_MS: Final = 100
+"""By how much the way driven and the race's time fall at least where a race begins anew."""
 
 
 def save_demo(path: Path, points_m: F64, *, map_uid: str = "", race_time_ms: int | None = None) -> None:
@@ -86,19 +89,31 @@ def record_demo(records: Iterable[Record], *, note: Callable[[str], None] = lamb
         EnvError: the records end before the finish.
     """
     path: list[NDArray[np.float32]] = []
+    before: Record | None = None
     was_finished = True  # a race that is over when recording begins is not the drive
     for record in records:
         if record.is_finished and not was_finished:
             points = resampled([*path, record.position_m])
             return points, record
         moved = float(np.linalg.norm(record.position_m - path[-1])) if path else np.inf
-        if path and moved > _JUMP_M:
+        if path and before is not None and (moved > _JUMP_M or _begins_anew(before, record)):
             note("the car was put elsewhere: the recording begins anew")
             path.clear()
+            moved = np.inf
+        before = record
         if moved > _STANDING_M:
             path.append(record.position_m)
         was_finished = record.is_finished
     raise EnvError("the drive was not finished: a demonstration goes from the start to the finish.")
+
+
+def _begins_anew(before: Record, record: Record) -> bool:
+    """Return whether the race was restarted between two records, also where the car was still near the start."""
+    if before.race_time_ms is not None and record.race_time_ms is not None:
+        return record.race_time_ms < before.race_time_ms - _FALL_MS
+    if before.distance_m is not None and record.distance_m is not None:
+        return record.distance_m < before.distance_m - _FALL_M
+    return False
 
 
 def records_of(client: OpenPlanetClient, *, timeout_s: float = 30.0) -> Iterable[Record]:

@@ -30,6 +30,7 @@ class GameSource:
 
     Whenever somebody sends or reads, the ticks that are due since the last call are driven with the inputs that were in
     force. On a virtual clock that is exact and deterministic; in real time the game is late by what one call takes.
+    Between ``wait`` (or the last reading of an episode) and the next ``reset`` it stands still, however long that is.
     """
 
     def __init__(self, game: Game, track: Track) -> None:
@@ -39,6 +40,7 @@ class GameSource:
         self._inputs: Inputs = NEUTRAL
         self._origin_s = 0.0
         self._ticks = 0
+        self._is_racing = False
         self._state: CarState | None = None
         self._eye: LidarEye | None = None
 
@@ -62,6 +64,7 @@ class GameSource:
         start = asked.pop("start", Start())
         if asked or not isinstance(start, Start):
             raise EnvError(f"reset knows the option 'start' (a Start); found {sorted(asked) or type(start).__name__}.")
+        self._is_racing, self._inputs = False, NEUTRAL
         if self._state is None:
             self._game.load(self._track)
         if start.is_undisturbed:
@@ -70,7 +73,7 @@ class GameSource:
             self._state = self._game.reset_at(start)
         else:
             raise EnvError(f"the {self._game.name} cannot place cars: begin at its start line.")
-        self._origin_s, self._ticks = self._clock.now_s(), 0
+        self._origin_s, self._ticks, self._is_racing = self._clock.now_s(), 0, True
 
     def read(self, wish: PictureWish | None) -> Reading:
         """Return the car as it is now."""
@@ -90,15 +93,16 @@ class GameSource:
         )
 
     def wait(self) -> None:
-        """Do nothing: a game that is not stepped stands still."""
+        """Stand still: the time until the next reset is not driven."""
+        self._is_racing = False
 
     def close(self) -> None:
         """Let go of the game."""
         self._game.close()
-        self._state = None
+        self._state, self._is_racing = None, False
 
     def _catch_up(self) -> None:
-        if self._state is None:
+        if not self._is_racing:
             return
         due = round((self._clock.now_s() - self._origin_s) * 1_000 / TICK_MS) - self._ticks
         if due > 0:

@@ -57,13 +57,13 @@ class Source(Protocol):
         """Put gas, brake, steer in force; returns at once."""
 
     def reset(self, options: Mapping[str, Any] | None) -> None:
-        """Go to the start."""
+        """Release everything and go to the start."""
 
     def read(self, wish: PictureWish | None) -> Reading:
         """Return the car as it is now."""
 
     def wait(self) -> None:
-        """Pause until the next reset."""
+        """Release everything and pause until the next reset."""
 
     def close(self) -> None:
         """Let go of the game."""
@@ -118,7 +118,6 @@ class RaceInterface(RealTimeGymInterface):  # type: ignore[misc]  # rtgym has no
         """Go to the start and look."""
         del seed  # no source knows chance
         self._reward.reset()  # first: without a demonstration the game is left alone
-        self._source.send(self.get_default_action())
         self._source.reset(options)
         reading = self._source.read(self._view.wish)
         return self._view.begin(reading, self._reward.progress), dict(reading.info)
@@ -133,7 +132,6 @@ class RaceInterface(RealTimeGymInterface):  # type: ignore[misc]  # rtgym has no
 
     def wait(self) -> None:
         """Pause until the next reset."""
-        self._source.send(self.get_default_action())
         self._source.wait()
 
     def render(self) -> None:

@@ -101,6 +101,7 @@ class Tm2020Source:
         make_screen: Callable[[], Screen] | None,
         *,
         sleep_at_reset_s: float = SLEEP_AT_RESET_S,
+        ghost_host: str = LOCALHOST,
         ghost_port: int | None = None,
         map_uid: Callable[[], str] = str,
     ) -> None:
@@ -111,18 +112,20 @@ class Tm2020Source:
             make_pad: makes what presses the buttons.
             make_screen: makes what is looked at; None where no view needs it.
             sleep_at_reset_s: from the restart to the first look; 0 when racing for time.
+            ghost_host: where the game runs.
             ghost_port: save the ghost there after every episode; None saves none.
             map_uid: tells the map that must be driven; empty allows any.
         """
         self._map_uid = map_uid
         self._connect, self._make_pad, self._make_screen = connect, make_pad, make_screen
-        self._sleep_at_reset_s, self._ghost_port = sleep_at_reset_s, ghost_port
+        self._sleep_at_reset_s = sleep_at_reset_s
+        self._ghost_host, self._ghost_port = ghost_host, ghost_port
         self._clock: Clock = RealClock()
         self._client: OpenPlanetClient | None = None
         self._pad: Pad | None = None
         self._screen: Screen | None = None
         self._seen = 0
-        self._has_gas = False
+        self._has_gas = self._is_racing = self._is_finished = False
         self.watch = RaceWatch()
 
     def use_clock(self, clock: Clock) -> None:
@@ -137,11 +140,18 @@ class Tm2020Source:
             self._has_gas = gas > 0
 
     def reset(self, options: Mapping[str, Any] | None) -> None:
-        """Restart the race and wait for green."""
+        """Restart the race and wait for green; a race before that nobody waited after is ended first."""
         if options:
             LOG.warning("TrackMania 2020 knows no options of a reset: %s has no effect", sorted(options))
-        self._restart(self._parts()[1])
+        pad = self._parts()[1]
+        was_racing, self._is_racing = self._is_racing, False
+        if was_racing:
+            self._save_ghost(pad)
+            if self._is_finished:
+                self._close_pop_up(pad)
+        self._press(pad, BUTTON_B)
         self._sleep(max(0.0, self._sleep_at_reset_s - PRESS_S))
+        self._is_racing = True
 
     def read(self, wish: PictureWish | None) -> Reading:
         """Look at the window, then take the newest record.
@@ -155,6 +165,7 @@ class Tm2020Source:
             picture = self._screen.picture(wish.size, wish.kind)
         looked_s = client.now_s()
         record = self._record(client)
+        self._is_finished = record.is_finished
         self.watch.record(record, now_s=self._clock.now_s(), has_gas=self._has_gas)
         if picture is not None and not self._clock.is_virtual:
             self.watch.picture(record.received_s - looked_s)
@@ -171,12 +182,9 @@ class Tm2020Source:
     def wait(self) -> None:
         """Save the ghost, if so asked; restart, and close the pop-up."""
         pad = self._parts()[1]
-        if self._ghost_port is not None:
-            save_ghost(port=self._ghost_port)
-            self._sleep(GHOST_S)
-        self._restart(pad)
-        self._sleep(POP_UP_S)
-        self._press(pad, BUTTON_A)
+        self._is_racing = False
+        self._save_ghost(pad)
+        self._close_pop_up(pad)
 
     def close(self) -> None:
         """Let go of pad, screen and connection."""
@@ -186,13 +194,20 @@ class Tm2020Source:
         self._client = self._screen = self._pad = None
 
     def _parts(self) -> tuple[OpenPlanetClient, Pad]:
-        if self._client is None or self._pad is None:
+        """Return the connection, over which records come, and the pad; what failed the last time is made anew."""
+        if self._pad is None:
             self._pad = self._make_pad()
-            if self._make_screen is not None:
-                self._screen = self._make_screen()
-            self._client = self._connect()
-            self._client.latest(timeout_s=FIRST_RECORD_S)
-            self.watch = RaceWatch(self._map_uid())
+        if self._screen is None and self._make_screen is not None:
+            self._screen = self._make_screen()
+        if self._client is None:
+            client = self._connect()
+            try:
+                client.latest(timeout_s=FIRST_RECORD_S)
+                self.watch = RaceWatch(self._map_uid())
+            except BaseException:
+                client.close()
+                raise
+            self._client, self._seen = client, 0
         return self._client, self._pad
 
     def _record(self, client: OpenPlanetClient) -> Record:
@@ -202,10 +217,19 @@ class Tm2020Source:
         self._seen = client.count
         return record
 
-    def _restart(self, pad: Pad) -> None:
+    def _save_ghost(self, pad: Pad) -> None:
+        pad.press(0.0, 0.0, 0.0)
+        if self._ghost_port is not None:
+            save_ghost(self._ghost_host, self._ghost_port)
+            self._sleep(GHOST_S)
+
+    def _close_pop_up(self, pad: Pad) -> None:
         self._press(pad, BUTTON_B)
+        self._sleep(POP_UP_S)
+        self._press(pad, BUTTON_A)
 
     def _press(self, pad: Pad, button: int) -> None:
+        self._has_gas = False
         pad.press(0.0, 0.0, 0.0, button)
         self._sleep(PRESS_S)
         pad.press(0.0, 0.0, 0.0)
@@ -243,7 +267,8 @@ class Tm2020Interface(RaceInterface):
         Args:
             img_hist_len: pictures (or scans) per observation.
             gamepad: a virtual gamepad; else the keyboard.
-            save_replays: save the ghost after every episode (plugin TMRL_SaveGhost).
+            save_replays: save the ghost after every episode (plugin TMRL_SaveGhost): at its end with ``wait_on_done``,
+                else at the next reset.
             grayscale: grey pictures instead of colours.
             resize_to: width and height of the pictures.
             host: where the game runs.
@@ -267,6 +292,7 @@ class Tm2020Interface(RaceInterface):
             lambda: at_desk if at_desk is not None else VirtualGamepad() if gamepad else Keyboard(),
             lambda: WindowScreen(size=self.window) if at_desk is None else DeskScreen(at_desk),
             sleep_at_reset_s=sleep_at_reset_s,
+            ghost_host=host,
             ghost_port=ghost_port if save_replays else None,
             map_uid=lambda: demo_map_uid(reward_path) if reward is None else "",
         )

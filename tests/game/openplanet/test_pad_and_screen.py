@@ -128,5 +128,7 @@ def test_xdotool_tells_the_geometry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert windows.region("Trackmania") == screens.Region(10, 20, 256, 128)
     windows.resize("Trackmania", 300, 200)
     assert asked[-2:] == [("windowsize", "--sync", "77", "300", "200"), ("windowmove", "--sync", "77", "0", "0")]
+    monkeypatch.setattr(screens, "_xdotool", lambda *arguments: "77\n" if arguments[0] == "search" else "")
+    assert windows.region("Trackmania") is None, "closed between the two questions"
     monkeypatch.setattr(screens, "_xdotool", lambda *_: "")
     assert windows.region("Trackmania") is None

@@ -1,6 +1,7 @@
 """Records: layouts, framing, and the check of what was declared."""
 
 import contextlib
+import math
 
 import numpy as np
 import pytest
@@ -108,6 +109,27 @@ def test_after_the_first_records_nothing_is_refused() -> None:
     parser = StreamParser(TMRL)
     parser.feed(tmrl_record() * CHECKED_RECORDS)
     assert parser.feed(tmrl_record(gear=9.0)) is not None
+
+
+@pytest.mark.parametrize("name", ["tmrl", "trackmaster"])
+def test_records_with_numbers_that_are_none_are_left_out(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    layout = LAYOUTS[name]
+    tag = RECORD_TAG if layout.is_framed else b""
+
+    def row(**values: float) -> bytes:
+        floats = np.zeros(layout.n_floats, dtype="<f4")
+        for column, value in values.items():
+            floats[layout.columns[column]] = value
+        return tag + floats.tobytes()
+
+    parser = StreamParser(layout)
+    parser.feed((encode_header(layout.record_bytes, "m") if layout.is_framed else b"") + row() * CHECKED_RECORDS)
+    assert parser.feed(row(gear=math.nan) + row(position=math.inf)) is None
+    record = parser.feed(row(gear=3.0) + row(speed=math.nan))
+    assert record is not None
+    assert record.gear == 3
+    assert (parser.count, parser.left_out) == (CHECKED_RECORDS + 4, 3)
+    assert caplog.text.count("left out") == 1
 
 
 def test_two_players_are_noticed_by_the_layout_of_one() -> None:

@@ -8,6 +8,7 @@ Source: layouts of TMRL_GrabData 0.3 (11 floats) and of plugins derived from it,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -77,6 +78,21 @@ class Layout:
         """Bytes from one record to the next."""
         return 4 * self.n_floats + (len(RECORD_TAG) if self.is_framed else 0)
 
+    def is_readable(self, raw: bytes) -> bool:
+        """Return whether all that ``parse`` shows of these ``4 * n_floats`` bytes are finite numbers."""
+        values = np.frombuffer(raw, dtype="<f4")
+        return bool(np.isfinite(values[list(self._shown)]).all())
+
+    @cached_property
+    def _shown(self) -> tuple[int, ...]:
+        """Places of the floats that ``parse`` shows."""
+        return tuple(
+            first + place
+            for name, first in self.columns.items()
+            if name in _SHOWN
+            for place in range(3 if name in _VECTORS else 1)
+        )
+
     def parse(self, raw: bytes, *, received_s: float = 0.0, map_uid: str = "") -> Record:
         """Return the record of exactly ``4 * n_floats`` bytes."""
         values = np.frombuffer(raw, dtype="<f4")
@@ -109,6 +125,11 @@ class Layout:
         )
 
 
+_VECTORS: Final = ("position", "forward", "velocity")
+_SHOWN: Final = (
+    *_VECTORS, "speed", "distance", "steer", "gas", "brake", "finished", "gear", "rpm", "race_time", "cp_count",
+)  # fmt: skip
+"""What a ``Record`` is made of."""
 _TMRL: Final = {
     "speed": 0, "distance": 1, "position": 2, "steer": 5, "gas": 6, "brake": 7, "finished": 8, "gear": 9, "rpm": 10,
 }  # fmt: skip

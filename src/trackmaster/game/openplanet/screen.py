@@ -144,6 +144,8 @@ class XdotoolWindows:
         told = dict(
             line.split("=", 1) for line in _xdotool("getwindowgeometry", "--shell", window).splitlines() if "=" in line
         )
+        if not told:
+            return None  # it was closed between the two questions
         return Region(int(told["X"]), int(told["Y"]), int(told["WIDTH"]), int(told["HEIGHT"]))
 
     def resize(self, title: str, width: int, height: int) -> None:

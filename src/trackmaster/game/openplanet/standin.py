@@ -75,6 +75,7 @@ class OpenPlanetStandin:
         self._race: StandinRace | None = None
         self._client: socket.socket | None = None
         self._sent = 0
+        self._left_ms = 0
         self._desks: dict[socket.socket, bytearray] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -224,7 +225,8 @@ class OpenPlanetStandin:
             (milliseconds,) = values
             if not self._is_virtual or milliseconds > desk.MAX_ADVANCE_MS:
                 raise ValueError(f"{milliseconds} ms in real time")
-            race.advance(milliseconds // TICK_MS)
+            ticks, self._left_ms = divmod(self._left_ms + milliseconds, TICK_MS)
+            race.advance(ticks)
             self._send(race.record(self._layout))
             connection.sendall(desk.TIME.pack(self._sent))
         return 1 + form.size

@@ -1,5 +1,6 @@
 """From the bytes of a telemetry stream to records."""
 
+import logging
 from typing import Final
 
 import numpy as np
@@ -15,11 +16,15 @@ from trackmaster.game.openplanet.layouts import (
     implausibility,
 )
 
+LOG = logging.getLogger(__name__)
 CHECKED_RECORDS: Final = 20
 
 
 class StreamParser:
-    """Cuts one connection's bytes into records; the first ones must look like the declared layout."""
+    """Cuts one connection's bytes into records; the first ones must look like the declared layout.
+
+    Later ones with numbers that are not finite are left out: nobody could drive or learn by them.
+    """
 
     def __init__(self, layout: Layout) -> None:
         """Expect the beginning of a stream."""
@@ -30,9 +35,11 @@ class StreamParser:
         self._has_header = False
         self.count = 0
         """Whole records so far."""
+        self.left_out = 0
+        """Those among them that were left out."""
 
     def feed(self, data: bytes, *, received_s: float = 0.0) -> Record | None:
-        """Take bytes as they come; return the newest whole record among them, if there is one.
+        """Take bytes as they come; return the newest whole record among them that can be read, if there is one.
 
         Raises:
             LinkError: the stream is not what was declared.
@@ -46,10 +53,10 @@ class StreamParser:
         whole = len(self._left) // size * size
         if not whole:
             return None
-        newest = bytes(self._left[whole - size : whole])
-        self.count += whole // size
+        newest = None
         for start in range(0, whole, size):
-            self._check(bytes(self._left[start : start + size]))
+            floats = bytes(self._left[start : start + size])
+            newest = floats if self._is_taken(floats) else newest
         del self._left[:whole]
         return newest
 
@@ -71,10 +78,20 @@ class StreamParser:
                 self._map_uid = decode_header(block, self._layout)
                 self._has_header = True
             else:
-                newest = block[len(RECORD_TAG) :]
-                self.count += 1
-                self._check(newest)
+                floats = block[len(RECORD_TAG) :]
+                newest = floats if self._is_taken(floats) else newest
         return newest
+
+    def _is_taken(self, floats: bytes) -> bool:
+        """Count a record, and return whether it can be read."""
+        self.count += 1
+        self._check(floats)
+        is_readable = self._layout.is_readable(floats)
+        if not is_readable:
+            self.left_out += 1
+            if self.left_out == 1:
+                LOG.warning("record %d of the telemetry has numbers that are not finite; it is left out", self.count)
+        return is_readable
 
     def _check(self, floats: bytes) -> None:
         """Look at the first records of the stream, again with each one more."""
