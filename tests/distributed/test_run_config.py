@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trackmaster.distributed.run_config import RunConfig
 from trackmaster.distributed.run_config_file import merged, parse_json, read_json, read_run_config, run_config
 from trackmaster.distributed.run_folder import FOLDERS, RunFolder
+from trackmaster.distributed.run_roles import make_env
 from trackmaster.distributed.run_verbs import RunSettings, TrainerVerbConfig, WorkerVerbConfig, prepared, run_worker
 from trackmaster.distributed.seed_command import main, parser
 from trackmaster.errors import ConfigError
@@ -98,6 +100,16 @@ def test_tmrls_file_is_accepted_and_means_the_same(tmp_path: Path) -> None:
     assert config.server_for_trainer == "127.0.0.1"
     secure = run_config(merged(TMRL_CONFIG, {"TLS": True}), source="x")
     assert secure.SECURITY == "TLS"
+
+
+def test_the_reward_of_tmrls_file_pays_on_the_simulator(tmp_path: Path) -> None:
+    changes = {"ENV": {"RTGYM_INTERFACE": "SIMULATOREXACTLIDAR", "RTGYM_CONFIG": {"interface_kwargs": {}}}}
+    file = {**TMRL_CONFIG, "ENV": {**TMRL_CONFIG["ENV"], **changes["ENV"]}}
+    env = make_env(read_run_config(written(tmp_path / "config.json", file)), RunFolder(tmp_path))
+    env.reset()
+    go = np.array([1.0, -1.0, 0.0], dtype=np.float32)
+    assert sum(env.step(go)[1] for _ in range(40)) > 1
+    env.close()
 
 
 def test_every_tmrl_key_has_a_meaning_or_is_said_to_have_none() -> None:

@@ -111,5 +111,23 @@ def test_a_path_becomes_points_a_tenth_of_a_metre_apart() -> None:
     for wrong in ([[0, 0, 0]], [[0, 0], [1, 1]], [[0, 0, 0], [np.nan, 0, 0]], [[1, 1, 1], [1, 1, 1.01]]):
         with pytest.raises(EnvError, match="demonstration"):
             resampled(wrong)
-    with pytest.raises(EnvError, match="expected at least"):
-        DemoRewardConfig(check_forward=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"check_forward": 0}, {"check_backward": 0.5}, {"min_steps": -1}, {"failure_countdown": -1},
+        {"check_forward": np.inf}, {"check_forward": "500"}, {"max_stray": 0}, {"max_stray": np.nan},
+        {"end_of_track": np.inf}, {"constant_penalty": np.nan},
+    ],
+)  # fmt: skip
+def test_constants_that_make_no_rule_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(EnvError, match=r"expected (whole numbers of at least|more than 0)|are numbers"):
+        DemoRewardConfig(**wrong)
+
+
+def test_counts_may_be_written_as_floats() -> None:
+    """A JSON file may say 500.0, and a model of floats makes it so."""
+    reward = DemoReward(STRAIGHT, DemoRewardConfig(check_forward=500.0, check_backward=10.0))
+    assert reward.step(at(20), is_finished=False)[0] == pytest.approx(2.0)
+    assert reward.step(at(19.5), is_finished=False)[0] == pytest.approx(-0.05)

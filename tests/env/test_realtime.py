@@ -276,6 +276,8 @@ def test_wrong_use_is_answered_with_a_sentence() -> None:
 
     with pytest.raises(EnvError, match="expected a Tuple"):
         virtual(NoTuple)
+    with pytest.raises(EnvError, match=r"Recorder does not take .*'save_replays'"):
+        virtual(interface_kwargs={"save_replays": False})
     env = virtual()
     with pytest.raises(EnvError, match=r"reset\(\)"):
         env.step(np.zeros(1))

@@ -7,6 +7,7 @@ and fro earns without end; ``signed``, the default, takes back what it gave: the
 Source: tmrl 0.7.1, its reward function (constants and stopping rules); the signed mode is ours.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -38,6 +39,9 @@ class TrajectoryReward(Protocol):
         """0 to 1, how much of the demonstration lies behind."""
 
 
+_COUNTS: Final = ("check_forward", "check_backward", "min_steps", "failure_countdown")
+
+
 @dataclass(frozen=True)
 class DemoRewardConfig:
     """Constants under the names that ``REWARD_CONFIG`` of a config.json gives them, in lower case."""
@@ -57,16 +61,32 @@ class DemoRewardConfig:
     """Added in every step; 0 or negative."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that make no rule.
+        """Refuse numbers that make no rule; counts may come as floats without a fraction.
 
         Raises:
-            EnvError: a count below 1 or a distance that is not positive.
+            EnvError: a number that is none, a count that is not whole or too small, or no positive distance.
         """
-        if min(self.check_forward, self.check_backward) < 1 or self.max_stray <= 0 or self.failure_countdown < 0:
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        paid = (self.end_of_track, self.constant_penalty)
+        if not all(isinstance(value, (int, float)) for value in (*counts.values(), *paid, self.max_stray)):
+            raise EnvError(f"the constants of the reward are numbers; found {self}.")
+        if not (
+            all(float(value).is_integer() for value in counts.values())
+            and min(self.check_forward, self.check_backward) >= 1
+            and min(self.failure_countdown, self.min_steps) >= 0
+        ):
             raise EnvError(
-                f"the reward looks {self.check_forward} points ahead, {self.check_backward} back and strays up to "
-                f"{self.max_stray} m: expected at least 1, 1 and more than 0."
+                f"the reward looks {self.check_forward} points ahead, {self.check_backward} back, and counts "
+                f"{self.failure_countdown} failures after {self.min_steps} steps: expected whole numbers of at least "
+                "1, 1, 0 and 0."
             )
+        if not self.max_stray > 0 or not all(math.isfinite(value) for value in paid):
+            raise EnvError(
+                f"the reward strays up to {self.max_stray} m, pays {self.end_of_track} for the finish and "
+                f"{self.constant_penalty} per step: expected more than 0, and finite numbers."
+            )
+        for name, value in counts.items():
+            object.__setattr__(self, name, int(value))
 
 
 class DemoCursor:

@@ -13,6 +13,7 @@ and every run is the same.
 """
 
 import gc
+import inspect
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -230,7 +231,15 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.observation_space = self._space(self._call(self.interface.get_observation_space, "observation space"))
 
     def _build(self) -> Any:
-        interface = self.config.interface(*self.config.interface_args, **self.config.interface_kwargs)
+        make, args, kwargs = self.config.interface, self.config.interface_args, self.config.interface_kwargs
+        try:
+            inspect.signature(make).bind(*args, **kwargs)
+        except TypeError as error:  # only what stands in the configuration; errors from inside come through
+            raise EnvError(
+                f"the interface {getattr(make, '__name__', make)} does not take these interface_args and "
+                f"interface_kwargs: {error}."
+            ) from error
+        interface = make(*args, **kwargs)
         if hasattr(interface, "use_clock"):
             interface.use_clock(self._clock)
         return interface
