@@ -15,6 +15,7 @@ from trackmaster.distributed.command import EvaluateConfig, run_evaluate
 from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.racing import load_tracks
 from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
+from trackmaster.distributed.run_stats import RunStats
 from trackmaster.distributed.train import train
 from trackmaster.errors import ConfigError
 from trackmaster.experiments.drive import DriveConfig, run_drive
@@ -121,7 +122,8 @@ def test_a_collapse_is_several_bad_evaluations_in_a_row() -> None:
     assert not any(never.note(outcome(*values)) for values in course)
 
 
-def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path, is_resumed: bool) -> None:
     agent = SACTrainingAgent(OBSERVATION, ACTION, networks=PolicyNetworks(hidden_sizes=(8,)), seed=0)
     spec = continuous_sample_spec(OBSERVATION, 2)
     memory = TransitionMemory(spec, 500, batch_size=8, rng=np.random.default_rng(0))
@@ -131,17 +133,27 @@ def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path) -> Non
     said: list[str] = []
     constant = Schedule([(0, 500)], "staircase")
     link = InProcessTransport()
+    store = CheckpointStore(tmp_path / "save")
     with MetricsLogger(None, tmp_path / "metrics.csv") as logger:
-        trainer = RacingTrainer(
-            agent, memory, link, lambda actor: next(course), memory_size=constant, learning_start=constant,
-            options=TrainerOptions(batch_size=8, collapse_evaluations=2, keep_best=2),
-            store=CheckpointStore(tmp_path / "save"), logger=logger, say=said.append,
-        )  # fmt: skip
+
+        def make_trainer(stats: RunStats) -> RacingTrainer:
+            return RacingTrainer(
+                agent, memory, link, lambda actor: next(course), memory_size=constant, learning_start=constant,
+                options=TrainerOptions(batch_size=8, collapse_evaluations=2, keep_best=2), store=store, logger=logger,
+                stats=stats, say=said.append,
+            )  # fmt: skip
+
+        trainer = make_trainer(RunStats())
         trainer._evaluate()
+        if is_resumed:  # from the snapshot that the best evaluation has left
+            trainer = make_trainer(RunStats.from_json(store.load()[2]))
         best = agent.actor_tensors()
         for _ in range(5):
             agent.train(memory.sample())
         trainer._evaluate()
+        if is_resumed:
+            trainer._save()
+            trainer = make_trainer(RunStats.from_json(store.load()[2]))
         assert any(not torch.equal(value, agent.actor_tensors()[name]) for name, value in best.items())
         trainer._evaluate()
     assert all(torch.equal(value, agent.actor_tensors()[name]) for name, value in best.items())

@@ -127,6 +127,7 @@ def test_a_fingerprint_follows_the_settings_and_not_the_place(make_matrix: Calla
         ({"train": {"training": {"seed": 4}}}, r"train\.training\.seed: the experiment decides this itself"),
         ({"arms": {"A": {"pretrain": {"data_dir": "x"}}}}, r"arms\.A\.pretrain\.data_dir: the experiment decides"),
         ({"arms": {"A": {"pretrain": {}, "encoder": "x"}}}, r"two ways to get one encoder"),
+        ({"arms": {"A": {"track": "frist_steps"}}}, r"arms\.A\.track: .*no bundled track 'frist_steps'; choose one of"),
         ({"arms": {"A": {"encoder": "nowhere"}}}, r"nowhere holds no pretrain_meta\.json"),
         ({"arms": {"A": {"train": {"training": {"batchsize": 4}}}}}, r"The settings of A_s1.*batchsize"),
         ({"arms": {"A": {"pretrain": {"task": "bert"}}}}, r"The settings of encoder_A_s1.*task"),
@@ -137,6 +138,31 @@ def test_a_wrong_plan_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         make_matrix(**more)
+
+
+@pytest.mark.parametrize("setting", ["resume: save/other", "training: {pretrain_encoder_path: some/encoder}"])
+def test_a_base_that_begins_with_other_weights_is_refused(
+    make_matrix: Callable[..., Matrix], tmp_path: Path, setting: str
+) -> None:
+    (tmp_path / "base.yaml").write_text(setting)
+    with pytest.raises(ConfigError, match=r"base\.yaml: .* every arm would begin there"):
+        make_matrix(base=str(tmp_path / "base.yaml"))
+
+
+def test_runs_with_other_settings_stop_the_command_before_it_begins_anything(
+    make_plan: Callable[..., Path], frames_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(arms={"A_scratch": {}})
+    folder = tmp_path / "runs" / "tiny"
+    (run,) = lay_out(ExperimentPlan.read(plan), folder, frames_dir).runs
+    run.job.mark.parent.mkdir()
+    run.job.mark.write_text(json.dumps({"fingerprint": run.job.fingerprint}))
+    make_plan(train={**SMALL, "training": {"batch_size": 16}})  # and another arm, whose encoder would come first
+    words = ["experiment", "run", str(plan), "--output-dir", str(folder.parent), "--frames-dir", str(frames_dir)]
+    assert main([*words, "--parallel", "1"]) == 1
+    assert "A_scratch_s1 was finished there with other settings" in capsys.readouterr().err
+    assert not (folder / "logs").exists()
+    assert not (folder / "report.md").exists()
 
 
 def test_a_finished_encoder_is_taken_as_it_is(make_matrix: Callable[..., Matrix], tmp_path: Path) -> None:

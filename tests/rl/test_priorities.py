@@ -1,5 +1,6 @@
 """Rows are drawn in proportion to their priorities, and what is drawn too often counts less."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,5 +156,18 @@ def test_the_agent_weights_its_loss_and_reports_its_errors(
     assert memory.priorities is not None
     assert (memory.priorities.column[:19] != before[:19]).any()
     assert set(memory.priorities.spread()) >= {"Buffer/priorities_min", "Buffer/priorities_mean"}
-    full, none = (agent.test_loss(memory.sample()) for _ in range(2))
-    assert full != none, "draws differ"
+    batch = memory.sample()
+    assert batch.weight is not None
+    losses = {}
+    for factor in (1.0, 0.5, 0.0):
+        fresh = IQNAgent(replace(tiny_config, loss="paper"), seed=0)
+        losses[factor] = fresh.train(replace(batch, weight=factor * torch.ones(64), report=None))["Training/loss"]
+    assert losses[0.5] == pytest.approx(losses[1.0] / 2)
+    assert losses[0.0] == 0 < losses[1.0]
+    one = torch.zeros(64)
+    one[5] = 64.0
+    first, second = (IQNAgent(replace(tiny_config, loss="paper"), seed=0) for _ in range(2))
+    alone = first.train(replace(batch, weight=one, report=None))["Training/loss"]
+    of_all = second.train(replace(batch, weight=None, report=None))["Training/loss"]
+    assert of_all == pytest.approx(losses[1.0])
+    assert alone != pytest.approx(of_all), "each sample has the weight of its own row"

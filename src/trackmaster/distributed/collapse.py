@@ -36,5 +36,18 @@ class CollapseGuard:
         self.n_collapses += 1
         return True
 
+    def state(self) -> dict[str, float]:
+        """Return what ``restore`` takes."""
+        return {
+            "best_finishes": self._best_finishes, "best_metres": self._best_metres,
+            "bad_in_a_row": self.bad_in_a_row, "n_collapses": self.n_collapses,
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on where ``state`` was taken; nothing of it is known of a run that an older program saved."""
+        if state:
+            self._best_finishes, self._best_metres = state["best_finishes"], state["best_metres"]
+            self.bad_in_a_row, self.n_collapses = int(state["bad_in_a_row"]), int(state["n_collapses"])
+
     def _is_below(self, value: float, best: float) -> bool:
         return value < (1.0 - self._drop) * best

@@ -125,6 +125,7 @@ class RacingTrainer:
         self._worker_state, self._is_continued, self._new_options = worker_state, is_continued, new_options
         self._is_receiving = False
         self.stats = stats or RunStats()
+        self._collapse.restore(self.stats.collapse)
         self._frames_at_log = self.stats.cumul_number_frames_played
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
@@ -287,11 +288,12 @@ class RacingTrainer:
 
     def _guard(self, evaluations: Mapping[str, Evaluation], *, is_best: bool) -> None:
         """Keep what is among the best, and go back to the best where driving has been unlearnt."""
+        has_collapsed = self._collapse.note(evaluations)  # before anything is saved, so that a resumed run knows of it
         if is_best:
             self._save(best=True)
         if self._best is not None:
             self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
-        if not self._collapse.note(evaluations) or self._store is None:
+        if not has_collapsed or self._store is None:
             return
         best = self._store.folder / BEST
         self._agent.load(best, self._store.agent_state(best))
@@ -306,6 +308,7 @@ class RacingTrainer:
         self.is_saved = False
         self._last_saved = self._clock()
         self.stats.cumul_training_hours = self._logger.wall_s / 3600
+        self.stats.collapse = self._collapse.state()
         if self._store is None:
             return
         write_memory = self._write_memory if self._options.save_memory else None

@@ -47,6 +47,8 @@ class RunStats:
     """Of the last evaluation, in the same form."""
     best_frames: int = 0
     """Decisions played before the best evaluation."""
+    collapse: dict[str, float] = field(default_factory=dict)
+    """What the guard against collapses compares the next evaluation with."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

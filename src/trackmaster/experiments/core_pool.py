@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,6 +57,16 @@ def is_done(job: Job) -> bool:
             "another --output-dir, or move that folder away."
         )
     return True
+
+
+def refuse_other_settings(jobs: Iterable[Job]) -> None:
+    """Look at all jobs of an experiment before the first one begins, so that no table ever mixes two settings.
+
+    Raises:
+        ConfigError: one was done before with other settings.
+    """
+    for job in jobs:
+        is_done(job)
 
 
 class CorePool:

@@ -16,6 +16,8 @@ from trackmaster.files import atomic_write_text, sha256_of
 from trackmaster.pretrain.artifact import META_NAME
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.rl.config import TrainConfig
+from trackmaster.track.bundled import bundled_challenge
+from trackmaster.track.errors import TrackError
 
 PROGRAM = (sys.executable, "-m", "trackmaster")
 EXPLORING_SHARE = 7
@@ -86,9 +88,11 @@ def lay_out(plan: ExperimentPlan, folder: Path, frames_dir: Path) -> Matrix:
     Runs are ordered by seed first, so that whatever changes on the machine over the hours meets all arms alike.
 
     Raises:
-        ConfigError: a setting is not known, a file is missing, or an encoder does not belong to a finished run.
+        ConfigError: a setting or a track is not known, a file is missing, the base names a run or an encoder to begin
+            with, or an arm's encoder does not belong to a finished run.
     """
     base = read_yaml(plan.base)
+    _refuse_beginnings(plan.base, base)
     builder = _Builder(plan, folder, frames_dir)
     runs = tuple(builder.run(name, arm, seed, base) for seed in plan.seeds for name, arm in plan.arms.items())
     return Matrix(plan, folder, tuple(builder.caches.values()), tuple(builder.encoders.values()), runs)
@@ -105,14 +109,14 @@ class _Builder:
 
     def run(self, arm_name: str, arm: Arm, seed: int, base: Mapping[str, Any]) -> Run:
         name = f"{arm_name}_s{seed}"
-        values = merged(base, self._plan.train, arm.train, _track_settings(arm.track))
+        values = merged(base, self._plan.train, arm.train, _track_settings(arm_name, arm.track))
         values = merged(
             values,
             {"training": {"seed": seed, "max_minutes": self._plan.minutes}, "evaluation": {"stop_at_finish_rate": 0.0}},
         )
         places = {"save_dir": str(self._folder / "save"), "tensorboard_dir": str(self._folder / "tensorboard")}
         config_path = self._folder / "configs" / f"{name}.yaml"
-        kept_apart = {"run_name": name, "use_tqdm": False, "performance": places}
+        kept_apart = {"run_name": name, "fresh": False, "use_tqdm": False, "performance": places}
         config = _checked(TrainConfig, config_path, merged(values, kept_apart), self._plan.base)
         encoder, encoder_mark = self._encoder(arm_name, arm, seed, config_path, config)
         if encoder is not None:
@@ -203,9 +207,25 @@ def _fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _track_settings(slug: str | None) -> dict[str, Any]:
+def _refuse_beginnings(path: Path, base: Mapping[str, Any]) -> None:
+    """Refuse a base with which every arm would begin, unseen, with the weights of an earlier run."""
+    training = base.get("training")
+    encoder = training.get("pretrain_encoder_path") if isinstance(training, Mapping) else None
+    for name, value in (("resume", base.get("resume")), ("training.pretrain_encoder_path", encoder)):
+        if value is not None:
+            raise ConfigError(
+                f"{path}: {name} is {value}, and with it every arm would begin there. Leave it out of the base; an "
+                "encoder belongs to an arm (encoder: FOLDER)."
+            )
+
+
+def _track_settings(arm_name: str, slug: str | None) -> dict[str, Any]:
     if slug is None:
         return {}
+    try:
+        bundled_challenge(slug)
+    except TrackError as error:
+        raise ConfigError(f"arms.{arm_name}.track: {error}") from None
     entry = {"short_name": slug, "map_path": f"bundled:{slug}"}
     kinds = [{"is_exploration": True, "repeat": EXPLORING_SHARE}, {"is_exploration": False, "repeat": 1}]
     return {"map_cycle": {"entries": [{**entry, **kind} for kind in kinds]}}

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 from trackmaster.errors import InterruptedRunError, TrackmasterError
-from trackmaster.experiments.core_pool import CorePool, Failure, choose_cores
+from trackmaster.experiments.core_pool import CorePool, Failure, choose_cores, refuse_other_settings
 from trackmaster.experiments.matrix import Matrix, lay_out
 from trackmaster.experiments.matrix_report import markdown
 from trackmaster.experiments.matrix_results import read_results
@@ -32,6 +32,7 @@ def run_experiment(config: ExperimentConfig) -> int:
     cores = choose_cores(config.parallel)
     with RunLock(folder / ".experiment.lock", purpose=f"running {plan.name}", busy=lambda who: _busy(folder, who)):
         matrix = lay_out(plan, folder, config.frames_dir or plan.frames_dir)
+        refuse_other_settings(job for jobs in matrix.stages for job in jobs)
         print(_announcement(matrix, len(cores)), flush=True)
         pool = CorePool(cores, folder / "running.json", say=_say, use_tqdm=config.use_tqdm)
         failures: list[Failure] = []

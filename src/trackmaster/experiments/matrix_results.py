@@ -10,6 +10,7 @@ from typing import Any
 from trackmaster.distributed.racing import BUNDLED
 from trackmaster.errors import TrackmasterError
 from trackmaster.experiments.comparison import Comparison, Label, compare, end_of
+from trackmaster.experiments.core_pool import is_done
 from trackmaster.experiments.matrix import Matrix, Run
 from trackmaster.experiments.race_stats import Clock, evaluation_stats, race_keys, race_stats
 from trackmaster.experiments.run_logs import RunLog, read_run
@@ -75,9 +76,9 @@ def read_results(matrix: Matrix) -> Results:
     """Read what is finished.
 
     Raises:
-        TrackmasterError: a finished run has lost its files.
+        TrackmasterError: a finished run has lost its files, or was made with other settings.
     """
-    finished = [run for run in matrix.runs if run.job.mark.is_file()]
+    finished = [run for run in matrix.runs if is_done(run.job)]
     logs = {run.name: read_run(matrix.save_dir, run.name) for run in finished}
     outcomes = [outcome for run in finished for outcome in _outcomes(run, logs[run.name])]
     labels = tuple(
