@@ -61,6 +61,24 @@ def test_what_is_not_safe_changes_nothing(
     assert agent.config is before
 
 
+@pytest.mark.parametrize(("text", "message"), [
+    ("training: {max_frames: 5}", "training.max_frames = 0 holds. Save the file again while the run goes on for "
+                                  "training.max_frames = 5"),
+    ("training: {batch_size: 7}", "training.batch_size cannot change"), ("training: {max_frames: 0}", ""),
+])  # fmt: skip
+def test_a_file_that_was_there_before_is_mentioned_and_not_read(
+    watched: tuple[LiveSettings, IQNAgent, Path, list[str]], text: str, message: str
+) -> None:
+    before, agent, file, said = watched
+    config = before.config.model_copy(update={"training": before.config.training.model_copy(update={"max_frames": 0})})
+    file.write_text(text)
+    live = LiveSettings(config, agent, file.with_name("snapshot.yaml"), said.append)
+    assert live.poll() is None
+    assert live.config is config
+    assert len(said) == bool(message)
+    assert message in "".join(said)
+
+
 def test_every_safe_setting_exists() -> None:
     config = TrainConfig.load([])
     for name in (*OF_THE_LOOP, *OF_IQN):

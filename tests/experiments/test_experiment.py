@@ -165,6 +165,14 @@ def test_runs_with_other_settings_stop_the_command_before_it_begins_anything(
     assert not (folder / "report.md").exists()
 
 
+def test_a_rate_of_the_encoder_needs_an_encoder(make_matrix: Callable[..., Matrix]) -> None:
+    slow = {"train": {"training": {"pretrain_lr_scale": 0.3}}}
+    run = make_matrix(arms={"A": {}, "B": {**slow, "pretrain": {"task": "ae"}}}).of_arm("B")[0]
+    assert run.config.training.part_rules()["encoder"].lr_scale == 0.3
+    with pytest.raises(ConfigError, match=r"The settings of A_s1.*pretrain_lr_scale has no effect"):
+        make_matrix(arms={"A": slow})
+
+
 def test_a_finished_encoder_is_taken_as_it_is(make_matrix: Callable[..., Matrix], tmp_path: Path) -> None:
     folder = tmp_path / "ae"
     folder.mkdir()

@@ -90,6 +90,7 @@ def test_freeze_flags_reach_the_agent() -> None:
 
 @pytest.mark.parametrize(("flags", "message"), [
     (["--training.pretrain-encoder-freeze-steps", "5"], "has no effect without"),
+    (["--training.pretrain-lr-scale", "0.3"], "pretrain_lr_scale has no effect without"),
     ([f"--training.pretrain-{p.replace('_', '-')}-freeze" for p in PREFIXES], "nothing would learn"),
 ])  # fmt: skip
 def test_freezing_without_effect_or_of_everything_is_refused(flags: list[str], message: str) -> None:

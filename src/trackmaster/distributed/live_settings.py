@@ -48,7 +48,8 @@ class LiveSettings:
     def __init__(self, config: TrainConfig, agent: TrainingAgent, snapshot: Path, say: Callable[[str], None]) -> None:
         self.config, self._agent, self._snapshot, self._say = config, agent, snapshot, say
         self._path = config.run_dir / LIVE_FILE
-        self._seen = self._stamp()  # a file from an earlier life has had its effect
+        self._seen = self._stamp()  # a file from an earlier life has had its effect, or was overruled since
+        self._mention_earlier()
 
     def poll(self) -> TrainConfig | None:
         """Return the configuration that holds from now on if the file has changed it."""
@@ -68,9 +69,23 @@ class LiveSettings:
         self.config = changed
         self._tell_agent()
         atomic_write_text(self._snapshot, changed.to_yaml())
-        told = ", ".join(f"{name} = {_plain(operator.attrgetter(name)(changed))}" for name in names)
-        self._say(f"{self._path}: from now on {told}.")
+        self._say(f"{self._path}: from now on {_listed(changed, names)}.")
         return changed
+
+    def _mention_earlier(self) -> None:
+        """Say what a file that lies there already would change, because it looks as if it held."""
+        if self._seen is None:
+            return
+        try:
+            changed, names = self._merged(read_yaml(self._path))
+        except ConfigError as error:
+            self._say(f"{error} Nothing was changed; correct the file and save it again.")
+            return
+        if names:
+            self._say(
+                f"{self._path}: was there before this start and is not read: {_listed(self.config, names)} holds. Save "
+                f"the file again while the run goes on for {_listed(changed, names)}."
+            )
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -124,6 +139,10 @@ class LiveSettings:
                 epsilon_boltzmann=new.epsilon_boltzmann,
             )  # fmt: skip
             agent.set_frames(agent.frames)
+
+
+def _listed(config: TrainConfig, names: list[str]) -> str:
+    return ", ".join(f"{name} = {_plain(operator.attrgetter(name)(config))}" for name in names)
 
 
 def _plain(value: object) -> object:

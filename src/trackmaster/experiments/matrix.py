@@ -22,6 +22,8 @@ from trackmaster.track.errors import TrackError
 PROGRAM = (sys.executable, "-m", "trackmaster")
 EXPLORING_SHARE = 7
 """Exploring episodes for each greedy one where an arm names its track, as in the quick preset."""
+SHARED_ENCODER_SEED = 42
+"""Of encoders that all seeds of an arm share."""
 
 Command = tuple[str, ...]
 Checked = TypeVar("Checked", TrainConfig, PretrainConfig)
@@ -117,11 +119,10 @@ class _Builder:
         places = {"save_dir": str(self._folder / "save"), "tensorboard_dir": str(self._folder / "tensorboard")}
         config_path = self._folder / "configs" / f"{name}.yaml"
         kept_apart = {"run_name": name, "fresh": False, "use_tqdm": False, "performance": places}
-        config = _checked(TrainConfig, config_path, merged(values, kept_apart), self._plan.base)
-        encoder, encoder_mark = self._encoder(arm_name, arm, seed, config_path, config)
-        if encoder is not None:
-            given = {"training": {"pretrain_encoder_path": str(encoder)}}
-            config = _checked(TrainConfig, config_path, merged(values, kept_apart, given), self._plan.base)
+        encoder = self._encoder_folder(arm_name, arm, seed)
+        given = {} if encoder is None else {"training": {"pretrain_encoder_path": str(encoder)}}
+        config = _checked(TrainConfig, config_path, merged(values, kept_apart, given), self._plan.base)
+        encoder_mark = None if encoder is None else self._encoder_mark(arm, seed, encoder, config_path, config)
         run_dir, outcome = config.run_dir, self._folder / "outcomes" / f"{name}.json"
         commands = (
             (*PROGRAM, "train", "--config", str(config_path)),
@@ -135,25 +136,24 @@ class _Builder:
         job = self._job(name, commands, [settings, encoder_mark, judged], leavings)
         return Run(arm_name, seed, name, config, job, outcome, encoder)
 
-    def _encoder(
-        self, arm_name: str, arm: Arm, seed: int, config_path: Path, config: TrainConfig
-    ) -> tuple[Path | None, Any]:
-        """Return the folder of an arm's encoder and what it is made of."""
-        if arm.encoder is not None:
-            meta = arm.encoder / META_NAME
-            if not meta.is_file():
-                raise ConfigError(
-                    f"arms.{arm_name}.encoder: {arm.encoder} holds no {META_NAME}, so it is no finished run."
-                )
-            return arm.encoder, sha256_of(meta)
+    def _encoder_folder(self, arm_name: str, arm: Arm, seed: int) -> Path | None:
+        """Return the folder of an arm's encoder, that is there already or will be, None without one."""
+        if arm.encoder is not None and not (arm.encoder / META_NAME).is_file():
+            raise ConfigError(f"arms.{arm_name}.encoder: {arm.encoder} holds no {META_NAME}, so it is no finished run.")
+        if arm.encoder is not None or arm.pretrain is None:
+            return arm.encoder
+        return self._folder / "encoders" / f"{arm_name}_s{self._encoder_seed(seed)}"
+
+    def _encoder_seed(self, seed: int) -> int:
+        return seed if self._plan.encoder_per_seed else SHARED_ENCODER_SEED
+
+    def _encoder_mark(self, arm: Arm, seed: int, folder: Path, config_path: Path, config: TrainConfig) -> Any:
+        """Return what an arm's encoder is made of, and plan to make it where it is not finished yet."""
         if arm.pretrain is None:
-            return None, None
-        encoder_seed = seed if self._plan.encoder_per_seed else 42
-        values = merged(
-            PretrainConfig().model_dump(mode="json"), self._plan.pretrain, arm.pretrain, {"seed": encoder_seed}
-        )
-        name = f"{arm_name}_s{encoder_seed}"
-        folder = self._folder / "encoders" / name
+            return sha256_of(folder / META_NAME)
+        name = folder.name
+        own = {"seed": self._encoder_seed(seed)}
+        values = merged(PretrainConfig().model_dump(mode="json"), self._plan.pretrain, arm.pretrain, own)
         picture = [config.neural_network.w_downsized, config.neural_network.h_downsized]
         mark = [values, picture, self._frames()]
         if folder not in self.encoders:
@@ -166,7 +166,7 @@ class _Builder:
             _checked(PretrainConfig, path, merged(values, places), self._plan.base)
             command = (*PROGRAM, "pretrain", "--config", str(path))
             self.encoders[folder] = self._job(f"encoder_{name}", (command,), mark, (folder,))
-        return folder, mark
+        return mark
 
     def _cache(self, values: Mapping[str, Any], picture: list[int]) -> Path:
         """Return the folder of the decoded frames of an encoder; encoders that see the same ones share it."""

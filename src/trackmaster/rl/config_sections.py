@@ -165,6 +165,8 @@ class TrainingSection(FiniteSection):
         for part in PREFIXES:
             if getattr(self, f"pretrain_{part}_freeze_steps") and not getattr(self, f"pretrain_{part}_freeze"):
                 raise ValueError(f"pretrain_{part}_freeze_steps has no effect without pretrain_{part}_freeze: true")
+        if self.pretrain_lr_scale != 1 and not rules:
+            raise ValueError("pretrain_lr_scale has no effect without pretrain_encoder_path or a freeze flag")
         if len(rules) == len(PREFIXES) and all(rule.is_frozen(0) for rule in rules.values()):
             raise ValueError("all five parts of the network are frozen, so nothing would learn: leave one free")
         return self
