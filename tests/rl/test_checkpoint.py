@@ -1,6 +1,9 @@
 """A run comes back whole, or from an older snapshot, or says why not."""
 
+import itertools
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,37 @@ def test_only_the_newest_snapshots_are_kept_and_the_best_stays(tmp_path: Path) -
     kept = sorted(p.name for p in (tmp_path / "run" / RECOVERY).iterdir())
     assert kept == ["000004", "000005", "000006"]
     assert (tmp_path / "run" / BEST / ONLINE_FILE).read_text() == "weights1.torch best"
+
+
+def test_a_run_that_tells_of_a_best_evaluation_has_its_weights_wherever_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    for moment in itertools.count(1):
+        store, _ = saved(tmp_path / str(moment), "a")
+        left = itertools.count(1)
+        with monkeypatch.context() as patch:
+            for owner, name in ((os, "link"), (os, "rename"), (shutil, "copy2"), (shutil, "rmtree"), (Path, "replace")):
+                original = getattr(owner, name)
+
+                def wrapped(*args: Any, _original: Any = original, **options: Any) -> Any:
+                    if next(left) >= moment:
+                        raise KeyboardInterrupt
+                    return _original(*args, **options)
+
+                patch.setattr(owner, name, wrapped)
+            try:
+                store.save(writer("best"), {"frames": "best"}, {}, best=True)
+            except KeyboardInterrupt:
+                is_killed = True
+            else:
+                is_killed = False
+        told.append(store.load()[2]["frames"])
+        if told[-1] == "best":
+            assert (tmp_path / str(moment) / BEST / ONLINE_FILE).read_text() == "weights1.torch best", moment
+        if not is_killed:
+            break
+    assert set(told) == {"a", "best"}
 
 
 @pytest.mark.parametrize("victim", [ONLINE_FILE, OPTIMIZER_FILE, STATE_FILE, STATS_FILE])

@@ -79,11 +79,11 @@ class CheckpointStore:
             hashes = {p.name: sha256_of(p) for p in sorted(temporary.iterdir())}
             state = {"version": STATE_VERSION, "agent": agent, "trainer": extra, "sha256": hashes}
             atomic_write_text(temporary / STATE_FILE, json.dumps(state))
-        self._publish(snapshot, self.folder)
-        if best:
+        if best:  # before the run tells of it: a run that is killed in between has the weights it tells of
             with atomic_dir(self.folder / BEST) as temporary:
                 for file in snapshot.iterdir():
                     shutil.copy2(file, temporary / file.name)
+        self._publish(snapshot, self.folder)
         for old in self._recoveries()[: -self._keep]:
             shutil.rmtree(old)
         if write_memory is not None:
