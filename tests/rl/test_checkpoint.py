@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ def test_only_the_newest_snapshots_are_kept_and_the_best_stays(tmp_path: Path) -
     assert (tmp_path / "run" / BEST / ONLINE_FILE).read_text() == "weights1.torch best"
 
 
+def failing_from(moment: int, calls: Iterator[int], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function, ended by an interrupt from this call on."""
+
+    def wrapped(*args: Any, **options: Any) -> Any:
+        if next(calls) >= moment:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    return wrapped
+
+
 def test_a_run_that_tells_of_a_best_evaluation_has_its_weights_wherever_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,14 +75,7 @@ def test_a_run_that_tells_of_a_best_evaluation_has_its_weights_wherever_it_is_ki
         left = itertools.count(1)
         with monkeypatch.context() as patch:
             for owner, name in ((os, "link"), (os, "rename"), (shutil, "copy2"), (shutil, "rmtree"), (Path, "replace")):
-                original = getattr(owner, name)
-
-                def wrapped(*args: Any, _original: Any = original, **options: Any) -> Any:
-                    if next(left) >= moment:
-                        raise KeyboardInterrupt
-                    return _original(*args, **options)
-
-                patch.setattr(owner, name, wrapped)
+                patch.setattr(owner, name, failing_from(moment, left, getattr(owner, name)))
             try:
                 store.save(writer("best"), {"frames": "best"}, {}, best=True)
             except KeyboardInterrupt:
