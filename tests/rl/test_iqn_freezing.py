@@ -98,6 +98,16 @@ def test_freezing_without_effect_or_of_everything_is_refused(flags: list[str], m
         TrainConfig.load(flags)
 
 
+@pytest.mark.parametrize("flags", [
+    ["--memory.prio-alpha", "0.5"], ["--training.pretrain-encoder-freeze"], ["--training.pretrain-encoder-path", "x"],
+])  # fmt: skip
+def test_what_only_iqn_can_do_is_refused_elsewhere(repository_root: Path, flags: list[str]) -> None:
+    preset = repository_root / "config_files" / "rl" / "config_sac.yaml"
+    with pytest.raises(ConfigError, match="belong to IQN, and algorithm is sac"):
+        TrainConfig.load(flags, config=preset)
+    assert TrainConfig.load([], config=preset).algorithm == "sac"
+
+
 def test_frozen_weights_of_the_target_network_stand_still_too(tiny_config: IQNConfig) -> None:
     config = dataclasses.replace(tiny_config, parts={"iqn_fc": PartRule("iqn_fc", freeze=True)})
     agent = IQNAgent(config, seed=3)

@@ -259,9 +259,8 @@ def _restore(
             f"--resume {config.resume}: nothing has been saved there yet; start the run without --resume."
         )
     encoder = config.training.pretrain_encoder_path
-    if encoder is not None and (config.fresh or not (store.folder / ONLINE_FILE).exists()):
-        if not isinstance(agent, IQNAgent):
-            raise ConfigError("training.pretrain_encoder_path: an encoder goes into IQN only; leave it out here.")
+    is_new = config.fresh or not (store.folder / ONLINE_FILE).exists()
+    if isinstance(agent, IQNAgent) and encoder is not None and is_new:
         return _Beginning(RunStats(), begin_with_encoder(agent, encoder))
     pair = store.prepared_pair(own=not config.fresh)
     if pair is not None:

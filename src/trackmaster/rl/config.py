@@ -98,6 +98,20 @@ class TrainConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_iqn_has_these(self) -> Self:
+        asked = {
+            "memory.prio_alpha": self.memory.prio_alpha > 0,
+            "training.pretrain_encoder_path and the pretrain_*_freeze flags": bool(self.training.part_rules()),
+        }
+        named = [name for name, is_set in asked.items() if is_set]
+        if self.algorithm != "iqn" and named:
+            raise ConfigError(
+                f"{' and '.join(named)} would do nothing: they belong to IQN, and algorithm is {self.algorithm}. Leave "
+                "them out."
+            )
+        return self
+
     @classmethod
     def load(
         cls,
