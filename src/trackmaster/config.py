@@ -131,6 +131,16 @@ class Settings(BaseSettings):
         return tuple(sources)
 
     @classmethod
+    def plain_flags(cls, argv: Sequence[str]) -> list[str]:
+        """Return flags in the form the parser knows; a verb that takes other spellings as well rewrites them here."""
+        return list(argv)
+
+    @classmethod
+    def own_variables(cls, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment as this configuration sees it; here a variable for several verbs gets its own name."""
+        return dict(environment)
+
+    @classmethod
     def load(
         cls,
         argv: Sequence[str] = (),
@@ -152,11 +162,11 @@ class Settings(BaseSettings):
             ConfigError: a source holds a name or a value that the configuration does not know.
             SystemExit: ``--help`` was printed.
         """
-        flags, flagged = _split_config_flag(argv)
+        flags, flagged = _split_config_flag(cls.plain_flags(argv))
         path = _existing_yaml(flagged if flagged is not None else config, cls.default_yaml)
         values = read_yaml(path) if path is not None else {}
         _refuse_unknown_keys(cls, values, path)
-        variables = dict(os.environ if environment is None else environment)
+        variables = cls.own_variables(os.environ if environment is None else environment)
         _refuse_misspelt_environment(cls, variables)
         _mention_other_sources(cls, flags)
         token = _LOADING.set((values, variables))

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -170,20 +170,9 @@ class CaptureConfig(Settings):
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @classmethod
-    def load(
-        cls,
-        argv: Sequence[str] = (),
-        *,
-        config: str | Path | None = None,
-        prog: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Self:
-        """Resolve all sources like ``Settings.load``; ``--config`` may also name the RL configuration, as in the seeds.
-
-        Raises:
-            ConfigError: a source holds a name or a value that is not known.
-        """
-        return super().load(rename_rl_config(argv), config=config, prog=prog, environment=environment)
+    def plain_flags(cls, argv: Sequence[str]) -> list[str]:
+        """Let ``--config`` also name the RL configuration, as the documents do."""
+        return rename_rl_config(argv)
 
 
 def rename_rl_config(argv: Sequence[str]) -> list[str]:

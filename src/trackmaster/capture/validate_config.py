@@ -1,8 +1,8 @@
 """Flags of the validation of one replay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -56,17 +56,6 @@ class ValidateConfig(Settings):
     """Draw a progress bar."""
 
     @classmethod
-    def load(
-        cls,
-        argv: Sequence[str] = (),
-        *,
-        config: str | Path | None = None,
-        prog: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Self:
-        """Resolve all sources like ``Settings.load``; ``--config`` may also name the RL configuration, as in the seeds.
-
-        Raises:
-            ConfigError: a source holds a name or a value that is not known.
-        """
-        return super().load(rename_rl_config(argv), config=config, prog=prog, environment=environment)
+    def plain_flags(cls, argv: Sequence[str]) -> list[str]:
+        """Let ``--config`` also name the RL configuration, as the documents do."""
+        return rename_rl_config(argv)

@@ -1,9 +1,8 @@
 """Settings of the comparison; light, so that its ``--help`` is quick."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
@@ -42,16 +41,9 @@ class CompareConfig(Settings):
     """These scalars instead of the usual ones."""
 
     @classmethod
-    def load(
-        cls,
-        argv: Sequence[str] = (),
-        *,
-        config: str | Path | None = None,
-        prog: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Self:
-        """Resolve all sources; ``--metrics A B`` and ``--step_interval N`` are understood as they stand."""
-        return super().load(_plain_flags(argv), config=config, prog=prog, environment=environment)
+    def plain_flags(cls, argv: Sequence[str]) -> list[str]:
+        """Understand ``--metrics A B`` and ``--step_interval N`` as they stand."""
+        return _plain_flags(argv)
 
 
 def _plain_flags(argv: Sequence[str]) -> list[str]:

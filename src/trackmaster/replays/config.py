@@ -1,8 +1,7 @@
 """Flags of listing and downloading: the seeds' names and defaults, and our own for manners and resuming."""
 
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -63,24 +62,13 @@ class ExchangeSettings(Settings):
     """The same as --no-use-tqdm."""
 
     @classmethod
-    def load(
-        cls,
-        argv: Sequence[str] = (),
-        *,
-        config: str | Path | None = None,
-        prog: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Self:
-        """Resolve all sources like ``Settings.load``; ``TRACKMASTER_EXCHANGE_URL`` counts for every verb.
-
-        Raises:
-            ConfigError: a source holds a name or a value that is not known.
-        """
-        variables = dict(os.environ if environment is None else environment)
+    def own_variables(cls, environment: Mapping[str, str]) -> dict[str, str]:
+        """Let ``TRACKMASTER_EXCHANGE_URL`` count for every verb."""
+        variables = dict(environment)
         shared = variables.get(URL_VARIABLE)
         if shared:
             variables.setdefault(f"{cls.model_config.get('env_prefix')}URL", shared)
-        return super().load(argv, config=config, prog=prog, environment=variables)
+        return variables
 
     @field_validator("url")
     @classmethod
