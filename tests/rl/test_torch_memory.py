@@ -5,6 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -336,6 +337,26 @@ def test_a_picture_that_claims_to_be_huge_is_not_unpacked(world: ModuleType) -> 
         full().append(chunk)
 
 
+def test_many_pictures_that_unpack_to_gigabytes_are_not_unpacked(world: ModuleType, monkeypatch: Any) -> None:
+    compressor = with_jpeg(get_local_buffer_sample_tm20_imgs)
+    chunk = drive(world.DelayedWorld((9,)), 10, compressor=compressor, crc=False)[0][0]
+    monkeypatch.setattr("trackmaster.rl.pictures.MAX_PIXELS", len(chunk) * 36)
+    full().append(chunk)
+    monkeypatch.setattr("trackmaster.rl.pictures.MAX_PIXELS", len(chunk) * 36 - 1)
+    monkeypatch.setattr("cv2.imdecode", None)  # whoever calls it fails
+    with pytest.raises(SampleError, match=f"{len(chunk)} pictures of {len(chunk) * 36} pixels"):
+        full().append(chunk)
+
+
+def test_rows_for_which_there_is_no_room_are_refused_and_others_are_taken(world: ModuleType) -> None:
+    chunk = drive(world.DelayedWorld((9,)), 10)[0][0]
+    memory = TorchMemory("cpu", 1)
+    picture = np.broadcast_to(np.uint8(0), (len(chunk), 2**40))  # takes no room itself
+    with pytest.raises(SampleError, match=r"1000000 rows of \d+ bytes, .* GiB in all, does not fit this machine"):
+        memory.append(replace(chunk, first_step=1, columns={**chunk.columns, "obs.3": picture}))
+    assert memory.append(chunk) == len(chunk) - 1
+
+
 def test_lidar_has_its_own_compressor() -> None:
     lidar, actions = np.arange(8.0, dtype=np.float32).reshape(4, 2), [np.zeros(3, np.float32)] * 4
     kept = get_local_buffer_sample_lidar(actions[0], (np.ones(1), lidar, *actions), 1.0, False, False, {})
@@ -448,6 +469,10 @@ def test_samples_that_do_not_fit_are_refused_and_nothing_changes(world: ModuleTy
     assert len(memory) == before
 
 
+def _as_bytes(columns: Any, lengths: Any) -> dict[str, Any]:
+    return {"obs.3": columns["obs.3"].reshape(len(lengths), -1), "bytes.3": lengths}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -458,6 +483,12 @@ def test_samples_that_do_not_fit_are_refused_and_nothing_changes(world: ModuleTy
         (lambda c: c.update(truncated=c["truncated"].astype(np.float32)), "truncated is float32"),
         (lambda c: c.update(reward=c["reward"][:, None]), r"reward is float32\(\d, 1\)"),
         (lambda c: c["action"].fill(np.inf), "action holds values that are not finite"),
+        (lambda c: c.update({"info.lap": np.zeros((len(c["reward"]), 3), np.float32)}), r"info\.lap is shaped"),
+        (lambda c: c.update(crc=np.zeros(len(c["reward"]), np.uint32)), r"crc is uint32\(\d+,\)"),
+        (lambda c: c.update({"bytes.9": np.zeros(len(c["reward"]), np.int32)}), r"bytes\.9 has no bytes"),
+        (lambda c: c.update({"bytes.0": np.zeros(len(c["reward"]), np.int32)}), r"bytes\.0 has no bytes"),
+        (lambda c: c.update(_as_bytes(c, np.zeros((len(c["reward"]), 2), np.int32))), r"bytes\.3 is int32\(\d+, 2\)"),
+        (lambda c: c.update(_as_bytes(c, np.full(len(c["reward"]), 37, np.int32))), "from 37 to 37, there are 36"),
     ],
 )
 def test_what_is_no_run_of_samples_is_refused(world: ModuleType, change: Any, message: str) -> None:

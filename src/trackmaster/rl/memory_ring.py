@@ -56,10 +56,21 @@ class Ring:
         return self._count
 
     def allocate(self, block: Columns) -> None:
-        """Make one array per column in the shapes and dtypes of a first block."""
-        self.columns = {
-            name: np.zeros((self.capacity, *column.shape[1:]), dtype=column.dtype) for name, column in block.items()
-        }
+        """Make one array per column in the shapes and dtypes of a first block.
+
+        Raises:
+            SampleError: this machine cannot hold so many rows of this size.
+        """
+        try:
+            self.columns = {
+                name: np.zeros((self.capacity, *column.shape[1:]), dtype=column.dtype) for name, column in block.items()
+            }
+        except (MemoryError, ValueError):  # the latter where the size is no number of bytes at all
+            size = sum(int(column.nbytes) // max(1, len(column)) for column in block.values())
+            raise SampleError(
+                f"A memory of {self.capacity} rows of {size} bytes, {self.capacity * size / 2**30:.1f} GiB in all, "
+                "does not fit this machine: lower MEMORY_SIZE (memory_size), or let workers send smaller observations."
+            ) from None
 
     def append(self, block: Columns, first_drawable: int, origin: Origin) -> int:
         """Write a block over the oldest rows.

@@ -1,7 +1,7 @@
 """Pictures as JPEG on the way from a worker to the memory: a quarter of the bytes, and not quite the same picture."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -14,7 +14,9 @@ from trackmaster.rl.sample_columns import BYTES, obs_column
 from trackmaster.rl.samples import Columns, SampleError
 
 SampleCompressor = Callable[..., Sample]
-MAX_PIXELS = 4096 * 4096
+MAX_PICTURE = 4096 * 4096
+MAX_PIXELS = 128 * 2**20
+"""Of all pictures of a chunk: 400 of 640 x 480, or five thousand times the usual ones of 64 x 64."""
 
 
 def with_jpeg(compressor: SampleCompressor | None = None, *, quality: int = 90) -> SampleCompressor:
@@ -48,7 +50,9 @@ def decode_pictures(columns: Columns) -> Columns:
     for name in columns:
         if name.startswith(f"{BYTES}."):
             column, lengths = obs_column(name.removeprefix(f"{BYTES}.")), columns[name]
-            pictures = [_decoded(row[: int(n)], column) for row, n in zip(columns[column], lengths, strict=True)]
+            contents = [row[: int(n)] for row, n in zip(columns[column], lengths, strict=True)]
+            _check_pixels(contents, column)
+            pictures = [_decoded(content, column) for content in contents]
             if len({picture.shape for picture in pictures}) != 1:
                 raise SampleError(f"Pictures of different sizes arrived in {column} of one chunk.")
             decoded[column] = np.stack(pictures)
@@ -69,12 +73,27 @@ def _encoded(picture: NDArray[np.uint8], quality: int) -> bytes:
 
 def _decoded(content: NDArray[np.uint8], column: str) -> NDArray[np.uint8]:
     picture: Any = None
-    if 0 < _pixels(content.tobytes()) <= MAX_PIXELS:  # asked before anything is allocated: workers are not trusted
-        with contextlib.suppress(cv2.error):
-            picture = cv2.imdecode(np.ascontiguousarray(content), cv2.IMREAD_UNCHANGED)
+    with contextlib.suppress(cv2.error):
+        picture = cv2.imdecode(np.ascontiguousarray(content), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise SampleError(f"Bytes that are no JPEG picture arrived in {column}; use with_jpeg to compress pictures.")
+        raise _no_picture(column)
     return np.asarray(picture, dtype=np.uint8)
+
+
+def _check_pixels(contents: Sequence[NDArray[np.uint8]], column: str) -> None:
+    """Ask how large pictures are before anything is allocated: workers are not trusted, and black costs few bytes."""
+    pixels = [_pixels(content.tobytes()) for content in contents]
+    if not all(0 < n <= MAX_PICTURE for n in pixels):
+        raise _no_picture(column)
+    if sum(pixels) > MAX_PIXELS:
+        raise SampleError(
+            f"{len(pixels)} pictures of {sum(pixels)} pixels in all arrived in {column} of one chunk, at most "
+            f"{MAX_PIXELS} are unpacked: let the worker send smaller pictures or fewer rows together."
+        )
+
+
+def _no_picture(column: str) -> SampleError:
+    return SampleError(f"Bytes that are no JPEG picture arrived in {column}; use with_jpeg to compress pictures.")
 
 
 def _pixels(content: bytes) -> int:

@@ -107,6 +107,7 @@ def check_samples(chunk: Chunk) -> None:
     for name, dtype in _SCALARS.items():
         if name in columns and (columns[name].dtype != np.dtype(dtype) or columns[name].shape != (n,)):
             problems.append(f"{name} is {columns[name].dtype}{columns[name].shape}, expected {dtype}({n},)")
+    problems += _beside(columns, n)
     names = [leaf_of(name) for name in columns if is_obs(name)]
     if not _nests(names):
         problems.append(f"the leaves of the observation are {', '.join(names) or 'missing'}")
@@ -124,6 +125,23 @@ def check_samples(chunk: Chunk) -> None:
         )
 
 
+def _beside(columns: Columns, n: int) -> Iterator[str]:
+    """Yield what is wrong with the columns that stand beside the samples: lengths of bytes, numbers of ``info``."""
+    for name, column in columns.items():
+        if name.startswith(f"{INFO}.") and column.shape != (n,):
+            yield f"{name} is shaped {column.shape}, expected ({n},)"
+        elif name == CRC and (column.dtype != np.dtype("<u4") or column.ndim != 2):
+            yield f"{name} is {column.dtype}{column.shape}, expected uint32({n}, leaves)"
+        elif name.startswith(f"{BYTES}."):
+            content = columns.get(obs_column(name.removeprefix(f"{BYTES}.")))
+            if column.dtype != np.dtype("<i4") or column.shape != (n,):
+                yield f"{name} is {column.dtype}{column.shape}, expected int32({n},)"
+            elif content is None or content.dtype != np.uint8 or content.ndim != 2:
+                yield f"{name} has no bytes that it is the length of"
+            elif n and not 0 <= column.min() <= column.max() <= content.shape[1]:
+                yield f"{name} is from {column.min()} to {column.max()}, there are {content.shape[1]} bytes"
+
+
 def samples_of(chunk: Chunk) -> Iterator[Sample]:
     """Yield the samples that a chunk brings for the first time, in order.
 
@@ -137,7 +155,9 @@ def samples_of(chunk: Chunk) -> Iterator[Sample]:
             "worker_id": chunk.worker_id, "episode": chunk.episode_id, "step": step,
             "weights_version": chunk.weights_version,
         }  # fmt: skip
-        info |= {name.removeprefix(f"{INFO}."): float(c[i]) for name, c in columns.items() if name.startswith(INFO)}
+        info |= {
+            name.removeprefix(f"{INFO}."): float(c[i]) for name, c in columns.items() if name.startswith(f"{INFO}.")
+        }
         if CRC in columns:
             info[CRC] = columns[CRC][i]
             info["crc_before"] = columns[CRC][i - 1] if i else None
