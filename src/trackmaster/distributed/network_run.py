@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trackmaster.distributed import link_spec
 from trackmaster.distributed.join_string import parse_join
 from trackmaster.distributed.network_worker_config import TrainWorkerConfig
+from trackmaster.distributed.race_chunks import check_race_chunk
 from trackmaster.distributed.racing import BUNDLED, load_tracks, track_names
 from trackmaster.distributed.relay import RelayOptions, RelayServer
 from trackmaster.distributed.spool import Spool
@@ -77,6 +78,7 @@ def open_trainer_end(
     more: dict[str, Any] = {
         "spec": spec, "run_name": config.run_name, "say": say, "marks": received,
         "acknowledge": "saved" if config.memory.save_with_checkpoint else "received",
+        "check": functools.partial(check_race_chunk, tracks=track_names(config)),
     }  # fmt: skip
     if network.join is not None:
         address = parse_join(network.join.get_secret_value(), allow_insecure=network.allow_insecure)

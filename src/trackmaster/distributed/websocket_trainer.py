@@ -24,6 +24,7 @@ class WebSocketTrainerEnd(LinkClient):
     Args:
         address: the server.
         columns: what chunks must look like, others are refused; None leaves that to the memory.
+        check: raises ``SampleError`` for chunks of this look that are refused nevertheless.
         spec: as in ``LinkClient``; tells the server and the workers the same.
         run_name: for people.
         acknowledge: "received" as soon as a chunk was handed over, "saved" when ``confirm`` says that it is on disk;
@@ -37,10 +38,12 @@ class WebSocketTrainerEnd(LinkClient):
     def __init__(
         self, address: ServerAddress, columns: SampleSpec | None, *, spec: bytes, run_name: str = "",
         acknowledge: str = "received", marks: Mapping[str, int] | None = None, stop_workers: bool = True,
-        options: LinkOptions | None = None, say: Callable[[str], None] = print,
+        check: Callable[[Chunk], None] | None = None, options: LinkOptions | None = None,
+        say: Callable[[str], None] = print,
     ) -> None:  # fmt: skip
         super().__init__(address, "trainer", spec=spec, run_name=run_name, options=options, say=say)
-        self._columns, self._acknowledge, self._stop_workers = columns, acknowledge, stop_workers
+        self._columns, self._check, self._told = columns, check, set[int]()
+        self._acknowledge, self._stop_workers = acknowledge, stop_workers
         self._inbox: deque[tuple[bytes, int, Chunk | None]] = deque()
         self._marks = {bytes.fromhex(session): seq for session, seq in (marks or {}).items()}
         self._confirmed = dict(self._marks)
@@ -148,9 +151,13 @@ class WebSocketTrainerEnd(LinkClient):
         try:
             if self._columns is not None:
                 chunk.check(self._columns)
+            if self._check is not None:
+                self._check(chunk)
         except SampleError as error:
             self.refused += 1
-            self._say(str(error))
+            if chunk.worker_id not in self._told:  # one line per worker, whatever it sends
+                self._told.add(chunk.worker_id)
+                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
             return None
         return replace(chunk, weights_version=self._own_version(chunk.weights_version))
 
