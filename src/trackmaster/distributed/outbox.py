@@ -55,7 +55,7 @@ class Outbox:
 
     def has_room(self, size: int) -> bool:
         """Return whether a parcel may be added; one that is larger than the box fits into an empty one."""
-        if self._spool is not None and self._spool.has_room(size):
+        if self._spool is not None and self._spool.is_writable and self._spool.has_room(size):
             return True
         return self._bytes == 0 or self._bytes + size <= self._max_bytes
 

@@ -38,6 +38,8 @@ class Spool:
         self._folder, self._max_bytes = folder, max_bytes
         self._sizes: dict[tuple[bytes, int], int] = {}
         self._has_said = False
+        self.is_writable = True
+        """Whether the disk took the newest chunk; one that refuses is tried again with the next."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> list[Spooled]:
@@ -67,9 +69,10 @@ class Spool:
         except OSError as error:
             if not self._has_said:
                 say(f"{self._folder}: the spool cannot be written ({error.strerror}); chunks stay in memory only.")
-            self._has_said = True
+            self._has_said, self.is_writable = True, False
             return False
         self._sizes[session, seq] = len(frame)
+        self._has_said, self.is_writable = False, True
         return True
 
     def read(self, session: bytes, seq: int, say: Callable[[str], None]) -> bytes | None:
