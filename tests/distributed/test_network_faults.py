@@ -265,6 +265,38 @@ def test_a_full_disk_under_the_journal_holds_workers_back_until_there_is_room(
     assert sum("disk is full" in line for line in said) == 1
 
 
+@pytest.mark.parametrize("work", ["frame", "acked"])
+def test_a_journal_that_fails_once_does_not_end_the_trainers_supply(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    said: list[str] = []
+    original, left = Journal._submit, [1]
+
+    def refuse(journal: Journal, job: Callable[[sqlite3.Connection], Any]) -> Any:
+        def fail(db: sqlite3.Connection) -> Any:
+            if f"Journal.{work}." in job.__qualname__ and left:
+                left.pop()
+                raise sqlite3.OperationalError("disk I/O error")
+            return job(db)
+
+        return original(journal, fail)
+
+    monkeypatch.setattr(Journal, "_submit", refuse)
+    monkeypatch.setattr("trackmaster.distributed.relay_core.IN_MEMORY_BYTES", 0)
+    with (
+        relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
+        trainer_end(server) as trainer,
+        worker_end(server) as worker,
+    ):
+        for number in range(3):
+            worker.send_chunk(chunk(number))
+        assert [c.seq for c in receive(trainer, 3)] == [0, 1, 2]
+        until(lambda: worker.waiting_chunks == 0, "everything is acknowledged")
+        assert not left
+        assert server.numbers()["trainers"] == 2, "it was cut off and came again"
+    assert any("The journal does not answer (disk I/O error)" in line for line in said), said
+
+
 def test_a_journal_that_cannot_be_opened_stops_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / JOURNAL).write_bytes(b"no database at all" * 100)
@@ -326,6 +358,24 @@ def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monk
             worker.send_chunk(chunk(number))
         assert len(receive(trainer, 5)) == 5
     assert sum("No space left" in line for line in said) == 1
+
+
+def test_while_the_spool_refuses_memory_keeps_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
+    size = len(encode(chunk(1)))
+    worker = worker_end(away, on_full="drop", outbox_bytes=3 * size, spool=Spool(tmp_path / "spool"))
+    with monkeypatch.context() as broken:
+        broken.setattr("trackmaster.distributed.spool.atomic_write_bytes", full)
+        for number in range(10):
+            worker.send_chunk(chunk(2 * number + 1, episode=number))
+    assert (worker.waiting_chunks, worker.dropped_chunks) == (3, 7)
+    for number in range(10, 20):  # there is room again
+        worker.send_chunk(chunk(2 * number + 1, episode=number))
+    assert (worker.waiting_chunks, worker.dropped_chunks) == (12, 8)
+    kill(worker)
 
 
 def test_a_full_outbox_drops_whole_episodes_the_oldest_first_and_counts() -> None:

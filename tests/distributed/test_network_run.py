@@ -18,7 +18,7 @@ from tests.distributed.test_train import small
 from trackmaster.cli import main
 from trackmaster.distributed.algorithms import algorithm_of
 from trackmaster.distributed.join_string import ServerAddress, format_join
-from trackmaster.distributed.link_spec import SpecError, describe, differences, parse
+from trackmaster.distributed.link_spec import SpecError, columns_of, describe, differences, parse
 from trackmaster.distributed.network_run import (
     RUN,
     check_tracks,
@@ -194,6 +194,8 @@ def test_descriptions_have_limits() -> None:
     for junk in (b"", b"[]", b"{", b"\xff", b"[" * 100_000):
         with pytest.raises(SpecError):
             parse(junk)
+    with pytest.raises(SpecError, match="no map of dtype and shape"):
+        columns_of(b'{"columns":{"a":["|u1",[Infinity]]}}')
     one, other = describe(SPEC, a={"b": 1, "c": [1]}), describe(SPEC, a={"b": 2, "c": [1]}, d=1)
     assert differences(one, other) == "a.b is 1 here and 2 there; d is missing here and 1 there"
     assert differences(one, one) == ""

@@ -179,6 +179,22 @@ def test_a_preprocessor_comes_before_actor_and_compressor(toy: ModuleType) -> No
     np.testing.assert_array_equal(chunk.columns["obs.0"][:-1], [obs[0] for obs in seen])
 
 
+def test_episodes_that_were_not_sent_one_by_one_are_all_sent(toy: ModuleType) -> None:
+    link = InProcessTransport(100)
+    worker = RolloutWorker(toy.Follow, toy.Actor, end=link, say=Quiet)
+    for _ in range(3):
+        worker.collect_train_episode()
+    worker.send_and_clear_buffer()
+    chunks = link.recv_chunks(0.0)
+    assert [(c.episode_id, c.end_of_episode, c.n_steps) for c in chunks] == [(i, True, toy.STEPS) for i in range(3)]
+
+
+def test_a_worker_alone_keeps_long_episodes_in_its_buffer(toy: ModuleType) -> None:
+    worker = RolloutWorker(toy.Follow, toy.Actor, standalone=True, chunk_rows=3, say=Quiet)
+    worker.collect_train_episode()
+    assert len(worker.buffer) == toy.STEPS + 1 > 3
+
+
 def test_an_expert_keeps_its_policy_and_never_tests(toy: ModuleType) -> None:
     link = InProcessTransport()
     link.publish(weights(1, 0.9))
@@ -287,6 +303,14 @@ def test_training_waits_for_enough_samples_and_says_so(toy: ModuleType) -> None:
     run.run_epoch(link)
     assert lengths[0] >= 100
     assert said[0].startswith("Waiting for samples:")
+
+
+def test_a_memory_smaller_than_start_training_does_not_wait_for_ever(toy: ModuleType) -> None:
+    link, worker = joined(toy)
+    memory_cls = functools.partial(GenericTorchMemory, memory_size=50, batch_size=8)
+    run = training(toy, start_training=200, rounds=2, steps=1, memory_cls=memory_cls)
+    run.run_epoch(link)
+    assert 200 <= worker.env_steps < 300, "the second round did not wait for as many again"
 
 
 def test_the_ratio_of_training_to_driving_is_kept(toy: ModuleType) -> None:

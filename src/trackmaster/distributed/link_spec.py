@@ -60,7 +60,7 @@ def columns_of(spec: bytes) -> SampleSpec:
     layout = parse(spec).get(COLUMNS, {})
     try:
         return {str(name): ColumnSpec(tuple(map(int, shape)), str(dtype)) for name, (dtype, shape) in layout.items()}
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, OverflowError):
         raise SpecError("The columns in the description of a run are no map of dtype and shape.") from None
 
 

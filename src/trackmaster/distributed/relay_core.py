@@ -115,6 +115,9 @@ class RelayCore:
             self.counts["refused_frames"] += 1
             self._say(f"{name_of(client)} was let go: {error.sentence}")
             await client.dismiss(error.code, error.sentence)
+        except sqlite3.Error as error:
+            self._say(f"The journal does not answer ({error}); {name_of(client)} is cut off and may come again.")
+            client.connection.transport.abort()
         except ConnectionClosed:
             pass
         finally:
@@ -247,6 +250,8 @@ class RelayCore:
                 raise ClientError("spec", str(error)) from None
         session = bytes.fromhex(chunk.session)
         client.sessions.add(session)
+        if len(client.sessions) > MAX_SESSIONS:
+            raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
         known = self._session(session)
         client.is_held_back = True
         if chunk.seq > known.received:
@@ -303,6 +308,7 @@ class RelayCore:
                     "spec", f"Worker and trainer differ: {link_spec.differences(worker.spec, self._spec)}."
                 )
         sender = asyncio.create_task(self._send_chunks(client))
+        sender.add_done_callback(lambda task: task.cancelled() or client.connection.transport.abort())
         try:
             async for _, message in client.messages():
                 await self._hear_trainer(client, message)

@@ -266,6 +266,8 @@ class RolloutWorker:
         if collect_samples:
             sample = (default_action(self.env), obs, 0.0, False, False, info)
             row = self._row(sample)
+            if self._end is not None and self._builder.new_rows:  # an episode that nobody has sent yet
+                self._send_rows()
             history = left_out_history(obs, row)
             self._builder.context_rows = max(self._builder.context_rows, history)
             self._builder.begin(row, weights_version=self._version, act_history=act_history(seen, self._n_actions))
@@ -284,7 +286,8 @@ class RolloutWorker:
             self.env_steps += 1
             self._builder.add(self._row((action, new_obs, reward, terminated, truncated, info)))
             self._is_episode_over = terminated or truncated
-            if self._builder.new_rows >= self._chunk_rows and not self._is_episode_over:
+            is_due = self._builder.new_rows >= self._chunk_rows and not self._is_episode_over
+            if is_due and self._end is not None:  # alone, the buffer keeps the episode for whoever looks at it
                 self._send_rows()
         return new_obs, reward, terminated, truncated, info
 

@@ -5,7 +5,7 @@ import io
 import math
 import pstats
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +19,8 @@ from trackmaster.rl.samples import Chunk, SampleError
 
 CHECK_S = 1.0
 PROFILE_LINES = 25
+MAX_EPISODES = 10_000
+"""Whose numbers are kept for the means of a round; while training waits there may be any number."""
 EPISODE_NUMBERS = {
     "return_test": ("return", 1.0), "return_train": ("return", 0.0),
     "episode_length_test": ("steps", 1.0), "episode_length_train": ("steps", 0.0),
@@ -90,8 +92,9 @@ class TorchTrainingOffline:
         """Training steps, transitions received and policies published, over all lives of the run."""
         self.refused_chunks = self.duplicate_chunks = 0
         self._newest: dict[str, int] = {}  # highest number received, by session
+        self._arrived = 0  # transitions in this life
         self._told: set[int] = set()
-        self._episodes: list[Mapping[str, float]] = []
+        self._episodes: deque[Mapping[str, float]] = deque(maxlen=MAX_EPISODES)
         self._batches: Iterator[Any] | None = None
         self._checked_at = clock()
 
@@ -127,6 +130,7 @@ class TorchTrainingOffline:
         before = self.total_samples
         for chunk in end.recv_chunks(timeout_s):
             self._take(chunk)
+        self._arrived += self.total_samples - before
         return self.total_samples - before
 
     def publish(self, end: TrainerEnd) -> None:
@@ -198,16 +202,21 @@ class TorchTrainingOffline:
     def _wait_for_start(self, end: TrainerEnd) -> float:
         """Wait until enough can be drawn for the first training step; return the seconds that took."""
         started, told = self._clock(), False
-        while len(self.memory) < max(1, self.start_training):
+        while not self._has_enough():
             self.receive(end, self.sleep_between_buffer_retrieval_attempts)
             self._check(end)
-            if not told and len(self.memory) < max(1, self.start_training):
+            if not told and not self._has_enough():
                 told = True
                 self._say(
                     f"Waiting for samples: {len(self.memory)} of {max(1, self.start_training)} that training starts "
                     "with (start_training, ENVIRONMENT_STEPS_BEFORE_TRAINING) are there."
                 )
         return self._clock() - started
+
+    def _has_enough(self) -> bool:
+        """Return whether training may start; a memory smaller than ``start_training`` never holds so many at once."""
+        drawable = len(self.memory)
+        return drawable > 0 and max(drawable, self._arrived) >= self.start_training
 
     def _pause(self, end: TrainerEnd) -> float:
         """Wait while samples were used more often than they may be; return the seconds that took."""
