@@ -211,6 +211,19 @@ def test_every_command_line_is_accepted(command: str) -> None:
     parser().parse_args(command.split())
 
 
+def test_a_folder_that_cannot_be_written_is_told_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for root, reason in (("file", "Not a directory"), ("locked", "Permission denied")):
+        if root == "locked":
+            monkeypatch.setattr("os.access", lambda *_: False)
+        assert main(["--trainer", "--data-dir", str(tmp_path / root)], run_verb=lambda *_: 1) == 1
+        said = capsys.readouterr().err
+        assert f"cannot be written there ({reason}). Name another folder with --data-dir." in said
+        assert "Traceback" not in said
+
+
 def test_two_roles_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--server", "--worker"], []):
         with pytest.raises(SystemExit):

@@ -305,3 +305,15 @@ def test_connections_are_counted_in_total_and_by_address() -> None:
 def test_fingerprints_of_a_certificate_agree() -> None:
     pem, _ = make_certificate()
     assert fingerprint_of_pem(pem) == x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+
+
+def test_keys_that_a_server_makes_by_itself_name_an_address_that_others_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackmaster.distributed.relay.own_address", lambda: "192.0.2.7")
+    for host, named in ((None, "192.0.2.7"), ("127.0.0.1", "127.0.0.1")):
+        keys = tmp_path / named
+        RelayServer(RelayOptions(host=host, port=7000, keys=keys), say=lambda _: None)
+        joins = ServerKeys(keys).joins()
+        assert len(joins) == 3
+        assert all(join.startswith(f"tmjoin://{named}:7000/#") for join in joins.values())

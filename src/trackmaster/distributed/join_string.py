@@ -1,6 +1,7 @@
 """Where a server is and what opens it: the join string, or address and password."""
 
 import ipaddress
+import socket
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -81,3 +82,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def own_address() -> str:
+    """Return the address by which other machines of this network most likely reach this one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address of documentation; connecting a datagram socket sends nothing
+            return str(probe.getsockname()[0])
+        except OSError:
+            return LOOPBACK

@@ -26,6 +26,7 @@ from trackmaster.distributed.join_string import (
     ServerAddress,
     format_join,
     is_loopback,
+    own_address,
     parse_join,
 )
 from trackmaster.distributed.relay_clients import Client, ClientError, address_of, dismiss, first_message
@@ -222,7 +223,7 @@ class RelayServer:
                     store.add(role, self._plain_tokens[role])
         else:
             if not self._keys.exists:
-                self._keys.create(LOOPBACK if not self._off_loopback else "localhost", options.port or DEFAULT_PORT)
+                self._keys.create(own_address() if self._off_loopback else LOOPBACK, options.port or DEFAULT_PORT)
                 self._say(f"A certificate and tokens were made in {self._keys.folder}.")
             store, pin = self._keys.tokens(), self._keys.fingerprint
         if options.password is not None:

@@ -67,6 +67,11 @@ class Client:
                 frame = await self.connection.recv()
                 yield checked_frame(frame)
 
+    def cut_off_after(self, task: "asyncio.Task[None]") -> None:
+        """End the connection if a task that it needs has ended by itself."""
+        if not task.cancelled():
+            self.connection.transport.abort()
+
     async def dismiss(self, code: str, sentence: str) -> None:
         """Say why and close."""
         await dismiss(self.connection, code, sentence)

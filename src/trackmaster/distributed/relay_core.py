@@ -308,7 +308,7 @@ class RelayCore:
                     "spec", f"Worker and trainer differ: {link_spec.differences(worker.spec, self._spec)}."
                 )
         sender = asyncio.create_task(self._send_chunks(client))
-        sender.add_done_callback(lambda task: task.cancelled() or client.connection.transport.abort())
+        sender.add_done_callback(client.cut_off_after)
         try:
             async for _, message in client.messages():
                 await self._hear_trainer(client, message)

@@ -1,10 +1,12 @@
 """``TmrlData``: where the roles of the seed keep their files."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster.distributed.run_config import RunConfig
+from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_write_text, safe_name
 
 NAME = "TmrlData"
@@ -33,9 +35,23 @@ class RunFolder:
         return self.root / "reward" / "reward.npy"
 
     def create(self) -> None:
-        """Make the folders that are missing."""
+        """Make the folders that are missing.
+
+        Raises:
+            ConfigError: one cannot be made or written to; hours later would be too late to say so.
+        """
         for name in FOLDERS:
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            folder = self.root / name
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                reason = "" if os.access(folder, os.W_OK) else "Permission denied"
+            except OSError as error:
+                reason = error.strerror or str(error)
+            if reason:
+                raise ConfigError(
+                    f"{folder}: weights, checkpoints and logs of a run cannot be written there ({reason}). Name "
+                    "another folder with --data-dir."
+                )
 
     def install(self) -> bool:
         """Make the folders and, where there is none, a ``config.json`` of defaults; return whether it was made."""

@@ -1,8 +1,8 @@
 """The verb ``server``."""
 
-import socket
 from collections.abc import Callable, Mapping
 
+from trackmaster.distributed.join_string import own_address
 from trackmaster.distributed.relay import RelayOptions, RelayServer
 from trackmaster.distributed.relay_core import CoreOptions
 from trackmaster.distributed.server_config import DEFAULT_PORT, ServerConfig
@@ -77,16 +77,6 @@ def options_of(config: ServerConfig) -> RelayOptions:
         max_connections=config.max_connections,
         core=CoreOptions(max_workers=config.max_workers, max_queue_bytes=config.max_queue_mb * 2**20),
     )
-
-
-def own_address() -> str:
-    """Return the address by which other machines of this network most likely reach this one; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # an address of documentation; connecting a datagram socket sends nothing
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
 
 
 def _said_port(config: ServerConfig) -> bool:
