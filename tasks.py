@@ -54,9 +54,9 @@ def demo(rest: list[str]) -> None:
 
 
 def test(rest: list[str]) -> None:
-    """Run all tests, two files at a time."""
+    """Run all tests, four files at a time: many of them wait for processes of their own."""
     install("dev")
-    run("-m", "pytest", "-n", "2", "--dist", "loadfile", *rest)
+    run("-m", "pytest", "-n", "4", "--dist", "loadfile", *rest)
 
 
 def lint(rest: list[str]) -> None:

@@ -272,7 +272,7 @@ def test_observations_of_the_seed_are_learned_from_too() -> None:
     obs = (torch.rand(8, 1), torch.rand(8, 3))
     metrics = agent.train((obs, torch.zeros(8, 2), torch.ones(8), obs, torch.zeros(8), torch.zeros(8)))
     assert {"loss_actor", "loss_critic"} <= metrics.keys()
-    assert agent.get_actor().act((np.ones(1, np.float32), np.ones(3, np.float32)), test=True).shape == (2,)
+    assert agent.get_actor().act_((np.ones(1, np.float32), np.ones(3, np.float32)), test=True).shape == (2,)
 
 
 def test_critics_may_see_what_the_actor_does_not() -> None:
@@ -282,7 +282,7 @@ def test_critics_may_see_what_the_actor_does_not() -> None:
     obs = {"floats": torch.rand(8, 2), "hint": torch.rand(8, 1)}
     agent.train(TransitionBatch(obs, torch.zeros(8, 2), torch.ones(8), obs, torch.zeros(8), torch.zeros(8)))
     actor = agent.get_actor()
-    assert actor.act({"floats": np.ones(2, np.float32)}, test=True).shape == (2,)  # the hint is not needed to drive
+    assert actor.act_({"floats": np.ones(2, np.float32)}, test=True).shape == (2,)  # the hint is not needed to drive
     changed = {**obs, "hint": 1 - obs["hint"]}
     with torch.no_grad():
         action = torch.zeros(8, 2)
