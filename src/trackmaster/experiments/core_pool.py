@@ -26,6 +26,8 @@ from trackmaster.progress import progress
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 LAST_LINES = 5
 _SAME_PROCESS_S = 1.0
+_KILL_TIMEOUT_S = 10.0
+_KILL_POLL_S = 0.01
 
 Say = Callable[[str], None]
 
@@ -229,11 +231,25 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
 
 
 def _kill_tree(pid: int) -> None:
+    """Kill a process with its children, and come back when none of them can write any more."""
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        for process in (*root.children(recursive=True), root):
+        victims = [*root.children(recursive=True), root]
+        for process in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        # The signal is only on its way then: a process at work on another core runs on for a moment.
+        deadline = time.monotonic() + _KILL_TIMEOUT_S
+        while not all(map(_has_ended, victims)) and time.monotonic() < deadline:
+            time.sleep(_KILL_POLL_S)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Return whether a process is gone, or a zombie that whoever started it has not looked at yet."""
+    try:
+        return not process.is_running() or process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _load() -> float | None:
