@@ -17,7 +17,7 @@ from trackmaster.env import evaluation_starts
 from trackmaster.experiments.drive import chosen_entry
 from trackmaster.experiments.lap import Lap, lap_timeline
 from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.config_sections import MapEntry
+from trackmaster.rl.config_world import MapEntry
 from trackmaster.rl.iqn import ONLINE_FILE
 from trackmaster.rl.torch_files import save_torch
 from trackmaster.view.drive_figure import LIFT_M, OtherLine, drive_figure

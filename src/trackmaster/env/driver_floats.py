@@ -19,7 +19,7 @@ first and the last are the distances to the borders beside the car.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,6 @@ from trackmaster.sim.lidar import N_RAYS, REACH_M, Lidar
 from trackmaster.track import Track, ZoneMap
 from trackmaster.track.corridor import corridor_along
 from trackmaster.units import MPS_TO_KMPH
-
-if TYPE_CHECKING:
-    from trackmaster.env.episode import EpisodeBook
 
 Floats = NDArray[np.float32]
 
@@ -95,18 +92,27 @@ class DriverFloats:
         self.actions[running, -1] = actions[running]
         self.scans[running, :-1] = self.scans[running, 1:]
 
-    def observe(self, cars: CarStates, book: "EpisodeBook") -> None:
-        """Fill ``out`` from cars and from the book whose 184 floats are up to date."""
-        out, floats = self.out, book.floats
+    def observe(
+        self, cars: CarStates, floats: Floats, *, share_done: NDArray[np.float64], zone_idx: NDArray[np.integer]
+    ) -> None:
+        """Fill ``out``.
+
+        Args:
+            cars: all N.
+            floats: (N, 184 and extras) of the same moment.
+            share_done: (N,) of the line, 0 to 1.
+            zone_idx: (N,) where on the line the cars are.
+        """
+        out = self.out
         out[:, 0] = np.linalg.norm(floats[:, layout.VELOCITY], axis=1) * np.float32(MPS_TO_KMPH / 1_000)
         out[:, 1] = floats[:, layout.GEAR] * np.float32(0.1)
         out[:, 2] = floats[:, layout.RPM] * np.float32(1e-4)
         out[:, 3:15] = self.actions.reshape(len(out), -1)
         if self._lidar is None:
             return
-        out[:, 15] = book.share_done
+        out[:, 15] = share_done
         out[:, 16] = floats[:, layout.MARGIN] * np.float32(1 / layout.MARGIN_CAP_M)
-        scan = self._lidar.scan(cars.position_m, cars.rotation, book.zone_idx // ZONES_PER_BORDER)
+        scan = self._lidar.scan(cars.position_m, cars.rotation, zone_idx // ZONES_PER_BORDER)
         self._note_scan(scan * np.float32(1 / REACH_M))
         if self.floats == "lidar":
             out[:, SCANS] = self.scans.reshape(len(out), -1)

@@ -252,4 +252,4 @@ class EpisodeBook:
                 f"the physics broke down (tick {TICK_MS} ms). Report the track and the seed."
             )
         if self.driver is not None:
-            self.driver.observe(cars, self)
+            self.driver.observe(cars, self.floats, share_done=self.share_done, zone_idx=self.zone_idx)

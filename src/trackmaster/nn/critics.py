@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from trackmaster.nn.observation_layout import Observation, ObservationLayout
 from trackmaster.nn.recurrent import CNNLSTMActor
-from trackmaster.nn.trunks import HIDDEN, FloatScale, Trunk, action_width
+from trackmaster.nn.trunks import HIDDEN, Trunk, action_width
 
 
 class Critics(Protocol):
@@ -61,8 +61,6 @@ class MLPCritics(nn.Module):
         hidden_sizes: widths of the layers.
         layer_norm: normalise hidden layers.
         keys: entries of a ``Dict`` observation to use.
-        mean: subtracted from the numbers.
-        std: the difference is divided by it.
     """
 
     def __init__(
@@ -74,13 +72,10 @@ class MLPCritics(nn.Module):
         hidden_sizes: Sequence[int] = (HIDDEN, HIDDEN),
         layer_norm: bool = False,
         keys: Sequence[str] | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.n, self.layer_norm = n, layer_norm
         self.layout = ObservationLayout(observation_space, keys)
-        self.scale = FloatScale(self.layout.n_floats, mean, std)
         n_in = self.layout.n_floats + (0 if action_space is None else action_width(action_space, q_net=True))
         sizes = (n_in, *hidden_sizes, 1)
         self.weights = nn.ParameterList([nn.Parameter(torch.empty(n, a, b)) for a, b in pairwise(sizes)])
@@ -96,7 +91,7 @@ class MLPCritics(nn.Module):
 
     def forward(self, observation: Observation, action: Tensor | None = None) -> Tensor:
         """Return the values, (N, B)."""
-        floats = self.scale(self.layout.floats(observation))
+        floats = self.layout.floats(observation)
         inputs = floats if action is None else torch.cat((floats, action), dim=1)
         x = inputs.expand(self.n, *inputs.shape)
         last = len(self.weights) - 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trackmaster.nn.observation_layout import Observation, ObservationLayout, as_unit_range, full_observation_space
-from trackmaster.nn.trunks import HIDDEN, FloatScale, action_width, convolutions, grid_places
+from trackmaster.nn.trunks import HIDDEN, action_width, convolutions, grid_places
 
 STAGES = ((32, 8, 2), (64, 4, 2), (64, 3, 1))
 LAYERS = 2
@@ -30,8 +30,6 @@ class CNNLSTMActor(nn.Module):
         q_net: take an action in, beside the numbers.
         keys: entries of a ``Dict`` observation to use.
         first: numbers of every vector to use; all when left out.
-        mean: subtracted from the numbers.
-        std: the difference is divided by it.
 
     Raises:
         ShapeError: there is no picture, or it is too small.
@@ -45,8 +43,6 @@ class CNNLSTMActor(nn.Module):
         q_net: bool = False,
         keys: Sequence[str] | None = None,
         first: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.layout = ObservationLayout(
@@ -56,7 +52,6 @@ class CNNLSTMActor(nn.Module):
         conv1, conv2, conv3 = convolutions(1, STAGES)
         self.cnn = nn.Sequential(conv1, nn.ReLU(), conv2, nn.ReLU(), conv3, nn.ReLU())
         self.lstm = nn.LSTM(STAGES[-1][0] * grid_places(rows, columns, STAGES), HIDDEN, LAYERS, batch_first=True)
-        self.scale = FloatScale(self.layout.n_floats, mean, std)
         self.head = nn.Linear(HIDDEN + self.layout.n_floats + action_width(action_space, q_net=q_net), HIDDEN)
         self.out_features = HIDDEN
 
@@ -81,7 +76,7 @@ class CNNLSTMActor(nn.Module):
         batch, steps = frames.shape[:2]
         seen = self.cnn(frames.flatten(0, 1)[:, None]).flatten(1).view(batch, steps, -1)
         remembered, state = self.lstm(seen, hidden)
-        parts = [remembered[:, -1], self.scale(self.layout.floats(observation))]
+        parts = [remembered[:, -1], self.layout.floats(observation)]
         features: Tensor = self.head(torch.cat(parts if action is None else [*parts, action], dim=1))
         return features, state
 

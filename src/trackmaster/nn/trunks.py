@@ -41,33 +41,6 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
 
-class FloatScale(nn.Module):
-    """Fixed normalisation of an observation's numbers; part of the configuration, not of the weights."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, n_floats: int, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
-        """Keep the tables.
-
-        Raises:
-            ShapeError: a table has another length, or a deviation is not positive.
-        """
-        super().__init__()
-        self.is_identity = mean is None and std is None
-        for name, table, fill in (("mean", mean, 0.0), ("std", std, 1.0)):
-            vector = torch.full((n_floats,), fill) if table is None else torch.tensor(table, dtype=torch.float32)
-            if vector.shape != (n_floats,):
-                raise ShapeError(f"the {name} of the float inputs has {len(vector)} numbers, expected {n_floats}")
-            self.register_buffer(name, vector, persistent=False)
-        if not bool((self.std > 0).all()):
-            raise ShapeError("a deviation of the float inputs is not positive: every float is divided by its own")
-
-    def forward(self, floats: Tensor) -> Tensor:
-        """Return (floats - mean) / std."""
-        return floats if self.is_identity else (floats - self.mean) / self.std
-
-
 def mlp(sizes: Sequence[int], *, last: bool, layer_norm: bool = False) -> nn.Sequential:
     """Return linear layers with ReLU between them.
 
@@ -108,8 +81,6 @@ class MLP(Trunk):
         layer_norm: normalise hidden layers.
         keys: entries of a ``Dict`` observation to use.
         first: numbers of every vector to use; all when left out.
-        mean: subtracted from the numbers.
-        std: the difference is divided by it.
 
     Raises:
         ShapeError: the observation has pictures or nothing at all.
@@ -125,21 +96,18 @@ class MLP(Trunk):
         layer_norm: bool = False,
         keys: Sequence[str] | None = None,
         first: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.layout = ObservationLayout(observation_space, keys, first)
         if self.layout.images or not self.layout.n_floats:
             raise ShapeError("the MLP takes numbers alone: use VanillaCNN for pictures, or leave the picture out")
-        self.scale = FloatScale(self.layout.n_floats, mean, std)
         n_in = self.layout.n_floats + action_width(action_space, q_net=q_net)
         self.mlp = mlp((n_in, *hidden_sizes), last=True, layer_norm=layer_norm)
         self.out_features = hidden_sizes[-1]
 
     def forward(self, observation: Observation, action: Tensor | None = None) -> Tensor:
         """Return features (B, out_features)."""
-        floats = self.scale(self.layout.floats(observation))
+        floats = self.layout.floats(observation)
         features: Tensor = self.mlp(floats if action is None else torch.cat((floats, action), dim=1))
         return features
 
@@ -157,8 +125,6 @@ class VanillaCNN(Trunk):
         trunk_activation: ``tmrl`` leaves out the last ReLU.
         keys: entries of a ``Dict`` observation to use.
         first: numbers of every vector to use; all when left out.
-        mean: subtracted from the numbers.
-        std: the difference is divided by it.
 
     Raises:
         ShapeError: there is no picture, or it is too small.
@@ -173,8 +139,6 @@ class VanillaCNN(Trunk):
         trunk_activation: TrunkActivation = "relu",
         keys: Sequence[str] | None = None,
         first: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         space = full_observation_space() if observation_space is None else observation_space
@@ -182,7 +146,6 @@ class VanillaCNN(Trunk):
         channels, rows, columns = self.layout.image_shape()
         self.conv1, self.conv2, self.conv3, self.conv4 = convolutions(channels, CNN_STAGES)
         self.flat_features = CNN_STAGES[-1][0] * grid_places(rows, columns, CNN_STAGES)
-        self.scale = FloatScale(self.layout.n_floats, mean, std)
         n_in = self.flat_features + self.layout.n_floats + action_width(action_space, q_net=q_net)
         self.mlp = mlp((n_in, HIDDEN, HIDDEN), last=trunk_activation == "relu")
         self.out_features = HIDDEN
@@ -194,10 +157,7 @@ class VanillaCNN(Trunk):
         x = as_unit_range(image)
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = torch.relu(conv(x))
-        n_before = sum(part.shape[1] for part in before)
-        numbers = before + after
-        floats = self.scale(torch.cat(numbers, dim=1)) if numbers else x.new_zeros((len(x), 0))
-        parts = [floats[:, :n_before], x.flatten(1), floats[:, n_before:]]
+        parts = [*before, x.flatten(1), *after]
         features: Tensor = self.mlp(torch.cat(parts if action is None else [*parts, action], dim=1))
         return features
 
@@ -217,8 +177,6 @@ class VisionTransformerActor(Trunk):
         action_space: of a critic.
         keys: entries of a ``Dict`` observation to use.
         first: numbers of every vector to use; all when left out.
-        mean: subtracted from the numbers.
-        std: the difference is divided by it.
 
     Raises:
         ShapeError: picture and arguments disagree, or patches do not tile the picture.
@@ -238,8 +196,6 @@ class VisionTransformerActor(Trunk):
         action_space: gym.Space[Any] | None = None,
         keys: Sequence[str] | None = None,
         first: int | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         space = full_observation_space(side=img_size) if observation_space is None else observation_space
@@ -256,7 +212,6 @@ class VisionTransformerActor(Trunk):
             embed_dim, num_heads, dim_feedforward=4 * embed_dim, dropout=0.0, activation="gelu", batch_first=True
         )
         self.transformer = nn.TransformerEncoder(layer, num_layers=depth, enable_nested_tensor=False)
-        self.scale = FloatScale(self.layout.n_floats, mean, std)
         self.telemetry_embed = nn.Linear(self.layout.n_floats + action_width(action_space, q_net=q_net), embed_dim)
         self.head = mlp((embed_dim, HIDDEN, HIDDEN), last=True)
         self.out_features = HIDDEN
@@ -266,7 +221,7 @@ class VisionTransformerActor(Trunk):
         _, image, _ = self.layout.split(observation)
         assert image is not None
         patches = self.patch_embed(as_unit_range(image)).flatten(2).transpose(1, 2) + self.pos_embed
-        floats = self.scale(self.layout.floats(observation))
+        floats = self.layout.floats(observation)
         telemetry = self.telemetry_embed(floats if action is None else torch.cat((floats, action), dim=1))
         tokens = self.transformer(torch.cat((telemetry[:, None], patches), dim=1))
         features: Tensor = self.head(tokens[:, 0])

@@ -13,30 +13,18 @@ from trackmaster.config import Section, Settings
 from trackmaster.env.config import EnvConfig, LooksConfig, RewardConfig
 from trackmaster.env.layout import MARGIN_CAP_M, N_FLOATS, OBS_MEAN, OBS_STD
 from trackmaster.errors import ConfigError
-from trackmaster.rl.config_sections import (
+from trackmaster.rl.config_base import Points
+from trackmaster.rl.config_iqn import ExplorationSection, MemorySection, NeuralNetworkSection, TrainingSection
+from trackmaster.rl.config_run import EvaluationSection, GuardsSection, NetworkSection, PerformanceSection
+from trackmaster.rl.config_world import (
     EnvironmentSection,
-    EvaluationSection,
-    ExplorationSection,
     InputsSection,
     MapCycleSection,
     MapEntry,
-    MemorySection,
-    NetworkSection,
-    NeuralNetworkSection,
-    PerformanceSection,
-    Points,
     RewardsSection,
     StateNormalizationSection,
-    TrainingSection,
 )
-from trackmaster.rl.continuous_config import (
-    Algorithm,
-    GuardsSection,
-    PolicySection,
-    PPOSection,
-    REDQSection,
-    SACSection,
-)
+from trackmaster.rl.continuous_config import Algorithm, PolicySection, PPOSection, REDQSection, SACSection
 from trackmaster.rl.device import DeviceChoice
 from trackmaster.rl.iqn_config import IQNConfig
 from trackmaster.rl.schedules import Schedule

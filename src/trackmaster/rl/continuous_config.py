@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from trackmaster.nn.kinds import NetworkKind, TrunkActivation
-from trackmaster.rl.config_sections import FiniteSection
+from trackmaster.rl.config_base import FiniteSection
 
 if TYPE_CHECKING:
     from trackmaster.nn.policy_networks import PolicyNetworks
@@ -79,7 +79,15 @@ class PolicySection(FiniteSection):
         )
 
 
-class SACSection(FiniteSection):
+class AgentSection(FiniteSection):
+    """Arguments of an agent by the names of its constructor."""
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of the agent."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+class SACSection(AgentSection):
     """Soft actor-critic."""
 
     gamma: float = Field(default=0.995, ge=0, lt=1)
@@ -113,10 +121,6 @@ class SACSection(FiniteSection):
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Longest gradient of actor and critics; no limit when left out."""
 
-    def options(self) -> dict[str, Any]:
-        """Return the arguments of the agent."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
-
 
 class REDQSection(SACSection):
     """Randomised ensembled double Q-learning: SAC with many critics."""
@@ -135,7 +139,7 @@ class REDQSection(SACSection):
         return self
 
 
-class PPOSection(FiniteSection):
+class PPOSection(AgentSection):
     """Proximal policy optimisation."""
 
     gamma: float = Field(default=0.99, ge=0, lt=1)
@@ -162,18 +166,3 @@ class PPOSection(FiniteSection):
     """Divergence from the policy that drove at which the passes over a rollout end."""
     hard_kl: float = Field(default=0.5, gt=0)
     """Divergence at which a rollout is undone and the learning rate halved."""
-
-    def options(self) -> dict[str, Any]:
-        """Return the arguments of the agent."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
-
-
-class GuardsSection(FiniteSection):
-    """What protects a run of any algorithm; the gate of deterministic episodes is ``evaluation``."""
-
-    keep_best: int = Field(default=3, ge=0)
-    """Snapshots of the best evaluations to keep beside the best one; 0 keeps none."""
-    collapse_drop: float = Field(default=0.5, gt=0, le=1)
-    """An evaluation that falls below the best one by this share of it, in finishes and metres, is a bad one."""
-    collapse_evaluations: int = Field(default=3, ge=0)
-    """So many bad evaluations in a row go back to the best snapshot; 0 never does."""

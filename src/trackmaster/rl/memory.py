@@ -3,22 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trackmaster.rl.chunk_ring import ChunkRing, check_reach
 from trackmaster.rl.memory_files import damage_as_sentence, read_columns, read_state, write_memory
 from trackmaster.rl.priorities import FIRST_PRIORITY, Priorities
-from trackmaster.rl.samples import Chunk, Columns, SampleError, SampleSpec
+from trackmaster.rl.samples import Chunk, Columns, SampleSpec
 from trackmaster.rl.schedules import Schedule
 from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
 
 PRIORITY = "_priority"
 """File of the priorities in a saved memory."""
-ROWS_SETTING = "the rows in memory.memory_size_schedule"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Memory(Protocol):
         ...
 
 
-class IQNMemory:
+class IQNMemory(ChunkRing):
     """Ring of rows for the IQN agent.
 
     Rows of a chunk lie side by side, so the next state of row r after s decisions is row r + s and no picture is
@@ -93,23 +93,17 @@ class IQNMemory:
         priorities: Priorities | None = None,
         beta: Schedule | None = None,
     ) -> None:
-        self.spec, self.capacity, self.batch_size = spec, capacity, batch_size
+        super().__init__(spec, capacity)
+        self.batch_size = batch_size
         self.n_steps, self.cut_non_greedy, self.test_ratio = n_steps, cut_non_greedy, test_ratio
         self.mini_race = mini_race or MiniRace()
         self.gamma = 1.0
         """Discount per decision, set by the agent's schedule."""
         self.priorities, self._beta_schedule = priorities, beta
         self.set_frames(0)
-        self.limit = capacity
-        """Rows in use, set by the size schedule; grows up to the capacity."""
         self._rng, self._test_rng = rng, rng.spawn(1)[0]  # testing must not change what training draws
-        self._columns: dict[str, NDArray[Any]] = {
-            name: np.zeros((capacity, *column.shape), dtype=column.dtype) for name, column in spec.items()
-        }
-        self._left = np.zeros(capacity, dtype=np.uint16)  # rows of the same chunk after this one
         self._role = np.zeros(capacity, dtype=np.uint8)  # 0 cannot be drawn, 1 training, 2 test
         self._counts = [0, 0, 0]
-        self._head = self._high = 0
         self._test_episodes: dict[tuple[str, int], bool] = {}
         self._buffers = self._allocate_batch()
 
@@ -134,24 +128,13 @@ class IQNMemory:
         Raises:
             SampleError: the columns differ from the spec or the chunk does not fit the ring at all.
         """
-        chunk.check(self.spec)
-        n = len(chunk)
-        if n > min(self.limit, np.iinfo(np.uint16).max):
-            raise SampleError(f"A chunk of {n} rows does not fit a memory of {self.limit} rows: raise {ROWS_SETTING}.")
-        if self._head + n > self.limit:
-            self._forget(self._head, self._high)
-            self._head = 0
-        start, end = self._head, self._head + n
-        self._forget(start, end)
-        for name, column in self._columns.items():
-            column[start:end] = chunk.columns[name]
-        self._left[start:end] = np.arange(n - 1, -1, -1)
+        start, end = self._place(chunk)
+        n = end - start
         role = 2 if self._is_test(chunk) else 1
         self._role[start : end - 1] = role
         self._counts[role] += n - 1
         if role == 1 and self.priorities is not None and n > 1:
             self.priorities.add(np.arange(start, end - 1))
-        self._head, self._high = end, max(self._high, end)
         return chunk.n_transitions
 
     def sample(self, *, test: bool = False) -> Batch:
@@ -206,13 +189,7 @@ class IQNMemory:
         """
         with damage_as_sentence(folder):
             state = read_state(folder)
-            head, high, limit = int(state["head"]), int(state["high"]), int(state["limit"])
-            if high > self.capacity:
-                raise SampleError(
-                    f"{folder}: holds {high} rows, the memory only {self.capacity}: raise {ROWS_SETTING}."
-                )
-            if not (0 <= head <= high and limit >= 1):
-                raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
+            head, high, limit = self._saved_positions(folder, state)
             known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name != PRIORITY}
             stored = read_columns(folder, known, high, state["crc32"])
             _check_rows(stored)
@@ -259,16 +236,9 @@ class IQNMemory:
         roles[:] = 0
 
     def _draw_rows(self, role: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        if not self._counts[role]:
-            raise SampleError("The memory holds no transition to draw: collect before training.")
-        if role == 2:
+        if role == 2 and self._counts[role]:  # a few of many rows: listing them is quicker
             return rng.choice(np.flatnonzero(self._role[: self._high] == 2), self.batch_size)
-        rows = np.empty(0, dtype=np.int64)
-        share = self._counts[role] / self._high
-        while len(rows) < self.batch_size:
-            drawn = rng.integers(0, self._high, int((self.batch_size - len(rows)) / share * 1.05) + 8)
-            rows = np.concatenate((rows, drawn[self._role[drawn] == role]))
-        return rows[: self.batch_size]
+        return self._draw_among(self._role, role, self._counts[role], self.batch_size, rng)
 
     def _allocate_batch(self) -> Batch:
         image, floats = self.spec["image"], self.spec["floats"]
@@ -314,7 +284,7 @@ def _saved_priorities(stored: Columns, high: int) -> NDArray[np.float64]:
 
 def _check_rows(stored: Columns) -> None:
     """Refuse rows that could be drawn although the rows after them are not there."""
-    role, left = stored["_role"], stored["_left"].astype(np.int64)
-    drawn = np.flatnonzero(role)
-    if role.max(initial=0) > 2 or (left[drawn] < 1).any() or (drawn + left[drawn] >= len(role)).any():
-        raise ValueError("rows point beyond the end of the memory")
+    role = stored["_role"]
+    if role.max(initial=0) > 2:
+        raise ValueError(f"a row has the role {role.max()}, expected 0 to 2")
+    check_reach(np.flatnonzero(role), stored["_left"], len(role))

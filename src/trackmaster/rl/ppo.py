@@ -15,14 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trackmaster.nn.policy_networks import PolicyNetworks
-from trackmaster.nn.weights import load_strict, plain_state
-from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.batches import Rollout, TransitionBatch, rows_of, to_device
-from trackmaster.rl.gaussian_actor import GaussianActor
-from trackmaster.rl.generators import generator_state, restore_generator
-from trackmaster.rl.iqn import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
+from trackmaster.rl.gaussian_agent import GaussianAgent
 from trackmaster.rl.optimizer_set import OptimizerSet, make_optimizer
-from trackmaster.rl.torch_files import load_torch, save_torch
 
 VALUES_AT_ONCE = 4096
 """Rows whose values are computed in one go."""
@@ -75,7 +70,7 @@ def divergence(log_ratio: Tensor) -> Tensor:
     return (log_ratio.exp() - 1.0 - log_ratio).mean()
 
 
-class PPOTrainingAgent(TrainingAgent):
+class PPOTrainingAgent(GaussianAgent):
     """Learns from rollouts of its own newest policy.
 
     Args:
@@ -119,23 +114,18 @@ class PPOTrainingAgent(TrainingAgent):
         networks: PolicyNetworks | None = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(observation_space, action_space, torch.device(device))
+        super().__init__(observation_space, action_space, device, networks=networks, seed=seed)
         self.gamma, self.gae_lambda, self.clip_ratio = gamma, gae_lambda, clip_ratio
         self.epochs_per_rollout, self.batch_size, self.n_steps = epochs_per_rollout, batch_size, n_steps
         self.value_coef, self.entropy_coef, self.clip_grad_norm = value_coef, entropy_coef, clip_grad_norm
         self.soft_kl, self.hard_kl = soft_kl, hard_kl
-        networks = networks or PolicyNetworks()
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
-            self.actor = GaussianActor(
-                observation_space, action_space, self.device, networks=networks, seed=None if seed is None else seed + 1
-            )
-            self.critic = networks.critics(observation_space, None, 1).to(self.device)
-        self._both = nn.ModuleDict({"actor": self.actor, "critic": self.critic})
+        self._both = nn.ModuleDict({"actor": self.actor, "critic": self.critics})
         self.optimizers = OptimizerSet({"both": make_optimizer(self._both.parameters(), "adam", lr)})
         self.rollouts = self.n_rollbacks = self.n_unhealthy = 0
-        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def make_critics(self, networks: PolicyNetworks) -> nn.Module:
+        """Return one judge of states."""
+        return networks.critics(self.observation_space, None, 1)
 
     @property
     def lr(self) -> float:
@@ -177,21 +167,9 @@ class PPOTrainingAgent(TrainingAgent):
             "Guard/rollback": float(self.n_rollbacks), "Guard/nonfinite": float(self.n_unhealthy),
         }  # fmt: skip
 
-    def get_actor(self) -> GaussianActor:
-        """Return a copy of the actor without gradients."""
-        return self.actor.no_grad_copy()
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        """Return copies of what ``ActorModule.load_tensors`` takes."""
-        return plain_state(self.actor)
-
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the actor (``weights1.torch``), the critic (``weights2.torch``) and the optimiser."""
-        save_torch(plain_state(self.actor), folder / ONLINE_FILE)
-        save_torch(plain_state(self.critic), folder / TARGET_FILE)
-        save_torch(self.optimizers.state_dict(), folder / OPTIMIZER_FILE)
-        generators = [generator_state(g) for g in (self._generator, self.actor.generator)]
-        return {"rollouts": self.rollouts, "n_rollbacks": self.n_rollbacks, "generators": generators}
+        return super().save(folder) | {"rollouts": self.rollouts, "n_rollbacks": self.n_rollbacks}
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Continue exactly where ``save`` stopped.
@@ -199,16 +177,8 @@ class PPOTrainingAgent(TrainingAgent):
         Raises:
             WeightsError: the files do not fit.
         """
-        self.load_weights(folder)
-        self.optimizers.load_state_dict(load_torch(folder / OPTIMIZER_FILE))
+        super().load(folder, state)
         self.rollouts, self.n_rollbacks = int(state["rollouts"]), int(state["n_rollbacks"])
-        for generator, saved in zip((self._generator, self.actor.generator), state["generators"], strict=True):
-            restore_generator(generator, saved)
-
-    def load_weights(self, folder: Path) -> None:
-        """Take over actor and critic without optimiser or counters."""
-        load_strict(self.actor, load_torch(folder / ONLINE_FILE), source=str(folder / ONLINE_FILE))
-        load_strict(self.critic, load_torch(folder / TARGET_FILE), source=str(folder / TARGET_FILE))
 
     @torch.no_grad()
     def _what_drove(self, rollout: Rollout, data: TransitionBatch) -> tuple[Tensor, Tensor]:
@@ -234,7 +204,7 @@ class PPOTrainingAgent(TrainingAgent):
 
     def _values(self, obs: Any) -> Tensor:
         n = len(_first(obs))
-        return torch.cat([self.critic(rows_of(obs, i))[0] for i in torch.split(torch.arange(n), VALUES_AT_ONCE)])
+        return torch.cat([self.critics(rows_of(obs, i))[0] for i in torch.split(torch.arange(n), VALUES_AT_ONCE)])
 
     def _log_prob(self, obs: Any, draw: Tensor, index: Tensor) -> Tensor:
         mean, log_std = self.actor.policy.distribution(rows_of(obs, index))
@@ -261,7 +231,7 @@ class PPOTrainingAgent(TrainingAgent):
         chosen = advantage[index]
         chosen = (chosen - chosen.mean()) / (chosen.std(correction=0) + 1e-8)
         loss_actor = clipped_policy_loss(log_ratio, chosen, self.clip_ratio)
-        loss_critic = 0.5 * ((self.critic(seen)[0] - wanted_value[index]) ** 2).mean()
+        loss_critic = 0.5 * ((self.critics(seen)[0] - wanted_value[index]) ** 2).mean()
         width = log_std.sum(dim=1).mean()  # the entropy before the squash, up to a constant
         loss = loss_actor + self.value_coef * loss_critic - self.entropy_coef * width
         norm = self.optimizers.step("both", loss, list(self._both.parameters()), clip=self.clip_grad_norm)

@@ -13,16 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from trackmaster.nn.policy_networks import PolicyNetworks
-from trackmaster.nn.weights import load_strict, plain_state
-from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.batches import to_device
 from trackmaster.rl.continuous_config import OptimizerKind
-from trackmaster.rl.gaussian_actor import GaussianActor
-from trackmaster.rl.generators import generator_state, restore_generator
+from trackmaster.rl.gaussian_agent import GaussianAgent
 from trackmaster.rl.guard import RollbackGuard
-from trackmaster.rl.iqn import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
 from trackmaster.rl.optimizer_set import OptimizerSet, make_optimizer
-from trackmaster.rl.torch_files import load_torch, save_torch
 
 
 def soft_target(
@@ -70,7 +65,7 @@ def polyak_update(targets: nn.Module, onlines: nn.Module, polyak: float) -> None
     torch._foreach_lerp_(slow, fast, 1.0 - polyak)
 
 
-class SACTrainingAgent(TrainingAgent):
+class SACTrainingAgent(GaussianAgent):
     """Learns from transitions of any policy.
 
     Args:
@@ -123,17 +118,9 @@ class SACTrainingAgent(TrainingAgent):
         clip_grad_norm: float | None = None,
         seed: int | None = None,
     ) -> None:
-        super().__init__(observation_space, action_space, torch.device(device))
+        super().__init__(observation_space, action_space, device, networks=networks, seed=seed)
         self.gamma, self.polyak, self.clip_grad_norm = gamma, polyak, clip_grad_norm
         self.learn_entropy_coef = learn_entropy_coef
-        networks = networks or PolicyNetworks()
-        with torch.random.fork_rng(devices=[], enabled=seed is not None):
-            if seed is not None:
-                torch.manual_seed(seed)
-            self.actor = GaussianActor(
-                observation_space, action_space, self.device, networks=networks, seed=None if seed is None else seed + 1
-            )
-            self.critics = networks.critics(observation_space, action_space, self.n_critics).to(self.device)
         self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
         n_actions = self.actor.policy.n_actions
         self.target_entropy = -float(n_actions) if target_entropy is None else target_entropy
@@ -149,7 +136,14 @@ class SACTrainingAgent(TrainingAgent):
         self._online.register_parameter("log_alpha", self.log_alpha)
         self.guard = RollbackGuard(self._online, self.target_critics, self.optimizers)
         self.updates = 0
-        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+
+    def make_critics(self, networks: PolicyNetworks) -> nn.Module:
+        """Return judges of actions."""
+        return networks.critics(self.observation_space, self.action_space, self.n_critics)
+
+    def judges(self) -> nn.ModuleDict:
+        """Return critics and their targets."""
+        return nn.ModuleDict({"critics": self.critics, "target_critics": self.target_critics})
 
     @property
     def alpha(self) -> float:
@@ -196,24 +190,10 @@ class SACTrainingAgent(TrainingAgent):
         """Return from values (N, B) the one that the actor maximises, (B,)."""
         return values.amin(dim=0)
 
-    def get_actor(self) -> GaussianActor:
-        """Return a copy of the actor without gradients."""
-        return self.actor.no_grad_copy()
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        """Return copies of what ``ActorModule.load_tensors`` takes."""
-        return plain_state(self.actor)
-
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the actor (``weights1.torch``), critics and targets (``weights2.torch``) and the optimisers."""
-        save_torch(plain_state(self.actor), folder / ONLINE_FILE)
-        save_torch(plain_state(self._judges()), folder / TARGET_FILE)
-        save_torch(self.optimizers.state_dict(), folder / OPTIMIZER_FILE)
-        return {
-            "updates": self.updates,
-            "log_alpha": float(self.log_alpha.detach()),
-            "generators": [generator_state(g) for g in (self._generator, self.actor.generator)],
-        }
+        log_alpha = float(self.log_alpha.detach())
+        return super().save(folder) | {"updates": self.updates, "log_alpha": log_alpha}
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Continue exactly where ``save`` stopped.
@@ -221,18 +201,14 @@ class SACTrainingAgent(TrainingAgent):
         Raises:
             WeightsError: the files do not fit.
         """
-        self.load_weights(folder)
-        self.optimizers.load_state_dict(load_torch(folder / OPTIMIZER_FILE))
+        super().load(folder, state)
         self.updates = int(state["updates"])
         self.log_alpha.data.fill_(float(state["log_alpha"]))
-        for generator, saved in zip((self._generator, self.actor.generator), state["generators"], strict=True):
-            restore_generator(generator, saved)
         self.guard.keep()
 
     def load_weights(self, folder: Path) -> None:
         """Take over networks without optimisers or counters, as a fresh run does with a prepared pair."""
-        load_strict(self.actor, load_torch(folder / ONLINE_FILE), source=str(folder / ONLINE_FILE))
-        load_strict(self._judges(), load_torch(folder / TARGET_FILE), source=str(folder / TARGET_FILE))
+        super().load_weights(folder)
         self.guard.keep()
 
     def _improve_actor(self, obs: Any, metrics: dict[str, float]) -> bool:
@@ -249,6 +225,3 @@ class SACTrainingAgent(TrainingAgent):
 
     def _draw(self, obs: Any) -> tuple[Tensor, Tensor]:
         return self.actor.policy.sample(obs, generator=self._generator)
-
-    def _judges(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"critics": self.critics, "target_critics": self.target_critics})

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trackmaster.rl.batches import TransitionBatch
+from trackmaster.rl.chunk_ring import ChunkRing, check_reach
 from trackmaster.rl.continuous_samples import observed
 from trackmaster.rl.memory_files import damage_as_sentence, read_columns, read_state, write_memory
 from trackmaster.rl.samples import Chunk, Columns, SampleError, SampleSpec
 from trackmaster.rl.variety import action_variety, policy_variety
 
 VERSION, LEFT, BACK, MAY_DRAW = "_weights_version", "_left", "_back", "_may_draw"
-ROWS_SETTING = "the rows in memory.memory_size_schedule"
 LOOKED_AT = 4096
 """Rows that the variety of the memory is estimated from."""
 
 
-class TransitionMemory:
+class TransitionMemory(ChunkRing):
     """Ring of rows for agents that learn from single transitions.
 
     Args:
@@ -47,20 +47,15 @@ class TransitionMemory:
         gamma: float = 1.0,
         rng: np.random.Generator,
     ) -> None:
-        self.spec, self.capacity, self.batch_size = spec, capacity, batch_size
+        super().__init__(spec, capacity)
+        self.batch_size = batch_size
         self.history = {name: frames for name, frames in (history or {}).items() if frames > 1}
         self.gamma = gamma
-        self.limit = capacity
-        """Rows in use, set by the size schedule; grows up to the capacity."""
         self._rng = rng
-        self._columns: Columns = {
-            name: np.zeros((capacity, *column.shape), dtype=column.dtype) for name, column in spec.items()
-        }
         self._version = np.zeros(capacity, dtype=np.uint32)
-        self._left = np.zeros(capacity, dtype=np.uint16)  # rows of the same chunk after this one
         self._back = np.zeros(capacity, dtype=np.uint16)  # rows of the same chunk before it
         self._may_draw = np.zeros(capacity, dtype=bool)
-        self._count = self._head = self._high = 0
+        self._count = 0
         self._longest = max(self.history.values(), default=1)
         self._out = self._allocate_batch()
 
@@ -81,26 +76,13 @@ class TransitionMemory:
         Raises:
             SampleError: the columns differ from the spec or the chunk does not fit the ring at all.
         """
-        chunk.check(self.spec)
-        n = len(chunk)
-        if n > min(self.limit, np.iinfo(np.uint16).max):
-            raise SampleError(f"A chunk of {n} rows does not fit a memory of {self.limit} rows: raise {ROWS_SETTING}.")
-        if self._head + n > self.limit:
-            self._forget(self._head, self._high)
-            self._head = 0
-        start, end = self._head, self._head + n
-        # Rows behind the new ones lose the beginning of their history with what is overwritten.
-        self._forget(start, min(end + self._longest - 1, self._high))
-        for name, column in self._columns.items():
-            column[start:end] = chunk.columns[name]
+        start, end = self._place(chunk, lookback=self._longest - 1)
         self._version[start:end] = chunk.weights_version
-        self._left[start:end] = np.arange(n - 1, -1, -1)
-        self._back[start:end] = np.arange(n)
+        self._back[start:end] = np.arange(end - start)
         first = start + max(0, chunk.context - 1)
         self._may_draw[first : end - 1] = True
         added = max(0, end - 1 - first)
         self._count += added
-        self._head, self._high = end, max(self._high, end)
         return added
 
     def sample(self, *, test: bool = False) -> TransitionBatch:
@@ -111,7 +93,7 @@ class TransitionMemory:
         """
         if test:
             raise SampleError("This memory keeps no transitions for tests.")
-        return self.transitions(self._draw_rows())
+        return self.transitions(self._draw_among(self._may_draw, True, self._count, self.batch_size, self._rng))
 
     def transitions(self, rows: NDArray[np.int64]) -> TransitionBatch:
         """Return the transitions from chosen rows to the rows after them, ``batch_size`` of them."""
@@ -151,15 +133,9 @@ class TransitionMemory:
         """
         with damage_as_sentence(folder):
             state = read_state(folder)
-            head, high, limit = int(state["head"]), int(state["high"]), int(state["limit"])
-            if high > self.capacity:
-                raise SampleError(
-                    f"{folder}: holds {high} rows, the memory only {self.capacity}: raise {ROWS_SETTING}."
-                )
-            if not (0 <= head <= high and limit >= 1):
-                raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
+            head, high, limit = self._saved_positions(folder, state)
             stored = read_columns(folder, self._stored, high, state["crc32"])
-            self._check_rows(stored, high)
+            _check_rows(stored, high)
             self._rng.bit_generator.state = state["rng"]
         for name, column in self._stored.items():
             column[:high] = stored[name]
@@ -171,14 +147,6 @@ class TransitionMemory:
     def _stored(self) -> Columns:
         bookkeeping: Columns = {VERSION: self._version, LEFT: self._left, BACK: self._back, MAY_DRAW: self._may_draw}
         return {**self._columns, **bookkeeping}
-
-    def _check_rows(self, stored: Columns, high: int) -> None:
-        """Refuse rows whose neighbours are not there."""
-        rows = np.arange(high)
-        left, back = stored[LEFT].astype(np.int64), stored[BACK].astype(np.int64)
-        drawn = np.flatnonzero(stored[MAY_DRAW])
-        if (left[drawn] < 1).any() or (drawn + left[drawn] >= high).any() or (back > rows).any():
-            raise ValueError("rows point beyond the ends of the memory")
 
     def _shaping(
         self, rows: NDArray[np.int64], after: NDArray[np.int64], terminated: NDArray[np.bool_]
@@ -193,16 +161,6 @@ class TransitionMemory:
         marks = self._may_draw[start:end]
         self._count -= int(np.count_nonzero(marks))
         marks[:] = False
-
-    def _draw_rows(self) -> NDArray[np.int64]:
-        if not self._count:
-            raise SampleError("The memory holds no transition to draw: collect before training.")
-        rows = np.empty(0, dtype=np.int64)
-        share = self._count / self._high
-        while len(rows) < self.batch_size:
-            drawn = self._rng.integers(0, self._high, int((self.batch_size - len(rows)) / share * 1.05) + 8)
-            rows = np.concatenate((rows, drawn[self._may_draw[drawn]]))
-        return rows[: self.batch_size]
 
     def _gather(self, name: str, rows: NDArray[np.int64], out: Tensor) -> None:
         column, target = self._columns[name], out.numpy()
@@ -230,3 +188,10 @@ class TransitionMemory:
         frames = self.history.get(name, 1)
         shape: tuple[Any, ...] = column.shape if frames == 1 else (frames, *column.shape[1:])
         return torch.from_numpy(np.zeros((self.batch_size, *shape), dtype=column.dtype))
+
+
+def _check_rows(stored: Columns, high: int) -> None:
+    """Refuse rows whose neighbours are not there."""
+    check_reach(np.flatnonzero(stored[MAY_DRAW]), stored[LEFT], high)
+    if (stored[BACK] > np.arange(high)).any():
+        raise ValueError("rows point beyond the beginning of the memory")

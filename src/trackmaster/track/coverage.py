@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trackmaster.track.catalogue import is_scenery, lookup
+
 if TYPE_CHECKING:
-    from trackmaster.gbx import Challenge
+    from trackmaster.gbx import Block, Challenge
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,23 @@ def coverage(challenges: Iterable[Challenge]) -> list[CoverageRow]:
 
     Blocks outside of the grid count like the others here; only building a track refuses them.
     """
-    from trackmaster.track.placement import count_blocks
-
     return [CoverageRow(c.name, c.uid, count_blocks(c.blocks)) for c in challenges]
+
+
+def count_blocks(blocks: Sequence[Block]) -> Coverage:
+    """Count a map's blocks by what the catalogue knows about them."""
+    unknown: dict[str, int] = {}
+    supported = scenery = assumed = 0
+    for block in blocks:
+        spec = lookup(block.name, block.variant)
+        if spec is not None:
+            supported += 1
+            assumed += spec.is_assumed
+        elif is_scenery(block.name):
+            scenery += 1
+        else:
+            unknown[block.name] = unknown.get(block.name, 0) + 1
+    return Coverage(supported, scenery, unknown, assumed)
 
 
 def total(rows: Iterable[CoverageRow]) -> Coverage:

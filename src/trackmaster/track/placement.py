@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trackmaster.track.catalogue import BlockSpec, Clip, Exit, Site, is_scenery, lookup
+from trackmaster.track.catalogue import BlockSpec, Clip, Exit, Site, lookup
 from trackmaster.track.catalogue.caps import end_cap, end_lip
-from trackmaster.track.coverage import Coverage
+from trackmaster.track.coverage import Coverage, count_blocks
 from trackmaster.track.errors import TrackError
 from trackmaster.track.mesh import F64, Patch
 from trackmaster.track.pose import GRID_COLUMNS, GRID_LEVELS, block_offset_m, direction_rotation
@@ -124,22 +124,6 @@ def place_blocks(blocks: Sequence[Block]) -> tuple[list[PlacedBlock], Coverage]:
             placed.append(item)
     _check_size(placed)
     return placed, count_blocks(blocks)
-
-
-def count_blocks(blocks: Sequence[Block]) -> Coverage:
-    """Count a map's blocks by what the catalogue knows about them."""
-    unknown: dict[str, int] = {}
-    supported = scenery = assumed = 0
-    for block in blocks:
-        spec = lookup(block.name, block.variant)
-        if spec is not None:
-            supported += 1
-            assumed += spec.is_assumed
-        elif is_scenery(block.name):
-            scenery += 1
-        else:
-            unknown[block.name] = unknown.get(block.name, 0) + 1
-    return Coverage(supported, scenery, unknown, assumed)
 
 
 def _check_on_grid(item: PlacedBlock) -> None:

@@ -8,29 +8,25 @@ import contextlib
 import logging
 import select
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from trackmaster.errors import TrackmasterError
 from trackmaster.game.openplanet import desk
 from trackmaster.game.openplanet.layouts import Layout, encode_header, layout_named
 from trackmaster.game.openplanet.standin_race import StandinRace
+from trackmaster.game.serving import ServedGame
 from trackmaster.track import Track
 from trackmaster.units import TICK_MS
 
 LOG = logging.getLogger(__name__)
-LOCALHOST: Final = "127.0.0.1"
 _IDLE_S: Final = 0.05
 _SEND_S: Final = 2.0
-_JOIN_S: Final = 10.0
 _MAX_REQUEST: Final = 1 + desk.PAD.size
 
 
-class OpenPlanetStandin:
+class OpenPlanetStandin(ServedGame):
     """``with OpenPlanetStandin(track) as standin:`` and connect to ``port``, ``ghost_port`` and ``desk_port``."""
 
     def __init__(
@@ -64,45 +60,17 @@ class OpenPlanetStandin:
         Raises:
             TrackmasterError: a port is taken.
         """
+        super().__init__(port, ghost_port, desk_port, name="openplanet-standin")
+        _, self.ghost_port, self.desk_port = (each.getsockname()[1] for each in self._listeners)
         self._layout: Layout = layout_named(layout)
         self._fps, self._is_virtual, self._now_s = fps, is_virtual, now_s
         self._countdown_ms, self._ghost_folder, self._track = countdown_ms, ghost_folder, track
-        self._listeners = [_listen(p) for p in (port, ghost_port, desk_port)]
-        self.port, self.ghost_port, self.desk_port = (each.getsockname()[1] for each in self._listeners)
         self.ghosts_saved = 0
-        self.error: BaseException | None = None
-        """What ended the loop, if it was not ``stop``."""
         self._race: StandinRace | None = None
         self._client: socket.socket | None = None
         self._sent = 0
         self._left_ms = 0
         self._desks: dict[socket.socket, bytearray] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> Self:
-        """Run in a thread of its own."""
-        self._thread = threading.Thread(target=self._run_guarded, name=f"openplanet-standin-{self.port}", daemon=True)
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """End the race and close all ports."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)
-        for listener in self._listeners:
-            listener.close()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def drop_client(self) -> None:
         """Cut the telemetry connection, as a game does that is closed; whoever connects again is served."""
@@ -110,13 +78,6 @@ class OpenPlanetStandin:
         if client is not None:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
-
-    def _run_guarded(self) -> None:
-        try:
-            self.run()
-        except BaseException as error:
-            self.error = error
-            raise
 
     def run(self) -> None:
         """Serve until ``stop`` is called."""
@@ -230,18 +191,3 @@ class OpenPlanetStandin:
             self._send(race.record(self._layout))
             connection.sendall(desk.TIME.pack(self._sent))
         return 1 + form.size
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOCALHOST, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise TrackmasterError(
-            f"port {port} cannot be listened on ({getattr(error, 'strerror', None) or error}). A game or another "
-            "stand-in may have it already: give another port, or 0 for any free one."
-        ) from None
-    listener.listen(8)
-    return listener

@@ -2,21 +2,17 @@
 
 import contextlib
 import select
-import socket
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from trackmaster.errors import TrackmasterError
-from trackmaster.game.link.client import LOCALHOST
 from trackmaster.game.link.clock import Clock, SystemClock
+from trackmaster.game.serving import ServedGame
 from trackmaster.game.standin.faults import Fault, FaultPlan, Phase
 from trackmaster.game.standin.game import GameOptions, Screen, StandinGame
 from trackmaster.game.standin.plugin import StandinPlugin
 from trackmaster.game.standin.wire import PluginWire, StoppedError
 
-JOIN_S: Final = 10.0
 _SCREEN_PHASES: Final[dict[Screen, Phase]] = {
     Screen.MENUS: "menus",
     Screen.LOADING: "load",
@@ -26,7 +22,7 @@ _SCREEN_PHASES: Final[dict[Screen, Phase]] = {
 }
 
 
-class Standin:
+class Standin(ServedGame):
     """A game without a game: ``with Standin(options) as standin:`` and connect to ``standin.port``.
 
     Everything runs in one thread, as in the real game; several stand-ins in one process do not touch each other.
@@ -56,61 +52,23 @@ class Standin:
         Raises:
             TrackmasterError: the port is taken.
         """
+        super().__init__(port, name="standin")
         self.options = options if options is not None else GameOptions()
         self.game = StandinGame(self.options)
         self.hung = threading.Event()
         """Set when the fault ``hang`` has begun."""
-        self.error: BaseException | None = None
-        """What ended the loop, if it was not ``stop``."""
         self._clock = clock if clock is not None else SystemClock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._faults = FaultPlan(list(faults), watch=watch)
         self._due_ticks = 0.0
         self._shown: tuple[Screen | None, PluginWire | None] = (None, None)
         self.plugin = StandinPlugin(
             self.game, self._clock, self._faults, self._stop.is_set, speaks_ours=speaks_ours, on_hang=self.hung.set
         )
-        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._listener.bind((LOCALHOST, port))
-        except (OSError, OverflowError) as error:
-            self._listener.close()
-            raise TrackmasterError(
-                f"port {port} cannot be listened on ({getattr(error, 'strerror', None) or error}). A game or another "
-                "stand-in may have it already: give another --port, or 0 for any free one."
-            ) from None
-        self._listener.listen(8)
-        self.port: int = self._listener.getsockname()[1]
 
     @property
     def faults_to_come(self) -> list[Fault]:
         """What has not gone wrong yet."""
         return list(self._faults.faults)
-
-    def start(self) -> Self:
-        """Run the game in a thread of its own."""
-        self._thread = threading.Thread(target=self._run_guarded, name=f"standin-{self.port}", daemon=True)
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """End the game and wait for it."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(JOIN_S)
-        self._listener.close()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def run(self) -> None:
         """Draw and tick until ``stop`` is called."""
@@ -123,14 +81,7 @@ class Standin:
             self.game.close()
             if self.plugin.session.wire is not None:
                 self.plugin.session.wire.close()
-            self._listener.close()
-
-    def _run_guarded(self) -> None:
-        try:
-            self.run()
-        except BaseException as error:
-            self.error = error
-            raise
+            self.close_listeners()
 
     def _frame(self) -> None:
         self.game.frame()
@@ -151,10 +102,10 @@ class Standin:
         """Take a client that knocks; the game paces itself by the wait where nothing else goes on."""
         is_busy = self.plugin.has_work or (self.plugin.has_client and not self.game.is_idle)
         pause_s = 0.0 if is_busy else 1.0 / self.options.fps
-        if not select.select([self._listener], [], [], pause_s)[0]:
+        if not select.select(self._listeners, [], [], pause_s)[0]:
             return
         with contextlib.suppress(OSError):
-            connection, _ = self._listener.accept()
+            connection, _ = self._listeners[0].accept()
             self.plugin.accept(connection)
 
     def _tick(self) -> None:

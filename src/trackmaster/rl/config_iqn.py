@@ -1,53 +1,16 @@
-"""The sections of a training configuration: names as in the YAML files that Linesight's and rulka's users have.
+"""The sections of a training configuration about IQN and its memory; names as Linesight's and rulka's users know.
 
 Frames in every schedule are decisions of 50 ms.
 """
 
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from trackmaster.config import Section
-from trackmaster.env.config import ExtraFloats, LooksConfig
-from trackmaster.rl.iqn_config import CompileMode, Precision
+from trackmaster.rl.config_base import FiniteSection, Points, check_frames, checked_points
+from trackmaster.rl.iqn_config import CompileMode
 from trackmaster.rl.iqn_parts import PREFIXES, PartName, PartRule
-
-Points = tuple[tuple[float, float], ...]
-"""[frame, value] pairs."""
-
-
-class FiniteSection(Section):
-    """A section whose numbers must be finite: ``.inf`` and ``.nan`` are refused."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class EnvironmentSection(FiniteSection):
-    """Cars, clock and limits of an episode."""
-
-    game: Literal["simulator"] = "simulator"
-    """Where the cars drive."""
-    n_envs: int = Field(default=16, ge=1, le=4096)
-    """Cars that one worker drives side by side."""
-    tm_engine_step_per_action: int = Field(default=5, ge=1, le=100)
-    """Physics ticks of 10 ms per decision."""
-    temporal_mini_race_duration_ms: int = Field(default=7_000, ge=100)
-    """Window over which rewards are summed; the agent always acts as if all of it lay ahead."""
-    cutoff_rollout_if_no_vcp_passed_within_duration_ms: int = Field(default=2_000, ge=10)
-    """Cut an episode off when no new zone of the reference line was reached for this long."""
-    cutoff_rollout_if_race_not_finished_within_duration_ms: int = Field(default=300_000, ge=10)
-    """Cut an episode off at this race time."""
-    deck_height: float | None = None
-    """Below this height (m) the zone stays where it is; left out, no height matters."""
-    snapshot_start_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Share of training episodes that begin from a state an earlier episode passed through."""
-    snapshot_margin_ticks: int = Field(default=200, ge=0)
-    """How long before a failure such a state must lie."""
-    looks: LooksConfig = LooksConfig()
-    """Domain randomisation of the pictures an agent is trained on; each worker draws its own, evaluation none."""
 
 
 class NeuralNetworkSection(FiniteSection):
@@ -174,12 +137,12 @@ class TrainingSection(FiniteSection):
     @field_validator("lr_schedule")
     @classmethod
     def _positive_rates(cls, points: Points) -> Points:
-        return _checked_points(points, low=0.0, low_allowed=False)
+        return checked_points(points, low=0.0, low_allowed=False)
 
     @field_validator("gamma_schedule")
     @classmethod
     def _discounts(cls, points: Points) -> Points:
-        return _checked_points(points, low=0.0, high=1.0)
+        return checked_points(points, low=0.0, high=1.0)
 
 
 class MemorySection(FiniteSection):
@@ -207,12 +170,12 @@ class MemorySection(FiniteSection):
     @field_validator("prio_beta_schedule")
     @classmethod
     def _betas(cls, points: Points) -> Points:
-        return _checked_points(points, low=0.0, high=1.0)
+        return checked_points(points, low=0.0, high=1.0)
 
     @field_validator("memory_size_schedule")
     @classmethod
     def _rows_to_keep(cls, points: tuple[tuple[int, int, int], ...]) -> tuple[tuple[int, int, int], ...]:
-        _check_frames([frame for frame, _, _ in points])
+        check_frames([frame for frame, _, _ in points])
         for frame, rows, start in points:
             if rows < 1 or start < 0:
                 raise ValueError(
@@ -239,7 +202,7 @@ class ExplorationSection(FiniteSection):
     @field_validator("epsilon_schedule", "epsilon_boltzmann_schedule")
     @classmethod
     def _shares(cls, points: Points) -> Points:
-        return _checked_points(points, low=0.0, high=1.0)
+        return checked_points(points, low=0.0, high=1.0)
 
     @model_validator(mode="after")
     def _twelve_weights(self) -> Self:
@@ -247,168 +210,3 @@ class ExplorationSection(FiniteSection):
         if weights and (len(weights) != 12 or min(weights) < 0 or sum(weights) <= 0):
             raise ValueError("random_action_weights needs 12 numbers that are not negative, or none")
         return self
-
-
-class RewardsSection(FiniteSection):
-    """Coefficients of the reward; a decision costs 0.06 and a metre brings 0.01 by default."""
-
-    constant_reward_per_ms: float = -6 / 5000
-    """Paid for every millisecond of race time."""
-    reward_per_m_advanced_along_centerline: float = 5 / 500
-    """Paid for every metre of progress along the reference line."""
-    final_speed_reward_as_if_duration_s: float = Field(default=0.0, ge=0)
-    """Gained speed counts as if it had lasted this long already."""
-    engineered_speedslide_reward: float = 0.0
-    """Per decision, for a slide at the ideal angle with all four wheels down."""
-    engineered_neoslide_reward: float = 0.0
-    """Per decision, for sideways speed of at least 2 m/s."""
-    engineered_kamikaze_reward: float = 0.0
-    """Per decision, for full gas or for at most one wheel on the ground."""
-    engineered_close_to_vcp_reward: float = 0.0
-    """Per decision and metre of distance to the reference line, counted from 5 to 25 m."""
-    shaped_reward_dist_to_cur_vcp: float = -0.1
-    """Potential per metre of distance to the reference line, 2 to 25 m."""
-    shaped_reward_point_to_vcp_ahead: float = 0.0
-    """Potential for looking along the line."""
-
-
-class MapEntry(FiniteSection):
-    """One kind of episode in the cycle."""
-
-    short_name: str = Field(min_length=1)
-    """Name of the track in metrics and files."""
-    map_path: str = Field(min_length=1)
-    """A ``.Challenge.Gbx`` file, or ``bundled:<name>`` for a track that comes with the program."""
-    reference_line_path: str | None = None
-    """A ``.npy`` reference line or a ``.Replay.Gbx``; the track's own when left out."""
-    is_exploration: bool = True
-    """Whether cars stray from the greedy action."""
-    fill_buffer: bool = True
-    """Whether the learner may learn from these episodes."""
-    repeat: int = Field(default=1, ge=1)
-    """Episodes in a row."""
-    cutoff_rollout_if_no_vcp_passed_within_duration_ms: int | None = Field(default=None, ge=10)
-    """Longer or shorter limit for this track, as long flights need; that of the environment when left out."""
-
-
-class MapCycleSection(FiniteSection):
-    """Which tracks are driven, and how often with exploration."""
-
-    entries: tuple[MapEntry, ...] = Field(default=(), validate_default=True)
-    """Episodes in the order in which they are driven, again and again."""
-
-    @model_validator(mode="after")
-    def _one_file_per_name(self) -> Self:
-        places: dict[str, tuple[str, str | None]] = {}
-        limits: dict[str, int | None] = {}
-        for entry in self.entries:
-            place = (entry.map_path, entry.reference_line_path)
-            if places.setdefault(entry.short_name, place) != place:
-                raise ValueError(f"the name {entry.short_name!r} stands for two different tracks")
-            limit = entry.cutoff_rollout_if_no_vcp_passed_within_duration_ms
-            if limits.setdefault(entry.short_name, limit) != limit:
-                raise ValueError(
-                    f"the entries of {entry.short_name!r} say different cutoff_rollout_if_no_vcp_passed_within_"
-                    "duration_ms: give all of them the same"
-                )
-        return self
-
-
-class EvaluationSection(FiniteSection):
-    """The gate of deterministic episodes that decides which checkpoint is the best."""
-
-    attempts: int = Field(default=20, ge=1, le=1000)
-    """Episodes per track and evaluation."""
-    every_frames: int = Field(default=200_000, ge=0)
-    """Decisions between two evaluations; 0 evaluates only at the end."""
-    seed: int = Field(default=1, ge=0)
-    """Draws the attempts' starts."""
-    stop_at_finish_rate: float = Field(default=0.0, ge=0, le=1)
-    """End the run when this many of the attempts finish on every track; 0 never does."""
-
-
-class PerformanceSection(FiniteSection):
-    """Processes, threads, intervals."""
-
-    transport: Literal["local", "in_process", "websocket", "ray"] = "local"
-    """Workers as processes of their own, worker and learner taking turns in one (deterministic), workers anywhere on
-    the network (section ``network``), or Ray actors on a cluster (extra ``cluster``)."""
-    gpu_collectors_count: int = Field(default=1, ge=1, le=64)
-    """Worker processes; the name is that of the reference, no GPU is needed."""
-    max_rollout_queue_size: int = Field(default=4, ge=1, le=64)
-    """Chunks a worker may be ahead of the learner."""
-    chunk_rows: int = Field(default=200, ge=2, le=4096)
-    """Rows of an episode that travel together."""
-    send_shared_network_every_n_batches: int = Field(default=10, ge=1)
-    """Updates between two versions of the weights; cars change theirs between episodes only."""
-    learner_threads: int = Field(default=1, ge=1, le=256)
-    """CPU threads of the learner."""
-    worker_threads: int = Field(default=1, ge=1, le=256)
-    """CPU threads of each worker."""
-    autocast: Precision = "auto"
-    """Number format of matrix products: off, bf16, fp16 with a scaled loss, or auto: what the device has."""
-    acting: Literal["auto", "onnxruntime", "torch"] = "auto"
-    """What computes actions on the CPU; auto takes ONNX Runtime where it is installed."""
-    save_interval_s: float = Field(default=300.0, gt=0)
-    """Seconds between two saved states of the run."""
-    metrics_interval_s: float = Field(default=30.0, gt=0)
-    """Seconds between two rows of metrics."""
-    save_dir: Path = Path("save")
-    """Folder of all runs' weights, states and statistics."""
-    tensorboard_dir: Path = Path("tensorboard")
-    """Folder of all runs' TensorBoard files."""
-
-
-class NetworkSection(FiniteSection):
-    """Where the server is when ``performance.transport`` is ``websocket``."""
-
-    join: SecretStr | None = None
-    """Join string of the trainer's token; better in TRAIN_NETWORK__JOIN than in a file or a flag. Left out, this
-    program runs the server itself."""
-    allow_insecure: bool = False
-    """Allow plain text on a network that is yours alone."""
-    host: str | None = None
-    """Address on which a server of this program's own listens; every one when left out."""
-    port: int = Field(default=6666, ge=0, le=65535)
-    """Port of a server of this program's own; 0 takes a free one."""
-    keys: Path | None = None
-    """Folder of certificate and tokens of a server of this program's own; ~/.trackmaster/server when left out."""
-
-
-class InputsSection(FiniteSection):
-    """What is appended to the 184 floats."""
-
-    extra_floats: tuple[ExtraFloats, ...] = ()
-    """Names of the appended floats, in this order; none keeps weights interchangeable with Linesight."""
-
-
-class StateNormalizationSection(FiniteSection):
-    """Means and deviations of the floats; the environment's table where left out."""
-
-    float_inputs_mean: tuple[float, ...] | None = None
-    """One number per float, subtracted from it."""
-    float_inputs_std: tuple[float, ...] | None = None
-    """One number per float; the difference is divided by it."""
-
-    @field_validator("float_inputs_std")
-    @classmethod
-    def _positive_deviations(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        for number, value in enumerate(values or ()):
-            if value <= 0:
-                raise ValueError(f"a deviation must be positive, number {number} is {value:g}; 1 leaves a float as is")
-        return values
-
-
-def _checked_points(points: Points, *, low: float, high: float = float("inf"), low_allowed: bool = True) -> Points:
-    _check_frames([frame for frame, _ in points])
-    for _, value in points:
-        if not low <= value <= high or (value == low and not low_allowed):
-            limits = f"{'at least' if low_allowed else 'above'} {low:g}"
-            limits += "" if high == float("inf") else f" and at most {high:g}"
-            raise ValueError(f"expected values {limits}, got {value:g}")
-    return points
-
-
-def _check_frames(frames: Sequence[float]) -> None:
-    if not frames or frames[0] < 0 or any(b <= a for a, b in itertools.pairwise(frames)):
-        raise ValueError(f"expected at least one point, and frames that grow from 0 or more, got frames {list(frames)}")
