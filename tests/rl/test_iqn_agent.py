@@ -47,22 +47,23 @@ def chain_batch(rng: np.random.Generator) -> Batch:
 @pytest.mark.parametrize("loss", ["paper", "reference"])
 def test_agent_learns_the_return_distribution_of_a_chain(tiny_config: IQNConfig, loss: str) -> None:
     config = dataclasses.replace(
-        tiny_config, lr=Schedule([(0, 1e-2), (360, 1e-4)], "exponential"), loss=loss, embedding_dim=4, batch_size=96,
+        tiny_config, lr=Schedule([(0, 1e-2), (720, 1e-4)], "exponential"), loss=loss, embedding_dim=4, batch_size=96,
         target_update_interval=96, soft_update_tau=0.3,
     )  # fmt: skip
     agent, rng = IQNAgent(config, seed=1), np.random.default_rng(0)
     states = torch.zeros((2, 3))
     states[1, 1] = 1.0
     grid = torch.linspace(0.1, 0.9, 9)
-    for step in range(400):
+    for step in range(800):
         agent.set_frames(step)
         agent.train(chain_batch(rng))
     with torch.no_grad():
         image = torch.zeros((2, 1, 36, 36), dtype=torch.uint8)
         quantiles = agent.online(image, states, grid.repeat_interleave(2)[:, None])[0].view(9, 2, 12)
     error = quantiles - grid[:, None, None]
-    assert error.abs().mean() < 0.02
-    assert error.mean(dim=2).abs().max() < 0.04
+    # Of each state, mean over the actions, which are all paid alike.
+    assert error.mean(dim=2).abs().max() < 0.02
+    assert error.abs().mean() < 0.01
 
 
 def test_equal_seeds_learn_equally(tiny_config: IQNConfig) -> None:
