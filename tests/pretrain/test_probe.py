@@ -1,6 +1,7 @@
 """The linear probe finds what is in the pictures, nothing where there is nothing, and never tests on a fitted map."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from trackmaster.pretrain import Artifact, PretrainError
 from trackmaster.pretrain.artifact import write_artifact
 from trackmaster.pretrain.errors import ProbeError
 from trackmaster.pretrain.probe import probe
-from trackmaster.pretrain.probe_command import score_run
+from trackmaster.pretrain.probe_command import score_on_every_map, score_run
 from trackmaster.pretrain.probe_data import collect, probe_split, spread_over_maps
 from trackmaster.pretrain.probe_fit import (
     Scale,
@@ -96,6 +97,36 @@ def test_what_frames_show_is_found(make_labelled: MakeLabelled, tmp_path: Path) 
     assert (result["n_fit_frames"], result["n_test_frames"]) == (3 * N_FRAMES, N_FRAMES)
     assert not result["encoder_saw_test_maps"]
     assert any("border" in note for note in result["notes"])
+
+
+def test_every_map_is_tested_once_by_what_the_others_teach(
+    make_labelled: MakeLabelled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    finished_run(make_labelled(), run_dir)
+    assert cli.main(["pretrain", "probe", str(run_dir), "--every-map"]) == 0
+    assert "Each map was held out" in capsys.readouterr().out
+    assert not (run_dir / "probe.json").exists()
+    result = json.loads((run_dir / "probe_every_map.json").read_text())
+    assert (result["n_maps"], result["n_test_frames"]) == (4, 4 * N_FRAMES)
+    assert set(result["targets"]) == {"speed", "steer", "surface"}
+    for name, one in result["targets"].items():
+        assert one["n_test"] == 4 * N_FRAMES
+        assert min(one[who]["skill"] for who in ("encoder", "pixel_pca")) > 0.85, name
+
+
+def test_with_every_map_held_out_noise_tells_nothing_and_one_map_is_refused(
+    make_labelled: MakeLabelled, tmp_path: Path
+) -> None:
+    data_dir = make_labelled(shows=False)
+    run = finished_run(data_dir, tmp_path / "run")
+    result = score_on_every_map(run, data_dir=None, maps_dirs=(), limit=160)
+    assert result["targets"]["speed"]["encoder"]["skill"] <= 0.05
+    assert result["score"]["encoder"] < 0.25
+    for number in (3002, 3003, 3004):
+        shutil.rmtree(data_dir / str(number))
+    with pytest.raises(ProbeError, match="one map"):
+        score_on_every_map(run, data_dir=None, maps_dirs=(), limit=240)
 
 
 def test_noise_tells_nothing(make_labelled: MakeLabelled, tmp_path: Path) -> None:

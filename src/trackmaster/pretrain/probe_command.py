@@ -8,13 +8,14 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from trackmaster.config import Settings
-from trackmaster.data import find_replays
+from trackmaster.data import ReplayFolder, find_replays
 from trackmaster.nn.weights import strip_prefixes
 from trackmaster.pretrain.artifact import Artifact, load_encoder
 from trackmaster.pretrain.config import MAPS_DIRS_DEFAULT
 from trackmaster.pretrain.prepared import pixel_scale, recorded_size
 from trackmaster.pretrain.probe import probe, table, write_probe
-from trackmaster.pretrain.probe_data import collect, probe_split
+from trackmaster.pretrain.probe_data import collect, collect_all, probe_split
+from trackmaster.pretrain.probe_every_map import EVERY_MAP_NAME, probe_every_map
 
 MAX_FIT_FRAMES, MAX_TEST_FRAMES = 2000, 1000
 
@@ -34,6 +35,9 @@ class ProbeConfig(Settings):
     """Frames to fit the read-outs on, evenly spread."""
     max_test_frames: int = Field(default=MAX_TEST_FRAMES, ge=50)
     """Frames to test them on."""
+    every_map: bool = False
+    """Hold every map out of the read-outs in turn, not only those that the run held out: less decided by chance where
+    these are few. The result is probe_every_map.json."""
 
 
 def run_probe(config: ProbeConfig) -> None:
@@ -43,8 +47,15 @@ def run_probe(config: ProbeConfig) -> None:
         PretrainError: the folder holds no run, or its frames cannot score it.
         DataError: frames or labels cannot be read, or a map stands on both sides of the split.
     """
+    artifact = Artifact.open(config.run_dir)
+    if config.every_map:
+        limit = config.max_fit_frames + config.max_test_frames
+        result = score_on_every_map(artifact, data_dir=config.data_dir, maps_dirs=config.maps_dirs, limit=limit)
+        print(table(result))
+        print(f"{write_probe(config.run_dir, result, EVERY_MAP_NAME)}: kept beside the encoder.")
+        return
     result = score_run(
-        Artifact.open(config.run_dir),
+        artifact,
         data_dir=config.data_dir,
         maps_dirs=config.maps_dirs,
         max_fit=config.max_fit_frames,
@@ -79,8 +90,7 @@ def score_run(
     state = strip_prefixes(load_encoder(artifact.encoder_path))
     width, height = recorded_size(meta)
     seed = int(meta.get("seed", 0))
-    replays = find_replays(data_dir if data_dir is not None else Path(str(meta.get("dataset_root", ""))))
-    split, saw_test_maps = probe_split(replays, meta, seed)
+    split, saw_test_maps = probe_split(_replays(meta, data_dir), meta, seed)
     data = collect(
         split,
         width=width,
@@ -92,3 +102,37 @@ def score_run(
         encoder_saw_test_maps=saw_test_maps,
     )
     return {"arch_hash": meta.get("arch_hash"), **probe(state, pixel_scale(meta, artifact.path), data, seed)}
+
+
+def score_on_every_map(
+    artifact: Artifact, *, data_dir: Path | None, maps_dirs: Sequence[Path], limit: int
+) -> dict[str, Any]:
+    """Return the scores of a run's encoder with every map held out of the read-outs in turn.
+
+    Args:
+        artifact: the run.
+        data_dir: captured frames; None takes the folder in the record.
+        maps_dirs: where the maps are.
+        limit: frames of all maps together.
+
+    Raises:
+        PretrainError: the record lacks what is needed, or the frames cannot score the encoder.
+        DataError: frames or labels cannot be read.
+    """
+    meta: Mapping[str, Any] = artifact.meta
+    state = strip_prefixes(load_encoder(artifact.encoder_path))
+    width, height = recorded_size(meta)
+    side, notes = collect_all(
+        _replays(meta, data_dir),
+        width=width,
+        height=height,
+        n_stack=int(meta.get("n_stack", 1)),
+        limit=limit,
+        maps_dirs=maps_dirs,
+    )
+    found = probe_every_map(state, pixel_scale(meta, artifact.path), side, notes, int(meta.get("seed", 0)))
+    return {"arch_hash": meta.get("arch_hash"), **found}
+
+
+def _replays(meta: Mapping[str, Any], data_dir: Path | None) -> Sequence[ReplayFolder]:
+    return find_replays(data_dir if data_dir is not None else Path(str(meta.get("dataset_root", ""))))

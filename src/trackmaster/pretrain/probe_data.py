@@ -21,6 +21,8 @@ MAX_REPLAYS = 32
 HELD_OUT = 0.25
 """Share of the maps that the probe holds out where the training held out none."""
 
+ONE_MAP = "all frames are from one map, and a score on a map that was fitted on would prove nothing."
+
 REGRESSIONS = {"speed": "m/s", "border": "m"}
 CLASSES = {"steer": STEER_NAMES, "surface": SURFACE_NAMES}
 TARGETS = ("speed", "steer", "border", "surface")
@@ -35,6 +37,11 @@ class ProbeSide:
     """(N,) per target; NaN where the label is unknown."""
     groups: NDArray[np.int64]
     """(N,) number of the map, or of the replay where there is one map only."""
+
+    def at(self, rows: NDArray[np.bool_]) -> "ProbeSide":
+        """Return the frames of a mask (N,)."""
+        targets = {name: values[rows] for name, values in self.targets.items()}
+        return ProbeSide(self.frames_u8[rows], targets, self.groups[rows])
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def probe_split(replays: Sequence[ReplayFolder], meta: Mapping[str, object], see
         return Split(train, val, ""), False
     split = split_by_map(train, HELD_OUT, seed)
     if not split.val:
-        raise ProbeError("all frames are from one map, and a score on a map that was fitted on would prove nothing.")
+        raise ProbeError(ONE_MAP)
     return split, True
 
 
@@ -122,6 +129,22 @@ def collect(
         for replays, limit in zip(chosen, (max_fit, max_test), strict=True)
     )
     return ProbeData(fit, test, encoder_saw_test_maps, notes)
+
+
+def collect_all(
+    replays: Sequence[ReplayFolder], *, width: int, height: int, n_stack: int, limit: int, maps_dirs: Sequence[Path]
+) -> tuple[ProbeSide, tuple[str, ...]]:
+    """Decode and label evenly spread frames of all maps; sentences tell what is missing.
+
+    Raises:
+        DataError: frames or labels cannot be read.
+        ProbeError: there is one map only, or not one window.
+    """
+    chosen = spread_over_maps(replays, 2 * MAX_REPLAYS)
+    if len(group_tracks_by_map(chosen)) < 2:
+        raise ProbeError(ONE_MAP)
+    meshes, notes = find_meshes({replay.map_uid for replay in chosen if replay.map_uid}, maps_dirs)
+    return _side(chosen, (width, height, n_stack), limit, meshes), notes
 
 
 def spread_over_maps(replays: Sequence[ReplayFolder], limit: int) -> tuple[ReplayFolder, ...]:
