@@ -25,18 +25,40 @@ tell();
 
 
 @pytest.fixture(scope="session")
-def open_in_browser() -> Callable[[Path], tuple[list[str], str]]:
-    """A function that loads a page and returns its errors and the resulting document."""
+def watched() -> Callable[[str], str]:
+    """A function that gives a page the script that notes its errors."""
+    return _watched
+
+
+@pytest.fixture(scope="session")
+def show_in_browser() -> Callable[[str, Path], tuple[list[str], str]]:
+    """A function that loads a watched page and returns its errors and the resulting document."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: install the package chromium")
-    return _open_in_browser
+    return _show_in_browser
 
 
-def _open_in_browser(page: Path) -> tuple[list[str], str]:
-    """Load a page in headless Chromium; return what it reported as errors and the resulting document."""
+@pytest.fixture(scope="session")
+def open_in_browser(
+    show_in_browser: Callable[[str, Path], tuple[list[str], str]],
+) -> Callable[[Path], tuple[list[str], str]]:
+    """The same for a file."""
+
+    def show(page: Path) -> tuple[list[str], str]:
+        copy = page.with_name(f"watched-{page.name}")
+        copy.write_text(_watched(page.read_text("utf-8")), "utf-8")
+        return show_in_browser(copy.as_uri(), page.parent)
+
+    return show
+
+
+def _watched(page: str) -> str:
+    return page.replace("<head>", f"<head>{WATCH}", 1)
+
+
+def _show_in_browser(url: str, folder: Path) -> tuple[list[str], str]:
+    """Load a page in headless Chromium, which keeps its profile in the folder."""
     assert CHROMIUM is not None
-    watched = page.with_name(f"watched-{page.name}")
-    watched.write_text(page.read_text("utf-8").replace("<head>", f"<head>{WATCH}", 1), "utf-8")
     run = subprocess.run(
         [
             CHROMIUM,
@@ -47,10 +69,10 @@ def _open_in_browser(page: Path) -> tuple[list[str], str]:
             "--enable-logging=stderr",
             "--v=0",
             "--no-first-run",
-            f"--user-data-dir={page.parent / 'profile'}",
+            f"--user-data-dir={folder / 'profile'}",
             "--virtual-time-budget=10000",
             "--dump-dom",
-            watched.as_uri(),
+            url,
         ],
         capture_output=True,
         text=True,

@@ -79,6 +79,8 @@ class RacingEnv(gym.Env[Observation, Any]):
         self._image = np.zeros(shape, dtype=np.uint8)
         self._race_time_ms = -1
         self._is_started = False
+        self.car: CarState | None = None
+        """The car as it is now; None before the first reset."""
         self._game.load(track)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, Info]:
@@ -98,7 +100,7 @@ class RacingEnv(gym.Env[Observation, Any]):
             raise EnvError(
                 f"reset knows the option 'start' (a Start); found {sorted(options) or type(start).__name__}."
             )
-        state = self._set_down(start)
+        self.car = state = self._set_down(start)
         self._is_started = True
         self._race_time_ms = -1
         self._book.begin(_ONE, state.as_states())
@@ -114,7 +116,7 @@ class RacingEnv(gym.Env[Observation, Any]):
         if not self._is_started or self._book.reason[0] != EndReason.RUNNING:
             raise EnvError("step was called without a running episode: call reset() first.")
         inputs, keys, analog = self._decision(action)
-        state = self._game.step(inputs, self.config.ticks_per_action)
+        self.car = state = self._game.step(inputs, self.config.ticks_per_action)
         outcome = self._book.advance(keys, state.as_states(), analog=analog)
         if outcome.terminated[0]:
             self._race_time_ms = state.race_time_ms

@@ -14,8 +14,9 @@ from trackmaster.distributed.trained import chosen_weights, open_run, trained_ac
 from trackmaster.env import evaluation_starts
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.experiments.drive_config import DriveConfig
-from trackmaster.experiments.lap import Lap, drive_lap, lap_timeline, look_colors
+from trackmaster.experiments.lap import Lap, describe, drive_lap, lap_timeline, look_colors
 from trackmaster.experiments.lap_video import write_video
+from trackmaster.experiments.live_drive import drive_live
 from trackmaster.files import atomic_write_bytes, atomic_write_text, safe_name
 from trackmaster.game import SimulatorGame
 from trackmaster.game.recording import record_ghost
@@ -23,7 +24,6 @@ from trackmaster.progress import progress
 from trackmaster.rl.config_world import MapEntry
 from trackmaster.track import Track
 from trackmaster.track.bundled import bundled_folder
-from trackmaster.units import format_race_time
 from trackmaster.view.drive_figure import OtherLine, drive_figure
 from trackmaster.view.page import write_figure_page
 
@@ -49,8 +49,12 @@ def run_drive(config: DriveConfig) -> None:
     env_config = run.to_env_config(evaluation=True, uids={entry.short_name: track.uid})
     starts = evaluation_starts(config.seed, config.episodes)
     torch.set_num_threads(1)  # a picture at a time: more threads wait for each other, ten times as long
-    drives = progress(starts, desc="episodes", enabled=config.use_tqdm)
-    laps = [drive_lap(actor, track, env_config, start) for start in drives]
+    if config.live:
+        title = f"{config.nickname}, {entry.short_name}"
+        laps = drive_live(actor, track, env_config, starts, title=title, port=config.port, speed=config.live_speed)
+    else:
+        drives = progress(starts, desc="episodes", enabled=config.use_tqdm)
+        laps = [drive_lap(actor, track, env_config, start) for start in drives]
     print(f"{weights} on {entry.short_name}:")
     for number, lap in enumerate(laps):
         print(f"  episode {number}: {describe(lap)}{' (undisturbed start)' if not number else ''}")
@@ -92,14 +96,6 @@ def chosen_entry(names: Sequence[str], entries: Sequence[MapEntry], wanted: str,
             f"--track {name}: the agent in {run_dir} was not trained on it. Its tracks: {', '.join(names)}."
         )
     return next(entry for entry in entries if entry.short_name == name)
-
-
-def describe(lap: Lap) -> str:
-    """Return how a drive ended."""
-    metres = f"{float(lap.progress_m[-1]):.0f} m"
-    if lap.race_time_ms is not None:
-        return f"finished in {format_race_time(lap.race_time_ms)}"
-    return f"no finish, {metres} of the track in {format_race_time(int(lap.states.time_ms[-1]))}"
 
 
 def write_lap_page(path: Path, lap: Lap, track: Track, others: Sequence[OtherLine], *, title: str, text: str) -> Path:

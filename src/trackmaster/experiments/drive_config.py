@@ -27,6 +27,12 @@ class DriveConfig(Settings):
     """Number of the episode to show. Only 0, the official start, can be exported: a game starts no car elsewhere."""
     output: Path | None = None
     """Folder to write into; drive/<track> in the folder of the run by default."""
+    live: bool = False
+    """Show the drive while it happens, on a page of this machine alone; it begins when the page is opened."""
+    port: int = Field(default=8050, ge=0, le=65535)
+    """Port of the live page; 0 takes a free one."""
+    live_speed: float = Field(default=1.0, ge=0, le=100)
+    """Race seconds per second on the live page; 0 drives as fast as it can."""
     video: bool = True
     """Draw the video lap.mp4."""
     page: bool = True

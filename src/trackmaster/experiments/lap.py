@@ -1,6 +1,6 @@
 """Drive one lap with a trained actor and keep everything a picture of it needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.carried import CarriedState
 from trackmaster.sim.appearance import Appearance
 from trackmaster.track import Track
+from trackmaster.units import format_race_time
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ class Lap:
         return len(self.steer)
 
 
-def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start) -> Lap:
+Watch = Callable[[CarState, float], None]
+"""Is shown the car and its progress in metres, at the start and after every decision."""
+
+
+def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start, watch: Watch | None = None) -> Lap:
     """Let the actor drive greedily, then repeat the drive tick by tick (the simulator is deterministic).
 
     Args:
@@ -52,8 +57,9 @@ def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start)
         track: with a reference line.
         config: what the actor sees; the same as in training, without kept starts.
         start: where to begin.
+        watch: sees it while it happens.
     """
-    decisions, progress_m = _decide(actor, track, config, start)
+    decisions, progress_m = _decide(actor, track, config, start, watch)
     ticks = config.ticks_per_action
     steering = analog_controls(decisions) if config.actions == "analog" else controls(decisions)
     steer, gas, brake = (np.concatenate(([0.0], np.repeat(values, ticks))) for values in steering)
@@ -63,6 +69,14 @@ def drive_lap(actor: ActorModule, track: Track, config: EnvConfig, start: Start)
     metres = np.interp(np.arange(n), np.arange(len(progress_m)) * ticks, progress_m)
     time_ms = int(run.race_time_ms[n - 1]) if is_finished else None
     return Lap(run[:n], steer[:n], gas[:n], brake[:n], metres, time_ms, start)
+
+
+def describe(lap: Lap) -> str:
+    """Return how a drive ended."""
+    metres = f"{float(lap.progress_m[-1]):.0f} m"
+    if lap.race_time_ms is not None:
+        return f"finished in {format_race_time(lap.race_time_ms)}"
+    return f"no finish, {metres} of the track in {format_race_time(int(lap.states.time_ms[-1]))}"
 
 
 def track_length_m(track: Track) -> float | None:
@@ -123,13 +137,17 @@ def _drive(
             own.close()
 
 
-def _decide(actor: ActorModule, track: Track, config: EnvConfig, start: Start) -> tuple[NDArray[Any], Sequence[float]]:
+def _decide(
+    actor: ActorModule, track: Track, config: EnvConfig, start: Start, watch: Watch | None
+) -> tuple[NDArray[Any], Sequence[float]]:
     env, carried, test = RacingEnv(track, config), CarriedState(), np.ones(1, dtype=bool)
     try:
         observation, info = env.reset(options={"start": start})
         decisions: list[Any] = []
         progress_m, is_over = [float(info["progress_m"])], False
         while not is_over:
+            if watch is not None and env.car is not None:
+                watch(env.car, progress_m[-1])
             seen = {name: np.asarray(array)[None] for name, array in observation.items()}
             actions, told = actor.act_batch(carried.join(seen), test)
             carried.keep(told)
@@ -137,6 +155,8 @@ def _decide(actor: ActorModule, track: Track, config: EnvConfig, start: Start) -
             observation, _, terminated, truncated, info = env.step(decisions[-1])
             progress_m.append(float(info["progress_m"]))
             is_over = terminated or truncated
+        if watch is not None and env.car is not None:
+            watch(env.car, progress_m[-1])
     finally:
         env.close()
     return np.array(decisions), progress_m

@@ -74,10 +74,7 @@ def drive_figure(
         f"{format_race_time(int(time))} · {speed * MPS_TO_KMPH:.0f} km/h"
         for time, speed in zip(np.asarray(time_ms)[rows], np.asarray(speed_mps)[rows], strict=True)
     ]
-    figure.add_scatter3d(
-        x=x[:1], y=y[:1], z=z[:1] + LIFT_M, mode="markers+text", text=labels[:1], textposition="top center",
-        marker={"size": 7, "color": "#e4572e", "line": {"width": 1, "color": "#fff"}}, showlegend=False, name="car",
-    )  # fmt: skip
+    add_car(figure, x[:1], y[:1], z[:1] + LIFT_M, labels[:1])
     car = len(figure.data) - 1
     figure.frames = [
         go.Frame(
@@ -90,6 +87,14 @@ def drive_figure(
     frame_ms = int(np.asarray(time_ms)[rows[1]] - np.asarray(time_ms)[rows[0]]) if len(rows) > 1 else FRAME_MS
     _add_controls(figure, np.asarray(time_ms)[rows], frame_ms)
     return figure
+
+
+def add_car(figure: "go.Figure", x: NDArray[Any], y: NDArray[Any], z: NDArray[Any], labels: Sequence[str]) -> None:
+    """Add the car's mark, in plotly's axes."""
+    figure.add_scatter3d(
+        x=x, y=y, z=z, mode="markers+text", text=labels, textposition="top center",
+        marker={"size": 7, "color": "#e4572e", "line": {"width": 1, "color": "#fff"}}, showlegend=False, name="car",
+    )  # fmt: skip
 
 
 def _shown_rows(time_ms: NDArray[Any]) -> NDArray[np.int64]:

@@ -172,15 +172,11 @@ def lap_figure(
     Raises:
         ViewError: the line is empty or the arrays do not fit together.
     """
-    import plotly.graph_objects as go
-
     line = np.asarray(position_m, np.float64)
     speed = np.asarray(speed_mps, np.float64) * MPS_TO_KMPH
     if line.ndim != 2 or line.shape[1] != 3 or len(line) == 0 or len(speed) != len(line):
         raise ViewError(f"the lap has positions {line.shape} and {len(speed)} speeds: expected (n, 3) and n, n > 0")
-    figure = go.Figure()
-    if vertices is not None and triangles is not None and len(triangles):
-        _add_track(figure, line, vertices, triangles, look_colors, reach_m)
+    figure = track_figure(line, vertices=vertices, triangles=triangles, look_colors=look_colors, reach_m=reach_m)
     x, y, z = plot_axes(line)
     times = [""] * len(line) if time_ms is None else [format_race_time(int(t)) for t in np.asarray(time_ms)]
     figure.add_scatter3d(
@@ -212,6 +208,31 @@ def lap_figure(
             hoverinfo="skip",
             showlegend=False,
         )
+    return figure
+
+
+def track_figure(
+    line_m: NDArray[Any],
+    *,
+    vertices: F32 | None = None,
+    triangles: NDArray[np.int32] | None = None,
+    look_colors: NDArray[Any] | None = None,
+    reach_m: float = TRACK_REACH_M,
+) -> "go.Figure":
+    """Return the surfaces around a line in 3-D, without the line.
+
+    Args:
+        line_m: (n, 3) world, Y up.
+        vertices: (V, 3) of the track's mesh; None draws nothing.
+        triangles: (F, 3).
+        look_colors: (F, 3) blue, green, red 0..255 of each triangle; grey by default.
+        reach_m: only surfaces this near to the line are drawn.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    if vertices is not None and triangles is not None and len(triangles):
+        _add_track(figure, np.asarray(line_m, np.float64), vertices, triangles, look_colors, reach_m)
     hidden = {"visible": False, "showspikes": False}
     figure.update_layout(
         scene={

@@ -57,11 +57,21 @@ def write_figure_page(path: Path, title: str, text: str, figures: Sequence[tuple
     """
     writer = FigureWriter()
     sections = [f"<section><h2>{html.escape(name)}</h2>\n{writer.div(figure)}</section>\n" for name, figure in figures]
+    atomic_write_text(path, page_of(title, f"<p>{html.escape(text)}</p>\n{''.join(sections)}", writer))
+    return path
+
+
+def page_of(title: str, body: str, writer: FigureWriter) -> str:
+    """Return a whole page.
+
+    Args:
+        title: its headline, as text.
+        body: what stands under it, as HTML.
+        writer: of the figures in the body.
+    """
     shown = html.escape(title)
-    atomic_write_text(
-        path,
+    return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{shown}</title>\n'
         f'<link rel="icon" href="data:,">\n<style>{_STYLE}</style>\n{writer.script()}</head>\n<body>\n'
-        f"<h1>{shown}</h1>\n<p>{html.escape(text)}</p>\n{''.join(sections)}</body>\n</html>\n",
+        f"<h1>{shown}</h1>\n{body}</body>\n</html>\n"
     )
-    return path
