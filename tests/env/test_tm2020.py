@@ -129,6 +129,49 @@ def test_without_a_demonstration_the_command_is_named(tmp_path: Path) -> None:
         load_demo(tmp_path / "objects.npy")
 
 
+@pytest.mark.parametrize("interface", [Tm2020Interface, Tm2020LidarProgressInterface])
+def test_the_window_has_the_size_that_is_wished(
+    standin: OpenPlanetStandin, demo: Path, interface: type[Tm2020Interface], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def no_window(*, size: tuple[int, int]) -> None:
+        asked.append(size)
+        raise LinkError("no display here")
+
+    monkeypatch.setattr(realtime_tm2020, "WindowScreen", no_window)
+    pad = Desk(port=standin.desk_port)
+    monkeypatch.setattr(realtime_tm2020, "VirtualGamepad", lambda: pad)
+    for wish, size in (
+        ({"window_width": 640, "window_height": 300}, (640, 300)),
+        ({"window_width": 640}, (640, interface.window[1])),
+        ({"window_width": None, "window_height": None}, interface.window),
+    ):
+        with pytest.raises(LinkError, match="no display"):
+            interface(reward_path=demo, **wish).reset()
+        assert asked.pop() == size
+    pad.close()
+    with pytest.raises(EnvError, match="0 x"):
+        interface(window_width=0)
+
+
+def test_pictures_that_are_not_scaled_are_those_of_the_window(standin: OpenPlanetStandin, demo: Path) -> None:
+    window = {"window_width": 120, "window_height": 80}
+    env = make(Tm2020Interface, standin, demo, interface_kwargs={**window, "resize_to": None})
+    observation, _ = env.reset()
+    assert observation in env.observation_space
+    assert observation[3].shape == (4, 80, 120)
+    env.close()
+    scans = []
+    for changes in ({}, window):
+        env = make(Tm2020LidarInterface, standin, demo, interface_kwargs=changes)
+        scans.append(env.reset()[0][1])
+        env.close()
+    assert scans[1].max() < 80 < scans[0].max(), "rays end with the window"
+    with pytest.raises(EnvError, match="does not fit into 30 x 20"):
+        Tm2020LidarInterface(window_width=30, window_height=20)
+
+
 def record(x: float, *, finished: bool = False, distance_m: float | None = None) -> Record:
     return Record(
         0.0, np.array([x, 0, 0], dtype=np.float32), 0.0, 0.0, False, finished, 1, 0.0, map_uid="m",

@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.env.demo_files import demo_map_uid, load_demo
 from trackmaster.env.demo_reward import DemoRewardConfig, RewardKind, TrajectoryReward, trajectory_reward
+from trackmaster.env.errors import EnvError
 from trackmaster.env.realtime_clock import Clock, RealClock
 from trackmaster.env.realtime_race import PictureWish, RaceInterface, Reading, View
 from trackmaster.env.realtime_views import FullView, LidarView
+from trackmaster.env.screen_lidar import WINDOW as LIDAR_WINDOW
 from trackmaster.env.tm2020_watch import RaceWatch
 from trackmaster.game.openplanet.client import LOCALHOST, OpenPlanetClient, save_ghost
 from trackmaster.game.openplanet.desk import BUTTON_A, BUTTON_B, Desk
@@ -241,7 +243,8 @@ class Tm2020Source:
 class Tm2020Interface(RaceInterface):
     """The full observation of TrackMania 2020: telemetry and four pictures of a window of 256 x 128."""
 
-    window = FULL_WINDOW
+    window: tuple[int, int] = FULL_WINDOW
+    """Width and height of the inside of the game's window."""
 
     def __init__(
         self,
@@ -251,6 +254,8 @@ class Tm2020Interface(RaceInterface):
         grayscale: bool = True,
         resize_to: tuple[int, int] | None = (64, 64),
         *,
+        window_width: int | None = None,
+        window_height: int | None = None,
         host: str = LOCALHOST,
         port: int = DEFAULT_PORT,
         ghost_port: int = GHOST_PORT,
@@ -270,7 +275,9 @@ class Tm2020Interface(RaceInterface):
             save_replays: save the ghost after every episode (plugin TMRL_SaveGhost): at its end with ``wait_on_done``,
                 else at the next reset.
             grayscale: grey pictures instead of colours.
-            resize_to: width and height of the pictures.
+            resize_to: width and height of the pictures; None keeps those of the window.
+            window_width: pixels that the inside of the game's window is made wide; those of the class without it.
+            window_height: and high.
             host: where the game runs.
             port: of the telemetry plugin.
             ghost_port: of the ghost plugin.
@@ -282,10 +289,14 @@ class Tm2020Interface(RaceInterface):
             reward_config: constants of that.
             reward_mode: ``signed``, ``tmrl`` or ``checkpoints``; see ``demo_reward``.
 
+        Raises:
+            EnvError: the window has no size, or is too small for a lidar.
+
         A trainer builds it for its spaces alone, on a machine that may have no demonstration: it is read at the first
         reset, which raises ``EnvError`` with the command that records one where there is none.
         """
         self._resize_to, self._is_grey = resize_to, grayscale
+        self.window = _window_size(window_width, window_height, usual=self.window)
         at_desk = Desk(port=desk) if isinstance(desk, int) else desk
         source = Tm2020Source(
             lambda: OpenPlanetClient(host, port, layout=layout),
@@ -300,20 +311,27 @@ class Tm2020Interface(RaceInterface):
         super().__init__(source, self._make_view(img_hist_len), paid)
 
     def _make_view(self, img_hist_len: int) -> View:
-        return FullView(img_hist_len, self._resize_to, grayscale=self._is_grey)
+        return FullView(img_hist_len, self._resize_to or self.window, grayscale=self._is_grey)
 
 
 class Tm2020LidarInterface(Tm2020Interface):
     """Speed and scans of a window of 958 x 488, camera 3, on plain road."""
 
-    window = (958, 488)
+    window = LIDAR_WINDOW
 
     def _make_view(self, img_hist_len: int) -> View:
-        return LidarView(img_hist_len)
+        return LidarView(img_hist_len, window=self.window)
 
 
 class Tm2020LidarProgressInterface(Tm2020LidarInterface):
     """The same with the share of the demonstration that is done."""
 
     def _make_view(self, img_hist_len: int) -> View:
-        return LidarView(img_hist_len, progress=True)
+        return LidarView(img_hist_len, progress=True, window=self.window)
+
+
+def _window_size(width: int | None, height: int | None, *, usual: tuple[int, int]) -> tuple[int, int]:
+    size = usual[0] if width is None else width, usual[1] if height is None else height
+    if min(size) < 1:
+        raise EnvError(f"the window is to be {size[0]} x {size[1]} pixels, expected at least 1 x 1.")
+    return size

@@ -93,10 +93,12 @@ class LidarView:
             progress: show how much of the demonstration is done, too.
             window: width and height of the picture that is scanned.
             dark_below: see ``ScreenLidar``.
+
+        Raises:
+            EnvError: the window is too small.
         """
         self._has_progress = progress
-        self._dark_below = dark_below
-        self._lidar: ScreenLidar | None = None
+        self._lidar = ScreenLidar(*window, dark_below=dark_below)
         self._scans: deque[NDArray[np.float32]] = deque(maxlen=img_hist_len)
         self.wish: PictureWish | None = PictureWish("lidar", window)
 
@@ -122,8 +124,8 @@ class LidarView:
     def _scan(self, reading: Reading) -> NDArray[np.float32]:
         picture = _picture_of(reading)
         height, width = picture.shape[:2]
-        if self._lidar is None or (self._lidar.width, self._lidar.height) != (width, height):
-            self._lidar = ScreenLidar(width, height, dark_below=self._dark_below)
+        if (self._lidar.width, self._lidar.height) != (width, height):  # a window cannot always be made as wished
+            self._lidar = ScreenLidar(width, height, dark_below=self._lidar.dark_below)
         return self._lidar.scan(picture)
 
 
