@@ -63,6 +63,7 @@ def test_the_tree_holds_everything_the_contract_names(world: Path, ghost: Ghost)
     verify = json.loads((folder / "verify.json").read_text())
     ticks = np.load(folder / "ticks.npz")
     entries = manifest["entries"]
+    assert verify["machine_profile"].keys() == {"system", "machine", "cores"}
     assert manifest["schema_version"] == 2
     assert [entry["step"] for entry in entries] == list(range(len(entries)))
     assert [entry["time_ms"] for entry in entries] == list(range(0, ghost.race_time_ms + 1, 50))

@@ -19,6 +19,7 @@ from trackmaster.capture.discover import find_replays, same_folder
 from trackmaster.capture.ledger import Ledger
 from trackmaster.capture.outcomes import OutcomeBook
 from trackmaster.capture.pool import MAX_EMPTY_DEATHS, WorkerPool
+from trackmaster.capture.run import capture_alone
 from trackmaster.capture.schedule import TrackQueue
 from trackmaster.capture.writer import utc_now
 from trackmaster.gbx import Challenge, Ghost
@@ -67,6 +68,10 @@ class Capturer:
             raise CaptureError("nothing can be written there any more.")
         if name.startswith("odd"):
             raise ReplayRejectedError("no_inputs", "the run holds no inputs.")
+        if name.startswith(("stale", "worse")) and not (self.log / f"closed{self.number}").exists():
+            raise ReplayRejectedError(f"sample_diff:3:{tries}", "the car strayed.")
+        if name.startswith("worse"):
+            raise ReplayRejectedError("sample_diff:3:9", "the car strayed.")
         if (self.log / f"lost{self.number}").exists():
             raise WorkerLostError(f"the game of worker {self.number} does not answer.")
         return Outcome(file.track_id, file.name, "ok", sha256, self.config.fingerprint, frames=1)
@@ -92,16 +97,21 @@ def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def scripted(tmp_path: Path, helpers: Any) -> Callable[..., CaptureSummary]:
     """Run replays of given names (``track/name``) on scripted workers."""
 
-    def run(*names: str, workers: int = 2) -> CaptureSummary:
+    def run(*names: str, workers: int = 2, alone: bool = False, **flags: Any) -> CaptureSummary:
         for name in names:
             path = tmp_path / "replays" / f"{name}.replay.gbx"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
-        config = CaptureConfig(replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", workers=workers)
+        config = CaptureConfig(replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", workers=workers, **flags)
         found = find_replays(config.replays_dir, None)
         book = OutcomeBook(config.output_dir, utc_now)
         ledger = Ledger(config, book, same_folder(found))
-        list(WorkerPool(config, helpers.Scripted(tmp_path), ledger).run(TrackQueue(found)))
+        make = helpers.Scripted(tmp_path)
+        if alone:
+            list(capture_alone(config, make, ledger, found))
+        else:
+            list(WorkerPool(config, make, ledger).run(TrackQueue(found)))
+        book.save()
         return ledger.summary
 
     return run
@@ -113,6 +123,34 @@ def tries(tmp_path: Path, name: str) -> int:
 
 def reasons(summary: CaptureSummary) -> dict[str, str]:
     return {outcome.replay.split(".")[0]: outcome.reason for outcome in summary.outcomes}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_replays_that_fail_alike_are_tried_once_more_on_a_fresh_map(
+    tmp_path: Path, scripted: Callable[..., CaptureSummary], alone: bool
+) -> None:
+    summary = scripted("1/stale_a", "1/stale_b", "1/worse", alone=alone, game="tminterface")
+    assert {key: value for key, value in reasons(summary).items() if value} == {"worse": "sample_diff:3:9"}
+    assert len(summary.outcomes) == 3
+    # The first two once before and once after the map was loaded anew; the third fails then, and once more.
+    assert [tries(tmp_path, name) for name in ("stale_a", "stale_b", "worse")] == [2, 2, 2]
+    found = json.loads((tmp_path / "out" / "index.json").read_text())["replays"]
+    assert [found[f"1/{name}.replay.gbx"]["status"] for name in ("stale_a", "stale_b", "worse")] == [
+        "ok",
+        "ok",
+        "rejected",
+    ]
+
+
+def test_one_failure_or_different_maps_or_the_simulator_are_no_reason_to_try_again(
+    tmp_path: Path, scripted: Callable[..., CaptureSummary]
+) -> None:
+    summary = scripted("1/worse_a", "2/worse_b", alone=True, game="tminterface")
+    assert len(summary.rejected) == 2
+    assert [tries(tmp_path, name) for name in ("worse_a", "worse_b")] == [1, 1]
+    (tmp_path / "out" / "index.json").unlink()
+    assert len(scripted("1/worse_a", "1/worse_c", alone=True, game="simulator").rejected) == 3
+    assert [tries(tmp_path, name) for name in ("worse_a", "worse_c")] == [2, 1]
 
 
 def test_a_worker_that_dies_is_replaced_and_its_replay_tried_once_more(
@@ -161,6 +199,7 @@ from trackmaster.capture import CaptureConfig
 from trackmaster.capture.discover import find_replays
 from trackmaster.capture.ledger import Ledger
 from trackmaster.capture.outcomes import OutcomeBook
+from trackmaster.capture.run import capture_alone
 from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.schedule import TrackQueue
 

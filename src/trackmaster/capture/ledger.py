@@ -48,6 +48,11 @@ class CaptureSummary:
         """0 when every replay is captured, 2 when some are rejected."""
         return 2 if self.rejected or self.known_rejects else 0
 
+    def withdraw(self, outcome: Outcome) -> None:
+        """Forget what became of a replay at its first try in this run, because this is what became of the second."""
+        same = (outcome.track_id, outcome.replay)
+        self.outcomes = [one for one in self.outcomes if (one.track_id, one.replay) != same]
+
     def sentence(self) -> str:
         """Return the last line of a run."""
         speed = self.frames / self.wall_s if self.wall_s > 0 else 0.0
@@ -102,6 +107,8 @@ class Ledger:
 
     def settle(self, task: Task, outcome: Outcome, *, wall_s: float) -> None:
         """Note what became of a task, and remove frames that no longer count."""
+        if task.on_fresh_map:
+            self.summary.withdraw(outcome)
         self.summary.outcomes.append(outcome)
         before = task.before
         if before is not None and before.status == "ok" and is_passing(outcome.reason, self._config):

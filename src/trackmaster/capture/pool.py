@@ -9,12 +9,14 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from trackmaster.capture.alike import AlikeFailures
 from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.errors import UNFORESEEN, CaptureError, ReplayRejectedError, WorkerLostError
 from trackmaster.capture.ledger import Ledger
@@ -62,6 +64,8 @@ class _Worker:
     leash: "Connection[Any, Any]"
     """Its end, closed by us or with us, tells the worker to leave its game at once."""
     task: Task | None = None
+    again: "deque[Task]" = field(default_factory=deque)
+    """Replays that it does once more on a freshly loaded map, before it takes others."""
 
     def close(self) -> None:
         """Let go of the worker."""
@@ -85,6 +89,7 @@ class WorkerPool:
         self._ledger = ledger
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, _Worker] = {}
+        self._alike = AlikeFailures(config)
         self._tries: dict[str, int] = {}
         self._empty_deaths: dict[int, int] = {}
         self._why_lost = ""
@@ -129,6 +134,9 @@ class WorkerPool:
     def _hand_out(self, queue: TrackQueue) -> Iterator[None]:
         """Give every idle worker a replay; yield for those whose fate is known without work."""
         for worker in list(self._workers.values()):
+            if worker.task is None and worker.again:
+                self._send(worker, worker.again.popleft(), queue)
+                continue
             while worker.task is None and (file := queue.take(worker.number)) is not None:
                 there_before = self._ledger.summary.skipped
                 task = self._ledger.begin(file)
@@ -136,13 +144,19 @@ class WorkerPool:
                     queue.done(file, captured=self._ledger.summary.skipped > there_before)
                     yield
                     continue
-                try:
-                    worker.pipe.send(task)
-                except OSError:  # it died while it had nothing to do, so the replay is not to blame
-                    queue.give_back(file)
-                    self._replace(worker)
+                if not self._send(worker, task, queue):
                     break
-                worker.task = task
+
+    def _send(self, worker: _Worker, task: Task, queue: TrackQueue) -> bool:
+        """Give a worker a task; return whether it took it."""
+        try:
+            worker.pipe.send(task)
+        except OSError:  # it died while it had nothing to do, so the replay is not to blame
+            queue.give_back(task.file)
+            self._replace(worker, queue)
+            return False
+        worker.task = task
+        return True
 
     def _listen(self, worker: _Worker, queue: TrackQueue) -> Iterator[None]:
         task = worker.task
@@ -159,9 +173,16 @@ class WorkerPool:
                 raise CaptureError(answer.text)
             log.warning("worker %d stops: %s", worker.number, answer.text)
             self._why_lost = answer.text
-            self._retire(worker)
+            self._retire(worker, queue)
             return
         self._empty_deaths[worker.number] = 0
+        again = self._alike.to_try_again(task, answer.outcome)
+        for one in again:
+            if one.file != task.file:
+                queue.again(one.file)
+        worker.again.extend(again)
+        if again:
+            return
         queue.done(task.file, captured=answer.outcome.status == "ok")
         self._ledger.settle(task, answer.outcome, wall_s=answer.wall_s)
         yield
@@ -183,12 +204,12 @@ class WorkerPool:
             )
             self._ledger.settle(task, rejection(task, self._config, died), wall_s=0.0)
             yield
-        self._replace(worker)
+        self._replace(worker, queue)
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: _Worker, queue: TrackQueue) -> None:
         """Start a dead worker's successor, unless it was the last of many that died without an outcome."""
         number = worker.number
-        self._retire(worker)
+        self._retire(worker, queue)
         deaths = self._empty_deaths[number] = self._empty_deaths.get(number, 0) + 1
         if deaths <= MAX_EMPTY_DEATHS:
             self._start(number)
@@ -196,7 +217,9 @@ class WorkerPool:
         self._why_lost = f"worker {number} died {deaths} times without an outcome in between."
         log.warning("%s It is not started again.", self._why_lost)
 
-    def _retire(self, worker: _Worker) -> None:
+    def _retire(self, worker: _Worker, queue: TrackQueue) -> None:
+        for task in worker.again:
+            queue.give_back(task.file)
         del self._workers[worker.number]
         worker.close()
         worker.process.join(STOP_S)

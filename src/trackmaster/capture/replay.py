@@ -18,6 +18,7 @@ from trackmaster.capture.errors import ReplayRejectedError
 from trackmaster.capture.folders import PARTIAL_SUFFIX, remove_if_empty
 from trackmaster.capture.frames import FrameTaker
 from trackmaster.capture.lines import LineShelf
+from trackmaster.capture.machine import machine_profile
 from trackmaster.capture.outcomes import Outcome
 from trackmaster.capture.pictures import CAMERA
 from trackmaster.capture.plan import planned_ticks
@@ -172,7 +173,7 @@ class ReplayCapture:
         write_json(folder / "metadata.json", self._metadata(judged, len(rows)))
         verdict = judged.verification.as_json()
         versions = {"trackmaster": __version__} | dict(judged.recording.versions)
-        verdict |= {"speed": config.running_speed, "machine_profile": None, "versions": versions}
+        verdict |= {"speed": config.running_speed, "machine_profile": machine_profile(), "versions": versions}
         write_json(folder / "verify.json", verdict)
 
     def _metadata(self, judged: _Judged, frames: int) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trackmaster.capture.alike import AlikeFailures
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
 from trackmaster.capture.games import Games, add_enter_maps, choose_game, ready_games
@@ -51,7 +53,11 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now, games: Games | 
     started = time.perf_counter()
     with ready_games(config, games, files) if is_played else contextlib.nullcontext() as ready:
         make = CaptureMaker(files, clock, ready)
-        steps = _alone(config, make, ledger, files) if config.workers == 1 else _together(config, make, ledger, files)
+        steps = (
+            capture_alone(config, make, ledger, files)
+            if config.workers == 1
+            else _together(config, make, ledger, files)
+        )
         try:
             for _ in progress(steps, desc="capture", total=len(files), enabled=config.use_tqdm):
                 pass
@@ -63,16 +69,24 @@ def capture(config: CaptureConfig, *, clock: UtcClock = utc_now, games: Games | 
     return ledger.summary
 
 
-def _alone(config: CaptureConfig, make: CaptureMaker, ledger: Ledger, files: Sequence[ReplayFile]) -> Iterator[None]:
+def capture_alone(
+    config: CaptureConfig, make: CaptureMaker, ledger: Ledger, files: Sequence[ReplayFile]
+) -> Iterator[None]:
     """Capture in this process; yield once per replay."""
     work = make(config, 0)
+    alike = AlikeFailures(config)
     try:
         for file in files:
             task = ledger.begin(file)
-            if task is not None:
+            todo = deque([task] if task is not None else [])
+            while todo:
+                task = todo.popleft()
                 started = time.perf_counter()
                 outcome = attempt(work, task, config)
-                ledger.settle(task, outcome, wall_s=time.perf_counter() - started)
+                again = alike.to_try_again(task, outcome)
+                todo.extend(again)
+                if not again:
+                    ledger.settle(task, outcome, wall_s=time.perf_counter() - started)
             yield
     finally:
         work.close()

@@ -46,6 +46,10 @@ class TrackQueue:
         if captured:
             self._open.add(track)
 
+    def again(self, file: ReplayFile) -> None:
+        """Say that a finished replay is in work once more, by the worker that has its track loaded."""
+        self._in_work[_track_of(file)] += 1
+
     def give_back(self, file: ReplayFile) -> None:
         """Put a replay that was taken back in front, to be taken again."""
         track = _track_of(file)

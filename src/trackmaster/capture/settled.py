@@ -16,7 +16,7 @@ SAME_NAME = "same_name"
 
 _BY_MAP = ("no_map", "map_mismatch")
 _BY_LINE = ("no_valid_frames", "meta")
-_BY_RUN = ("not_finished", "finish_diff", "cp_diff", "sample_diff")
+RUN_REASONS = ("not_finished", "finish_diff", "cp_diff", "sample_diff")
 """What comes out differently on a game that is played in another way."""
 _BY_CHANCE = (UNFORESEEN, "no_start", "stuck_menu", "stalled", "timeout", "frame_tick", "inputs_diff")
 """What a machine or a game does at one time and not at another."""
@@ -36,7 +36,7 @@ def circumstances(reason: str, track_id: str, config: CaptureConfig) -> str:
     elif track_id and reason in _BY_LINE:
         cause = line_path(config, track_id)
     state = sha256_of(cause) if cause is not None and cause.is_file() else ""
-    if reason.startswith(_BY_RUN) and config.resolved_game == "tminterface":
+    if reason.startswith(RUN_REASONS) and config.resolved_game == "tminterface":
         state += f"speed {config.running_speed:g}, {config.workers} games"
     return hashlib.sha256(f"{__version__} {state}".encode()).hexdigest()[:16]
 

@@ -26,6 +26,8 @@ class Task:
     sha256: str
     before: Outcome | None
     """What became of it in an earlier run."""
+    on_fresh_map: bool = False
+    """Tried once more because others of its map failed alike: the map has to be loaded anew."""
 
 
 class Capturer(Protocol):
@@ -45,6 +47,8 @@ def attempt(work: Capturer, task: Task, config: CaptureConfig) -> Outcome:
         CaptureError: the next replays would fail alike.
     """
     try:
+        if task.on_fresh_map:
+            work.close()
         return work.run(task.file, task.sha256)
     except ReplayRejectedError as reject:
         return rejection(task, config, reject)
