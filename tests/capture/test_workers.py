@@ -212,8 +212,8 @@ if __name__ == "__main__":
 
 
 def appears(path: Path) -> bool:
-    """Wait for a file, for half a minute at most."""
-    deadline = time.monotonic() + 30
+    """Wait for a file, for two minutes at most."""
+    deadline = time.monotonic() + 120
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     return path.exists()
