@@ -3,7 +3,7 @@
 import sys
 
 from trackmaster.cli import run_verb
-from trackmaster.distributed.seed_command import main
+from trackmaster.distributed.config_json.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], run_verb=run_verb))

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.train import TURN_STEPS, make_worker
-from trackmaster.distributed.transport import Weights
+from trackmaster.distributed.racing.environments import load_tracks
+from trackmaster.distributed.racing.train import TURN_STEPS
+from trackmaster.distributed.racing.workers import make_worker
+from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.nn.iqn import IQNNetwork, fixed_tau
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.iqn import IQNAgent

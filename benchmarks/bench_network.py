@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from trackmaster.distributed import link_spec
-from trackmaster.distributed.link_client import LinkOptions
-from trackmaster.distributed.relay import RelayOptions, RelayServer
-from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
-from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
-from trackmaster.distributed.wire_messages import decode, encode
+from trackmaster.distributed.link.client import LinkOptions
+from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
+from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
+from trackmaster.distributed.relay.server import RelayOptions, RelayServer
+from trackmaster.distributed.wire import link_spec
+from trackmaster.distributed.wire.messages import decode, encode
 from trackmaster.rl.samples import Chunk, ColumnSpec, SampleSpec
 
 CHUNK_ROWS = 100
@@ -143,7 +143,7 @@ def open_tlspyo(stack: ExitStack) -> Callable[[list[Any]], float] | None:
 
 def _tlspyo_keys(folder: Path) -> None:
     """Its own command does not run with today's OpenSSL bindings; a certificate of ours serves it as well."""
-    from trackmaster.distributed.security_certificate import make_certificate
+    from trackmaster.distributed.security.certificate import make_certificate
 
     certificate, key = make_certificate(["default"])
     (folder / "certificate.pem").write_bytes(certificate)

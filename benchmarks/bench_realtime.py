@@ -22,10 +22,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from trackmaster.distributed import link_spec
-from trackmaster.distributed.relay import RelayOptions, RelayServer
-from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
-from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
+from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
+from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
+from trackmaster.distributed.relay.server import RelayOptions, RelayServer
+from trackmaster.distributed.wire import link_spec
 from trackmaster.env.realtime import RealTimeEnv
 from trackmaster.env.realtime_clock import RealClock
 from trackmaster.env.realtime_config import realtime_config

@@ -27,17 +27,17 @@ from typing import Any
 
 import numpy as np
 
-from trackmaster.distributed import link_spec
-from trackmaster.distributed.join_string import parse_join
-from trackmaster.distributed.link_client import LinkOptions
-from trackmaster.distributed.relay import RelayOptions, RelayServer
-from trackmaster.distributed.server_keys import ServerKeys
-from trackmaster.distributed.spool import Spool
-from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
-from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
+from trackmaster.distributed.link.client import LinkOptions
+from trackmaster.distributed.link.spool import Spool
+from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
+from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
+from trackmaster.distributed.relay.server import RelayOptions, RelayServer
+from trackmaster.distributed.security.join_string import parse_join
+from trackmaster.distributed.security.server_keys import ServerKeys
+from trackmaster.distributed.wire import link_spec
 from trackmaster.rl.samples import Chunk, ColumnSpec
 
-PRELOADED = [f"trackmaster.distributed.{name}" for name in ("relay", "websocket_trainer", "websocket_worker")]
+PRELOADED = [f"trackmaster.distributed.{name}" for name in ("relay.server", "link.trainer_end", "link.worker_end")]
 SPEC = {"floats": ColumnSpec((16,), "<f4"), "reward": ColumnSpec((), "<f4")}
 DESCRIBED = link_spec.describe(SPEC)
 QUICK = LinkOptions(shortest_wait_s=0.02, longest_wait_s=0.1, silence_s=30.0, flush_s=0.5)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trackmaster import cli, gbx
-from trackmaster.distributed import seed_command
+from trackmaster.distributed.config_json import command as seed_command
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -156,18 +156,18 @@ VERBS: dict[str, Verb] = {
     ),
     "server": Verb(
         "join workers and a trainer on other machines: prepare keys, show join strings, relay",
-        "trackmaster.distributed.server_config:ServerConfig",
-        "trackmaster.distributed.server_command:run_server",
+        "trackmaster.distributed.relay.config:ServerConfig",
+        "trackmaster.distributed.relay.command:run_server",
     ),
     "trainer": Verb(
         "learn from what workers on other machines send, as TmrlData/config/config.json says",
-        "trackmaster.distributed.run_verbs:TrainerVerbConfig",
-        "trackmaster.distributed.run_verbs:run_trainer",
+        "trackmaster.distributed.config_json.verbs:TrainerVerbConfig",
+        "trackmaster.distributed.config_json.verbs:run_trainer",
     ),
     "worker": Verb(
         "drive one environment for a trainer on another machine, or alone to test a policy",
-        "trackmaster.distributed.run_verbs:WorkerVerbConfig",
-        "trackmaster.distributed.run_verbs:run_worker",
+        "trackmaster.distributed.config_json.verbs:WorkerVerbConfig",
+        "trackmaster.distributed.config_json.verbs:run_worker",
     ),
     "train": Verb(
         "train a driving agent",
@@ -176,8 +176,8 @@ VERBS: dict[str, Verb] = {
     ),
     "train worker": Verb(
         "drive for a trainer on another machine: takes the run's settings and weights from its server",
-        "trackmaster.distributed.network_worker_config:TrainWorkerConfig",
-        "trackmaster.distributed.network_run:run_train_worker",
+        "trackmaster.distributed.racing.network_worker_config:TrainWorkerConfig",
+        "trackmaster.distributed.racing.network_run:run_train_worker",
     ),
     "evaluate": Verb(
         "drive a trained agent over deterministic episodes and count its finishes",

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from trackmaster.distributed import link_spec
-from trackmaster.distributed.join_string import ServerAddress
-from trackmaster.distributed.link_client import LinkOptions
-from trackmaster.distributed.relay import RelayOptions, RelayServer
-from trackmaster.distributed.relay_core import CoreOptions
-from trackmaster.distributed.transport import TrainerEnd, Weights
-from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
-from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
+from trackmaster.distributed.link.client import LinkOptions
+from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
+from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
+from trackmaster.distributed.relay.core import CoreOptions
+from trackmaster.distributed.relay.server import RelayOptions, RelayServer
+from trackmaster.distributed.security.join_string import ServerAddress
+from trackmaster.distributed.transport.contract import TrainerEnd, Weights
+from trackmaster.distributed.wire import link_spec
 from trackmaster.rl.samples import Chunk, iqn_sample_spec
 
 SPEC = iqn_sample_spec((1, 6, 6), 4)

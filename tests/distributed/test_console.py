@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from trackmaster.distributed.console import Console
+from trackmaster.distributed.racing.console import Console
 
 
 class Terminal(io.StringIO):

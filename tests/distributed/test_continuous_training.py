@@ -9,14 +9,15 @@ import pytest
 import torch
 from tests.rl.toy_point import ACTION, OBSERVATION, ToyPoint, drive
 
-from trackmaster.distributed.algorithms import algorithm_of
-from trackmaster.distributed.collapse import CollapseGuard
-from trackmaster.distributed.command import EvaluateConfig, run_evaluate
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
-from trackmaster.distributed.run_stats import RunStats
-from trackmaster.distributed.train import train
+from trackmaster.distributed.racing.algorithms import algorithm_of
+from trackmaster.distributed.racing.collapse import CollapseGuard
+from trackmaster.distributed.racing.command import EvaluateConfig, run_evaluate
+from trackmaster.distributed.racing.environments import load_tracks
+from trackmaster.distributed.racing.options import TrainerOptions
+from trackmaster.distributed.racing.run_stats import RunStats
+from trackmaster.distributed.racing.train import train
+from trackmaster.distributed.racing.trainer import RacingTrainer
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError
 from trackmaster.experiments.drive import DriveConfig, run_drive
 from trackmaster.experiments.lap import drive_lap, lap_timeline

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.on_policy_worker import OnPolicyVectorWorker
-from trackmaster.distributed.transport import Weights
-from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.racing.on_policy_worker import OnPolicyVectorWorker
+from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.continuous_samples import continuous_sample_spec, frame_history
 from trackmaster.rl.evaluation import evaluate

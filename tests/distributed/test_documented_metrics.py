@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.distributed.test_train import small
 
-from trackmaster.distributed.run_stats import RunStats
-from trackmaster.distributed.train import train
+from trackmaster.distributed.racing.run_stats import RunStats
+from trackmaster.distributed.racing.train import train
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.samples import Chunk
 

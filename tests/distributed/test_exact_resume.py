@@ -16,10 +16,10 @@ import torch
 from tests.distributed.test_train import SMALL, TRACK
 
 from trackmaster import files
-from trackmaster.distributed import train as train_module
-from trackmaster.distributed.racing import load_tracks, make_racing_env
-from trackmaster.distributed.racing_trainer import RacingTrainer
-from trackmaster.distributed.train import train
+from trackmaster.distributed.racing import train as train_module
+from trackmaster.distributed.racing.environments import load_tracks, make_racing_env
+from trackmaster.distributed.racing.train import train
+from trackmaster.distributed.racing.trainer import RacingTrainer
 from trackmaster.errors import TrackmasterError
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.evaluation_log import read_evaluations

@@ -21,11 +21,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import trackmaster
-from trackmaster.distributed import link_spec
-from trackmaster.distributed.relay import RelayServer
-from trackmaster.distributed.websocket_trainer import WebSocketTrainerEnd
-from trackmaster.distributed.websocket_worker import WebSocketWorkerEnd
-from trackmaster.distributed.wire_messages import Ack, ErrorFrame, Hello, Publish, Stat, Welcome, decode, encode
+from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
+from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
+from trackmaster.distributed.relay.server import RelayServer
+from trackmaster.distributed.wire import link_spec
+from trackmaster.distributed.wire.messages import Ack, ErrorFrame, Hello, Publish, Stat, Welcome, decode, encode
 
 OTHER_ADDRESS = "127.0.0.2"
 needs_other_address = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second loopback address")
@@ -280,7 +280,7 @@ def test_plain_text_and_old_tls_get_nothing_from_a_tls_server(tmp_path: Path) ->
 
 
 def test_one_worker_cannot_fill_the_queue_of_all(tmp_path: Path) -> None:
-    from trackmaster.distributed.relay_core import CoreOptions
+    from trackmaster.distributed.relay.core import CoreOptions
 
     size = len(encode(chunk(0)))
     with relay(tmp_path, core=CoreOptions(max_queue_bytes=40 * size)) as server:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.distributed.test_train import small
 
-from trackmaster.distributed.live_settings import LIVE_FILE, OF_IQN, OF_THE_LOOP, LiveSettings
-from trackmaster.distributed.train import train
+from trackmaster.distributed.racing.live_settings import LIVE_FILE, OF_IQN, OF_THE_LOOP, LiveSettings
+from trackmaster.distributed.racing.train import train
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.iqn import IQNAgent
 
@@ -95,7 +95,7 @@ def test_a_run_obeys_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
         if not (tmp_path / "save" / "small" / LIVE_FILE).exists():
             (tmp_path / "save" / "small" / LIVE_FILE).write_text("training: {max_frames: 200}")
 
-    monkeypatch.setattr("trackmaster.distributed.racing_trainer.CHECK_S", 0.0)
+    monkeypatch.setattr("trackmaster.distributed.racing.trainer.CHECK_S", 0.0)
     stats = train(small("--training.max-frames", "100000"), say=say).stats
     assert 200 <= stats.cumul_number_frames_played < 5_000
     assert any("max_frames = 200" in line for line in said)

@@ -27,16 +27,16 @@ from tests.distributed.net_kit import (
 )
 from tests.distributed.wire_samples import same
 
-from trackmaster.distributed.backoff import jittered_waits
-from trackmaster.distributed.join_string import ServerAddress
-from trackmaster.distributed.link_spec import describe
-from trackmaster.distributed.outbox import Outbox, Parcel
-from trackmaster.distributed.relay import RelayServer
-from trackmaster.distributed.relay_core import CoreOptions
-from trackmaster.distributed.relay_journal import JOURNAL, Journal
-from trackmaster.distributed.spool import Spool
-from trackmaster.distributed.transport import TransportError
-from trackmaster.distributed.wire_messages import encode
+from trackmaster.distributed.link.backoff import jittered_waits
+from trackmaster.distributed.link.outbox import Outbox, Parcel
+from trackmaster.distributed.link.spool import Spool
+from trackmaster.distributed.relay.core import CoreOptions
+from trackmaster.distributed.relay.journal import JOURNAL, Journal
+from trackmaster.distributed.relay.server import RelayServer
+from trackmaster.distributed.security.join_string import ServerAddress
+from trackmaster.distributed.transport.contract import TransportError
+from trackmaster.distributed.wire.link_spec import describe
+from trackmaster.distributed.wire.messages import encode
 from trackmaster.errors import ConfigError
 
 
@@ -251,7 +251,7 @@ def test_a_full_disk_under_the_journal_holds_workers_back_until_there_is_room(
         return original(journal, fail)
 
     monkeypatch.setattr(Journal, "_submit", refuse)
-    monkeypatch.setattr("trackmaster.distributed.relay_core.JOURNAL_RETRY_S", 0.01)
+    monkeypatch.setattr("trackmaster.distributed.relay.chunk_store.JOURNAL_RETRY_S", 0.01)
     with (
         relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
         trainer_end(server) as trainer,
@@ -282,7 +282,7 @@ def test_a_journal_that_fails_once_does_not_end_the_trainers_supply(
         return original(journal, fail)
 
     monkeypatch.setattr(Journal, "_submit", refuse)
-    monkeypatch.setattr("trackmaster.distributed.relay_core.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("trackmaster.distributed.relay.chunk_store.IN_MEMORY_BYTES", 0)
     with (
         relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
         trainer_end(server) as trainer,
@@ -347,7 +347,7 @@ def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monk
     def full(path: Path, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("trackmaster.distributed.spool.atomic_write_bytes", full)
+    monkeypatch.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", full)
     said: list[str] = []
     with (
         relay(tmp_path) as server,
@@ -368,7 +368,7 @@ def test_while_the_spool_refuses_memory_keeps_its_bound(tmp_path: Path, monkeypa
     size = len(encode(chunk(1)))
     worker = worker_end(away, on_full="drop", outbox_bytes=3 * size, spool=Spool(tmp_path / "spool"))
     with monkeypatch.context() as broken:
-        broken.setattr("trackmaster.distributed.spool.atomic_write_bytes", full)
+        broken.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", full)
         for number in range(10):
             worker.send_chunk(chunk(2 * number + 1, episode=number))
     assert (worker.waiting_chunks, worker.dropped_chunks) == (3, 7)

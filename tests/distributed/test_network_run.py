@@ -16,10 +16,10 @@ from tests.distributed.net_kit import SPEC, relay, trainer_end, until, worker_en
 from tests.distributed.test_train import small
 
 from trackmaster.cli import main
-from trackmaster.distributed.algorithms import algorithm_of
-from trackmaster.distributed.join_string import ServerAddress, format_join
-from trackmaster.distributed.link_spec import SpecError, columns_of, describe, differences, parse
-from trackmaster.distributed.network_run import (
+from trackmaster.distributed.racing.algorithms import algorithm_of
+from trackmaster.distributed.racing.beginning import RESUMABLE
+from trackmaster.distributed.racing.environments import load_tracks
+from trackmaster.distributed.racing.network_run import (
     RUN,
     check_tracks,
     config_from,
@@ -27,11 +27,12 @@ from trackmaster.distributed.network_run import (
     local_file,
     open_trainer_end,
 )
-from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.ray_link import RayTransport
-from trackmaster.distributed.server_keys import ServerKeys
-from trackmaster.distributed.train import RESUMABLE, train
-from trackmaster.distributed.transport import TransportError
+from trackmaster.distributed.racing.train import train
+from trackmaster.distributed.security.join_string import ServerAddress, format_join
+from trackmaster.distributed.security.server_keys import ServerKeys
+from trackmaster.distributed.transport.contract import TransportError
+from trackmaster.distributed.transport.ray_link import RayTransport
+from trackmaster.distributed.wire.link_spec import SpecError, columns_of, describe, differences, parse
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.rl.config import TrainConfig
 

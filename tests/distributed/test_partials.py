@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from trackmaster.distributed.partials import partial
-from trackmaster.distributed.server_link import say_ignored, space_text
+from trackmaster.distributed.config_json.partials import partial
+from trackmaster.distributed.link.server_link import say_ignored, space_text
 
 
 class Agent:

@@ -8,8 +8,8 @@ import torch
 from tests.distributed.test_train import small
 from tests.pretrain.test_inject import write_run
 
-from trackmaster.distributed.pretrained import begin_with_encoder, write_record
-from trackmaster.distributed.train import train
+from trackmaster.distributed.racing.pretrained import begin_with_encoder, write_record
+from trackmaster.distributed.racing.train import train
 from trackmaster.errors import ConfigError
 from trackmaster.nn.encoder import build_encoder
 from trackmaster.rl.iqn import IQNAgent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.distributed.net_kit import chunk, receive, relay, trainer_end, worker_end
 
-from trackmaster.distributed.race_chunks import OUTCOME, check_race_chunk
-from trackmaster.distributed.run_stats import RunStats
+from trackmaster.distributed.racing.chunks import OUTCOME, check_race_chunk
+from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.rl.samples import Chunk, SampleError
 
 TRACKS = ("läne", "other")

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed.in_process import InProcessTransport
 from trackmaster.distributed.rollout_worker import RolloutWorker
 from trackmaster.distributed.trainer import Trainer
 from trackmaster.distributed.training_offline import TorchTrainingOffline
-from trackmaster.distributed.transport import Weights
+from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import CheckpointError
@@ -611,7 +611,7 @@ def test_missing_wandb_is_a_sentence(toy: ModuleType, monkeypatch) -> None:
 @pytest.mark.parametrize("reset_act_buf", [True, False])
 def test_the_real_time_environment_is_rebuilt_exactly(reset_act_buf: bool) -> None:
     """On the simulator's virtual clock: delayed actions, an action that is never sent, the buffer over a reset."""
-    from trackmaster.distributed.run_roles import layout_of
+    from trackmaster.distributed.config_json.roles import layout_of
     from trackmaster.env.ids import make_realtime
 
     name, link = "SIMULATOREXACTLIDAR", InProcessTransport()

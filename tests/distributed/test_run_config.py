@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackmaster.distributed.run_config import RunConfig
-from trackmaster.distributed.run_config_file import merged, parse_json, read_json, read_run_config, run_config
-from trackmaster.distributed.run_folder import FOLDERS, RunFolder
-from trackmaster.distributed.run_roles import make_env
-from trackmaster.distributed.run_verbs import RunSettings, TrainerVerbConfig, WorkerVerbConfig, prepared, run_worker
-from trackmaster.distributed.seed_command import main, parser
+from trackmaster.distributed.config_json.command import main, parser
+from trackmaster.distributed.config_json.config import RunConfig
+from trackmaster.distributed.config_json.file import merged, parse_json, read_json, read_run_config, run_config
+from trackmaster.distributed.config_json.folder import FOLDERS, RunFolder
+from trackmaster.distributed.config_json.roles import make_env
+from trackmaster.distributed.config_json.verbs import (
+    RunSettings,
+    TrainerVerbConfig,
+    WorkerVerbConfig,
+    prepared,
+    run_worker,
+)
 from trackmaster.errors import ConfigError
 
 SEED_CONFIG = {
@@ -288,7 +294,7 @@ def test_install_check_test_and_benchmark(tmp_path: Path, capsys: pytest.Capture
 def test_other_algorithms_name_the_verb_that_trains_them(
     tmp_path: Path, repository_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trackmaster.distributed.run_roles import ELSEWHERE
+    from trackmaster.distributed.config_json.roles import ELSEWHERE
 
     for algorithm in ("PPO", "IQN"):
         changes = json.dumps(SMALL | {"ALG": {"ALGORITHM": algorithm}})
@@ -302,8 +308,8 @@ def test_other_algorithms_name_the_verb_that_trains_them(
 def test_agents_get_the_numbers_of_the_file(algorithm: str) -> None:
     from gymnasium import spaces
 
-    from trackmaster.distributed.run_config import AlgSection
-    from trackmaster.distributed.run_roles import make_agent_cls
+    from trackmaster.distributed.config_json.config import AlgSection
+    from trackmaster.distributed.config_json.roles import make_agent_cls
 
     alg = AlgSection(
         ALGORITHM=algorithm, GAMMA=0.5, ALPHA=0.3, LR_ACTOR=0.1, OPTIMIZER_ACTOR="sgd", BETAS_CRITIC=(0.5, 0.6),

@@ -14,15 +14,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.distributed.net_kit import chunk, receive, relay, trainer_end, until, worker_end
 
 from trackmaster.cli import main
-from trackmaster.distributed import security_tokens
-from trackmaster.distributed.join_string import ServerAddress, format_join, parse_join
-from trackmaster.distributed.known_servers import KnownServers
-from trackmaster.distributed.relay import RelayOptions, RelayServer
-from trackmaster.distributed.security_certificate import client_context, fingerprint_of_pem, make_certificate
-from trackmaster.distributed.security_gate import BackOff, ConnectionCap
-from trackmaster.distributed.security_tokens import TokenStore, check_password, new_token, password_token
-from trackmaster.distributed.server_keys import ServerKeys
-from trackmaster.distributed.transport import TransportError
+from trackmaster.distributed.relay.server import RelayOptions, RelayServer
+from trackmaster.distributed.security import tokens as tokens_module
+from trackmaster.distributed.security.certificate import client_context, fingerprint_of_pem, make_certificate
+from trackmaster.distributed.security.gate import BackOff, ConnectionCap
+from trackmaster.distributed.security.join_string import ServerAddress, format_join, parse_join
+from trackmaster.distributed.security.known_servers import KnownServers
+from trackmaster.distributed.security.server_keys import ServerKeys
+from trackmaster.distributed.security.tokens import TokenStore, check_password, new_token, password_token
+from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.errors import ConfigError
 
 GOOD_PASSWORD = "seven green kettles"
@@ -143,7 +143,7 @@ def test_every_stored_hash_is_compared_in_constant_time(monkeypatch: pytest.Monk
         store.add("worker", token)
     original = hmac.compare_digest
     monkeypatch.setattr(
-        security_tokens.hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or original(a, b)
+        tokens_module.hmac, "compare_digest", lambda a, b: compared.append((len(a), len(b))) or original(a, b)
     )
     for token in ("", "wrong", tokens[0], tokens[4], "\udcff" * 3, "x" * 100_000):
         compared.clear()
@@ -310,7 +310,7 @@ def test_fingerprints_of_a_certificate_agree() -> None:
 def test_keys_that_a_server_makes_by_itself_name_an_address_that_others_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackmaster.distributed.relay.own_address", lambda: "192.0.2.7")
+    monkeypatch.setattr("trackmaster.distributed.relay.server.own_address", lambda: "192.0.2.7")
     for host, named in ((None, "192.0.2.7"), ("127.0.0.1", "127.0.0.1")):
         keys = tmp_path / named
         RelayServer(RelayOptions(host=host, port=7000, keys=keys), say=lambda _: None)

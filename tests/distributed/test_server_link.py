@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from trackmaster.distributed.join_string import parse_join
 from trackmaster.distributed.rollout_worker import RolloutWorker
-from trackmaster.distributed.seed_server import Server
-from trackmaster.distributed.server_keys import ServerKeys
+from trackmaster.distributed.security.join_string import parse_join
+from trackmaster.distributed.security.server_keys import ServerKeys
+from trackmaster.distributed.server import Server
 from trackmaster.distributed.trainer import Trainer
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.errors import ConfigError

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from trackmaster.distributed.in_process import InProcessTransport
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError
 
 FIXTURE = Path(__file__).with_name("tmrl_listings.txt")
@@ -464,7 +464,7 @@ def test_networks(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["no security", "tls", "local address"])
 def test_network_settings_are_accepted_arguments(name: str, tmp_path: Path) -> None:
-    from trackmaster.distributed.server_link import ServerLink
+    from trackmaster.distributed.link.server_link import ServerLink
 
     space = run(name)
     given = {k: space[k] for k in ("security", "password", "server_ip", "server_port") if k in space}
@@ -472,7 +472,7 @@ def test_network_settings_are_accepted_arguments(name: str, tmp_path: Path) -> N
 
 
 def test_plain_text_to_another_machine_is_refused() -> None:
-    from trackmaster.distributed.server_link import ServerLink
+    from trackmaster.distributed.link.server_link import ServerLink
 
     with pytest.raises(ConfigError, match="in plain text"):
         ServerLink("192.168.1.100", 6666, SECURE).address()

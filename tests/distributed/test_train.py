@@ -12,11 +12,19 @@ import pytest
 import torch
 
 from trackmaster import gbx
-from trackmaster.distributed.command import EvaluateConfig, run_evaluate, run_train
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.racing import load_track, load_tracks, make_racing_env, plan_fleet, track_names
-from trackmaster.distributed.train import _resolve, make_worker, train
-from trackmaster.distributed.trained import load_weights
+from trackmaster.distributed.racing.beginning import resolve
+from trackmaster.distributed.racing.command import EvaluateConfig, run_evaluate, run_train
+from trackmaster.distributed.racing.environments import (
+    load_track,
+    load_tracks,
+    make_racing_env,
+    plan_fleet,
+    track_names,
+)
+from trackmaster.distributed.racing.train import train
+from trackmaster.distributed.racing.trained import load_weights
+from trackmaster.distributed.racing.workers import make_worker
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
@@ -224,9 +232,9 @@ def started(here: Path) -> Path:
 def test_variables_change_nothing_of_a_run_that_is_continued(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resumed = TrainConfig.load(["--resume", str(started)])
     monkeypatch.setenv("TRAIN_TRAINING__BATCH_SIZE", "64")
-    assert _resolve(resumed).training.batch_size == 32
+    assert resolve(resumed).training.batch_size == 32
     with pytest.raises(ConfigError, match=r"training\.batch_size cannot be set"):
-        _resolve(TrainConfig.load(["--resume", str(started)]))
+        resolve(TrainConfig.load(["--resume", str(started)]))
 
 
 def test_variables_change_nothing_of_a_run_that_is_evaluated(
@@ -241,33 +249,33 @@ def test_variables_change_nothing_of_a_run_that_is_evaluated(
 
 def test_resume_lets_device_bar_and_limits_through(started: Path) -> None:
     flags = ["--device", "cpu", "--no-use-tqdm", "--training.max-frames", "1200", "--training.max-minutes", "3"]
-    config = _resolve(TrainConfig.load(["--resume", str(started), *flags]))
+    config = resolve(TrainConfig.load(["--resume", str(started), *flags]))
     assert (config.device, config.use_tqdm) == ("cpu", False)
     assert (config.training.max_frames, config.training.max_minutes, config.training.batch_size) == (1200, 3.0, 32)
     assert config.run_dir == started
-    kept = _resolve(TrainConfig.load(["--resume", str(started)]))
+    kept = resolve(TrainConfig.load(["--resume", str(started)]))
     assert kept.training.max_frames == 900
 
 
 def test_resume_hears_a_value_that_is_the_default(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = _resolve(TrainConfig.load(["--resume", str(started), "--training.max-frames", "0"]))
+    limited = resolve(TrainConfig.load(["--resume", str(started), "--training.max-frames", "0"]))
     assert limited.training.max_frames == TrainConfig().training.max_frames == 0
     (started / "config_snapshot.yaml").write_text(limited.to_yaml())
-    again = _resolve(TrainConfig.load(["--resume", str(started)]))
+    again = resolve(TrainConfig.load(["--resume", str(started)]))
     assert (again.training.max_frames, again.training.batch_size) == (0, 32), "a run may be continued more than once"
     with pytest.raises(ConfigError, match=r"so training\.batch_size cannot be set beside it"):
-        _resolve(TrainConfig.load(["--resume", str(started), "--training.batch-size", "512"]))
+        resolve(TrainConfig.load(["--resume", str(started), "--training.batch-size", "512"]))
     monkeypatch.setenv("TRAIN_MEMORY__BUFFER_TEST_RATIO", "0.05")  # the default, and the run's own value
-    assert _resolve(TrainConfig.load(["--resume", str(started)])).memory.buffer_test_ratio == 0.05
+    assert resolve(TrainConfig.load(["--resume", str(started)])).memory.buffer_test_ratio == 0.05
 
 
 def test_the_default_file_says_nothing_beside_resume(started: Path, here: Path) -> None:
     file = here / TrainConfig.default_yaml[0]
     file.parent.mkdir(parents=True)
     file.write_text("training: {batch_size: 512, max_frames: 0}")
-    assert _resolve(TrainConfig.load(["--resume", str(started)])).training.max_frames == 900
+    assert resolve(TrainConfig.load(["--resume", str(started)])).training.max_frames == 900
     with pytest.raises(ConfigError, match=r"so training\.batch_size cannot be set beside it"):
-        _resolve(TrainConfig.load(["--resume", str(started)], config=file))
+        resolve(TrainConfig.load(["--resume", str(started)], config=file))
 
 
 @pytest.mark.parametrize(("flags", "named"), [
@@ -277,9 +285,9 @@ def test_the_default_file_says_nothing_beside_resume(started: Path, here: Path) 
 ])  # fmt: skip
 def test_resume_refuses_what_it_would_ignore(started: Path, flags: list[str], named: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"so {named} cannot be set beside it")):
-        _resolve(TrainConfig.load(["--resume", str(started), *flags]))
+        resolve(TrainConfig.load(["--resume", str(started), *flags]))
     same = ["--training.batch-size", "32", "--run-name", "small"]
-    assert _resolve(TrainConfig.load(["--resume", str(started), *same])).training.batch_size == 32
+    assert resolve(TrainConfig.load(["--resume", str(started), *same])).training.batch_size == 32
 
 
 @pytest.mark.parametrize(("flags", "message"), [

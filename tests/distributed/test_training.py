@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.racing_trainer import RacingTrainer, TrainerOptions
-from trackmaster.distributed.run_stats import RunStats
-from trackmaster.distributed.transport import TransportError
-from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.racing.options import TrainerOptions
+from trackmaster.distributed.racing.run_stats import RunStats
+from trackmaster.distributed.racing.trainer import RacingTrainer
+from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.transport.contract import TransportError
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.checkpoint import BEST, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation, evaluate

@@ -22,11 +22,11 @@ from tests.distributed.net_kit import (
 )
 from tests.distributed.wire_samples import same
 
-from trackmaster.distributed import local
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd, _Worker
-from trackmaster.distributed.shared_slots import ChunkSlots
-from trackmaster.distributed.transport import TrainerEnd, WorkerEnd
+from trackmaster.distributed.transport import local
+from trackmaster.distributed.transport.contract import TrainerEnd, WorkerEnd
+from trackmaster.distributed.transport.in_process import InProcessTransport
+from trackmaster.distributed.transport.local import LocalTransport, LocalWorkerEnd, _Worker
+from trackmaster.distributed.transport.shared_slots import ChunkSlots
 from trackmaster.rl.samples import Chunk
 
 KINDS = ("in_process", "local", "websocket", "websocket_tls", "ray")
@@ -74,7 +74,7 @@ def websocket_link(stack: ExitStack, folder: Path, *, tls: bool) -> Link:
 
 
 def ray_link(stack: ExitStack) -> Link:
-    from trackmaster.distributed.ray_link import RayTransport
+    from trackmaster.distributed.transport.ray_link import RayTransport
 
     hub = RayTransport(None, 0, max_chunks=4)
     stack.callback(hub.close)
@@ -84,7 +84,7 @@ def ray_link(stack: ExitStack) -> Link:
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     """One small Ray for all tests of this file, because starting it takes long."""
-    from trackmaster.distributed.ray_link import ray_session
+    from trackmaster.distributed.transport.ray_link import ray_session
 
     with ray_session(num_cpus=1):
         yield

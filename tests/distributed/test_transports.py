@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed import local
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.local import LocalTransport, LocalWorkerEnd, _Worker
-from trackmaster.distributed.shared_slots import ChunkSlots, WeightsBoard
-from trackmaster.distributed.transport import TransportError, Weights
+from trackmaster.distributed.transport import local
+from trackmaster.distributed.transport.contract import TransportError, Weights
+from trackmaster.distributed.transport.in_process import InProcessTransport
+from trackmaster.distributed.transport.local import LocalTransport, LocalWorkerEnd, _Worker
+from trackmaster.distributed.transport.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.rl.samples import Chunk, SampleError, iqn_sample_spec
 
 SPEC = iqn_sample_spec((1, 36, 36), 8)

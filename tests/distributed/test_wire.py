@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.distributed.wire_samples import CHUNK, SAMPLES, SESSION, same
 
-from trackmaster.distributed import wire
-from trackmaster.distributed.wire import WireError
-from trackmaster.distributed.wire_messages import Ack, decode, encode, wire_session
+from trackmaster.distributed.wire import framing
+from trackmaster.distributed.wire.framing import WireError
+from trackmaster.distributed.wire.messages import Ack, decode, encode, wire_session
 from trackmaster.rl.samples import Chunk
 
 GOLDEN = dict(line.split(" ") for line in (Path(__file__).parent / "golden_frames.txt").read_text("ascii").splitlines())
@@ -40,7 +40,7 @@ def column(dtype: str, shape: list[int], seed: int) -> Any:
 
 
 COLUMNS = st.builds(
-    column, st.sampled_from(sorted(wire.ITEM_BYTES)), st.lists(st.integers(0, 3), max_size=4), st.integers(0, 99)
+    column, st.sampled_from(sorted(framing.ITEM_BYTES)), st.lists(st.integers(0, 3), max_size=4), st.integers(0, 99)
 )
 
 
@@ -189,7 +189,7 @@ def test_frames_that_announce_or_nest_much_cost_little_memory(frame: bytes) -> N
 
 
 def test_frames_above_the_limit_are_neither_made_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 300)
+    monkeypatch.setattr(framing, "MAX_FRAME_BYTES", 300)
     with pytest.raises(WireError, match=r"limit is 300.*fewer rows"):
         encode(CHUNK)
     with pytest.raises(WireError, match="limit is 300"):

@@ -6,9 +6,9 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from trackmaster.distributed.in_process import InProcessTransport
-from trackmaster.distributed.transport import Weights
-from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.samples import Chunk, iqn_sample_spec
 

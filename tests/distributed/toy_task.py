@@ -2,8 +2,8 @@
 
 from toy_lane import IMAGE, N_FLOATS, ToyLane
 
-from trackmaster.distributed.local import LocalWorkerEnd
-from trackmaster.distributed.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
+from trackmaster.distributed.transport.local import LocalWorkerEnd
 from trackmaster.errors import TrackmasterError
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.samples import iqn_sample_spec

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trackmaster.distributed.wire_messages import (
+from trackmaster.distributed.wire.messages import (
     Ack,
     Bye,
     ErrorFrame,

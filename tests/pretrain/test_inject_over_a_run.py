@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from trackmaster import cli
-from trackmaster.distributed.train import CONFIG_SNAPSHOT, METRICS_FILE
+from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
+from trackmaster.distributed.racing.train import METRICS_FILE
 from trackmaster.nn.encoder import build_encoder
 from trackmaster.nn.iqn import IQNNetwork
 from trackmaster.pretrain import Artifact, PretrainError, init_iqn_from_encoder

@@ -2,28 +2,20 @@
 
 import functools
 import math
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from trackmaster.distributed.join_string import DEFAULT_PORT
-from trackmaster.distributed.observed import (
-    act_history,
-    buffered_actions,
-    default_action,
-    in_space,
-    left_out_history,
-)  # fmt: skip
+from trackmaster.distributed.collected import CollectedSamples
+from trackmaster.distributed.link.server_link import ServerLink, say_ignored
+from trackmaster.distributed.observed import buffered_actions, default_action, in_space
 from trackmaster.distributed.policy_files import PolicyFiles
-from trackmaster.distributed.server_link import ServerLink, say_ignored
-from trackmaster.distributed.transport import WorkerEnd
+from trackmaster.distributed.security.join_string import DEFAULT_PORT
+from trackmaster.distributed.transport.contract import WorkerEnd
 from trackmaster.errors import ConfigError
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.buffer import Buffer, Sample
-from trackmaster.rl.chunk_builder import ChunkBuilder
-from trackmaster.rl.sample_columns import checksums, row_of
 
 CHUNK_ROWS = 200
 """Samples after which a chunk is sent although the episode goes on."""
@@ -106,17 +98,13 @@ class RolloutWorker:
         self.files = PolicyFiles(model_path, model_path_history, model_history)
         self.actor = self.files.load(self.actor, device, say)
         self.buffer = Buffer(max_buf_len)
-        self._say, self._chunk_rows = say, chunk_rows
+        self._say = say
         self._end = end(self.observation_space, self.action_space) if callable(end) else end
-        self._n_actions = buffered_actions(self.observation_space, self.action_space)
-        self._builder = ChunkBuilder(
-            session=secrets.token_hex(16), worker_id=worker_id, context_rows=max(1, self._n_actions)
-        )
-        self._outcomes: list[tuple[dict[str, float], Any]] = []  # statistics and last observation of a test
-        self._episode_stats: dict[str, float] = {}
-        self._is_episode_over = False
+        self._collected = CollectedSamples(
+            self._end, self.buffer, compress=sample_compressor, crc_debug=crc_debug, worker_id=worker_id,
+            n_actions=buffered_actions(self.observation_space, self.action_space), chunk_rows=chunk_rows,
+        )  # fmt: skip
         self._version, self._seen_version = -1, -1
-        self._has_sent = False
         self.models_received = 0
         self.env_steps = 0
         """Steps of train episodes."""
@@ -227,7 +215,7 @@ class RolloutWorker:
             self.buffer.stat_test_return, self.buffer.stat_test_steps = result, steps
         if done:
             stats = {"return": result, "steps": float(steps), "test": float(not train)}
-            self._outcomes.append((stats, obs))
+            self._collected.add_outcome(stats, (default_action(self.env), obs, 0.0, False, True, {}))
         if verbose:
             self._say(f"{'train' if train else 'test'} episode: return {result:.4g}, {steps} steps")
         return result, steps
@@ -265,13 +253,7 @@ class RolloutWorker:
         obs = seen if self.obs_preprocessor is None else self.obs_preprocessor(seen)
         if collect_samples:
             sample = (default_action(self.env), obs, 0.0, False, False, info)
-            row = self._row(sample)
-            if self._end is not None and self._builder.new_rows:  # an episode that nobody has sent yet
-                self._send_rows()
-            history = left_out_history(obs, row)
-            self._builder.context_rows = max(self._builder.context_rows, history)
-            self._builder.begin(row, weights_version=self._version, act_history=act_history(seen, self._n_actions))
-            self._is_episode_over = False
+            self._collected.begin(sample, seen, self._version)
         return obs, info
 
     def step(self, obs: Any, test: bool, collect_samples: bool, last_step: bool = False) -> Step:
@@ -284,23 +266,12 @@ class RolloutWorker:
         truncated = bool(truncated) or (last_step and not terminated)
         if collect_samples:
             self.env_steps += 1
-            self._builder.add(self._row((action, new_obs, reward, terminated, truncated, info)))
-            self._is_episode_over = terminated or truncated
-            is_due = self._builder.new_rows >= self._chunk_rows and not self._is_episode_over
-            if is_due and self._end is not None:  # alone, the buffer keeps the episode for whoever looks at it
-                self._send_rows()
+            self._collected.add((action, new_obs, reward, terminated, truncated, info))
         return new_obs, reward, terminated, truncated, info
 
     def send_and_clear_buffer(self) -> None:
         """Send what was collected and how the test episodes went."""
-        if self._builder.new_rows:
-            self._send_rows()
-        for stats, obs in self._outcomes:
-            row = self._row((default_action(self.env), obs, 0.0, False, True, {}))
-            chunk = self._builder.outcome(row, stats, weights_version=self._version, n_steps=int(stats["steps"]))
-            self._send(chunk)
-        self._outcomes.clear()
-        self.buffer.clear()
+        self._collected.send(self._version)
 
     def update_actor_weights(self, verbose: bool = True, blocking: bool = False) -> int:
         """Take over the newest weights; return how many policies were received: 0 or 1.
@@ -346,31 +317,11 @@ class RolloutWorker:
 
     def __exit__(self, kind: object, *_: object) -> None:
         # Whoever interrupts a worker that waits for a server which was never there does not want to wait once more.
-        self.close(flush=kind is None or self._has_sent)
-
-    def _row(self, sample: Sample) -> Any:
-        """Return a sample's columns and keep the sample in the buffer."""
-        crc = checksums(sample) if self.crc_debug else None
-        compressed = sample if self.get_local_buffer_sample is None else self.get_local_buffer_sample(*sample)
-        if self.crc_debug:
-            action, obs, reward, terminated, truncated, info = compressed
-            compressed = (action, obs, reward, terminated, truncated, {**info, "crc_sample": sample})
-        self.buffer.append_sample(compressed)
-        return row_of(compressed, crc=crc)
-
-    def _send_rows(self) -> None:
-        over = self._is_episode_over
-        self._send(self._builder.take(end=over, stats=self._episode_stats if over else None))
-        self.buffer.clear()
-
-    def _send(self, chunk: Any) -> None:
-        if self._end is not None:
-            self._end.send_chunk(chunk)
-            self._has_sent = True
+        self.close(flush=kind is None or self._collected.has_sent)
 
     def _note_train(self, result: float, steps: int, verbose: bool) -> None:
         self.buffer.stat_train_return, self.buffer.stat_train_steps = result, steps
-        self._episode_stats = {"return": result, "steps": float(steps), "test": 0.0}
+        self._collected.episode_stats = {"return": result, "steps": float(steps), "test": 0.0}
         if verbose:
             self._say(f"train episode: return {result:.4g}, {steps} steps")
 
@@ -379,7 +330,7 @@ class RolloutWorker:
         self.update_actor_weights(verbose=False)
         while self._is_ahead(steps, initial_steps, max_steps_per_update) and not self._should_stop():
             self.update_actor_weights(verbose=False, blocking=True)
-        self._builder.drive_with(self._version)
+        self._collected.drive_with(self._version)
 
     def _is_ahead(self, steps: int, initial_steps: int, max_steps_per_update: float) -> bool:
         return steps >= initial_steps and steps / max(1, self.models_received) > max_steps_per_update

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
-from trackmaster.distributed.join_string import DEFAULT_PORT
+from trackmaster.distributed.link.server_link import ServerLink, say_ignored
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
-from trackmaster.distributed.server_link import ServerLink, say_ignored
+from trackmaster.distributed.security.join_string import DEFAULT_PORT
 from trackmaster.distributed.training_guard import TrainingGuard
 from trackmaster.distributed.training_offline import TorchTrainingOffline
-from trackmaster.distributed.transport import TrainerEnd
+from trackmaster.distributed.transport.contract import TrainerEnd
 from trackmaster.distributed.wandb_log import WandbLog
 from trackmaster.rl.metrics import MetricsLogger
 

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from trackmaster.distributed.transport import TrainerEnd, Weights
+from trackmaster.distributed.transport.contract import TrainerEnd, Weights
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.agent_state import remember_constructed
 from trackmaster.rl.buffer import Buffer

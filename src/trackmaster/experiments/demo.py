@@ -13,9 +13,9 @@ import torch
 
 import trackmaster
 from trackmaster.capture import CaptureConfig
-from trackmaster.distributed.racing import load_tracks
-from trackmaster.distributed.train import train
-from trackmaster.distributed.trained import trained_actor
+from trackmaster.distributed.racing.environments import load_tracks
+from trackmaster.distributed.racing.train import train
+from trackmaster.distributed.racing.trained import trained_actor
 from trackmaster.env import evaluation_starts
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.experiments import stages

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from trackmaster import gbx
-from trackmaster.distributed.racing import BUNDLED, load_track, track_names
-from trackmaster.distributed.trained import chosen_weights, open_run, trained_actor
+from trackmaster.distributed.racing.environments import BUNDLED, load_track, track_names
+from trackmaster.distributed.racing.trained import chosen_weights, open_run, trained_actor
 from trackmaster.env import evaluation_starts
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.experiments.drive_config import DriveConfig

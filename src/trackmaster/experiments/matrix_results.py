@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trackmaster.distributed.racing import BUNDLED
+from trackmaster.distributed.racing.environments import BUNDLED
 from trackmaster.errors import TrackmasterError
 from trackmaster.experiments.comparison import Comparison, Label, compare, end_of
 from trackmaster.experiments.core_pool import is_done

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.config import read_yaml
-from trackmaster.distributed.train import CONFIG_SNAPSHOT
+from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, read_evaluations

@@ -1,7 +1,7 @@
 """The three roles and their buffer."""
 
 from trackmaster.distributed.rollout_worker import RolloutWorker
-from trackmaster.distributed.seed_server import Server
+from trackmaster.distributed.server import Server
 from trackmaster.distributed.trainer import Trainer
 from trackmaster.rl.buffer import Buffer
 

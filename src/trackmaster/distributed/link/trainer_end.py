@@ -1,0 +1,187 @@
+"""A trainer's end of the network: chunks exactly once into the memory, weights out as soon as they are there."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from trackmaster.distributed.link.client import LinkClient, LinkOptions, Sender
+from trackmaster.distributed.security.join_string import ServerAddress
+from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Message, Publish, Stat, Welcome
+from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+
+LONGEST_WAIT_S = 0.5
+"""Of one wait for chunks, so that Ctrl+C is heard on every system."""
+
+
+class WebSocketTrainerEnd(LinkClient):
+    """Receives chunks from a relay and publishes weights to it.
+
+    Versions on the network begin at the time of this life in milliseconds, so that they grow over every restart of
+    trainer and server; the trainer itself sees its own numbers, and -1 for weights of an earlier life.
+
+    Args:
+        address: the server.
+        columns: what chunks must look like, others are refused; None leaves that to the memory.
+        check: raises ``SampleError`` for chunks of this look that are refused nevertheless.
+        spec: as in ``LinkClient``; tells the server and the workers the same.
+        run_name: for people.
+        acknowledge: "received" as soon as a chunk was handed over, "saved" when ``confirm`` says that it is on disk;
+            the latter counts on a durable server only.
+        marks: highest number by session that an earlier life has saved.
+        stop_workers: whether ``close`` ends the workers too.
+        options: times.
+        say: where lines for people go.
+    """
+
+    def __init__(
+        self, address: ServerAddress, columns: SampleSpec | None, *, spec: bytes, run_name: str = "",
+        acknowledge: str = "received", marks: Mapping[str, int] | None = None, stop_workers: bool = True,
+        check: Callable[[Chunk], None] | None = None, options: LinkOptions | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:  # fmt: skip
+        super().__init__(address, "trainer", spec=spec, run_name=run_name, options=options, say=say)
+        self._columns, self._check, self._told = columns, check, set[int]()
+        self._acknowledge, self._stop_workers = acknowledge, stop_workers
+        self._inbox: deque[tuple[bytes, int, Chunk | None]] = deque()
+        self._marks = {bytes.fromhex(session): seq for session, seq in (marks or {}).items()}
+        self._confirmed = dict(self._marks)
+        self._handed: dict[bytes, int] = dict(self._marks)
+        self._due_acks: dict[bytes, int] = {}
+        self._taken = 0
+        self._publish: Publish | None = None
+        self._is_published = True
+        self._base = int(time.time() * 1000)
+        self._first_version: int | None = None
+        self.duplicates = 0
+        """Chunks that came a second time and were left out."""
+        self.refused = 0
+        """Chunks that do not fit the memory and were left out."""
+        self.start()
+
+    def recv_chunks(self, timeout_s: float) -> list[Chunk]:
+        """Return what has arrived, waiting for at most ``timeout_s`` if there is nothing.
+
+        Raises:
+            TransportError: the server has refused this trainer for good.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while not self._inbox and self._fatal is None and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(left, LONGEST_WAIT_S))
+            self._raise_if_fatal()
+            arrived = list(self._inbox)
+            self._inbox.clear()
+            self._taken += len(arrived)
+            self._handed.update({session: seq for session, seq, _ in arrived})
+            if not self._waits_for_disk:
+                self._confirm()
+        if arrived:
+            self._notify()
+        return [chunk for _, _, chunk in arrived if chunk is not None]
+
+    def confirm(self) -> None:
+        """Everything handed over so far is on disk."""
+        with self._changed:
+            self._confirm()
+        self._notify()
+
+    def leave_workers(self) -> None:
+        """Let the workers wait for the next trainer, instead of ending them with ``close``."""
+        self._stop_workers = False
+
+    def marks(self) -> dict[str, int]:
+        """Return the highest number handed over by session, to be saved beside the memory."""
+        with self._changed:
+            return {session.hex(): seq for session, seq in self._handed.items()}
+
+    def publish(self, weights: Weights) -> None:
+        """Make weights the newest; older ones that were not sent yet are left out.
+
+        Raises:
+            TransportError: the server has refused this trainer for good.
+        """
+        with self._changed:
+            self._raise_if_fatal()
+            if self._first_version is None:
+                self._first_version = weights.version
+            version = self._base + weights.version - self._first_version
+            self._publish = Publish(version, weights.blob, bytes.fromhex(weights.sha256))
+            self._is_published = False
+        self._notify()
+
+    def check_workers(self) -> None:
+        """Raise ``TransportError`` if the server has refused us; workers may come and go."""
+        with self._changed:
+            self._raise_if_fatal()
+
+    @property
+    def _waits_for_disk(self) -> bool:
+        is_durable = self._welcome is not None and bool(self._welcome.limits.get("durable"))
+        return self._acknowledge == "saved" and is_durable
+
+    def _confirm(self) -> None:
+        for session, seq in self._handed.items():
+            if self._confirmed.get(session, -1) < seq:
+                self._confirmed[session] = self._due_acks[session] = seq
+
+    def _begin(self, welcome: Welcome) -> None:
+        self._taken = 0  # what waits here counts as taken by the earlier connection
+        self._due_acks = dict(self._confirmed)
+        if self._first_version is None:
+            self._base = max(self._base, welcome.weights_version + 1)
+        self._is_published = self._publish is None or welcome.weights_version >= self._publish.version
+
+    def _hear(self, message: Message) -> None:
+        if not isinstance(message, Chunk):
+            return
+        session = bytes.fromhex(message.session)
+        if message.seq <= self._marks.get(session, -1):
+            self.duplicates += 1
+            self._taken += 1
+            if session in self._confirmed:
+                self._due_acks[session] = self._confirmed[session]
+            self._notify()
+            return
+        self._marks[session] = message.seq
+        self._inbox.append((session, message.seq, self._fitting(message)))
+
+    def _fitting(self, chunk: Chunk) -> Chunk | None:
+        try:
+            if self._columns is not None:
+                chunk.check(self._columns)
+            if self._check is not None:
+                self._check(chunk)
+        except SampleError as error:
+            self.refused += 1
+            if chunk.worker_id not in self._told:  # one line per worker, whatever it sends
+                self._told.add(chunk.worker_id)
+                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
+            return None
+        return replace(chunk, weights_version=self._own_version(chunk.weights_version))
+
+    def _own_version(self, version: int) -> int:
+        if self._first_version is None or version < self._base:
+            return -1
+        return version - self._base + self._first_version
+
+    async def _send_due(self, send: Sender) -> None:
+        with self._changed:
+            acks, self._due_acks = self._due_acks, {}
+            taken, self._taken = self._taken, 0
+            publish = None if self._is_published else self._publish
+            self._is_published = True
+        for session, seq in acks.items():
+            await send.message(Ack(session, seq))
+        if taken:
+            await send.message(Stat({"taken": float(taken)}))
+        if publish is not None:
+            await send.message(publish)
+
+    def _is_flushed(self) -> bool:
+        with self._changed:
+            return self._is_published and not self._due_acks and not self._taken
+
+    def _farewell(self) -> Bye:
+        return Bye(FINISHED if self._stop_workers else "")

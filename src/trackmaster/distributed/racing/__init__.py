@@ -1,0 +1,1 @@
+"""Racing runs of ``trackmaster train``: maps, workers, the learning loop, and how they are joined."""

@@ -1,0 +1,105 @@
+"""What waits between workers and trainer: bounded in bytes, kept until the trainer has acknowledged it."""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass
+
+WORKER_SHARE = 4
+"""One worker may fill a quarter of the queue; the rest stays open to the others."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One chunk on its way; the frame of a durable one lies in the journal."""
+
+    session: bytes
+    seq: int
+    worker: int
+    size: int
+    frame: bytes | None
+
+
+class ChunkQueue:
+    """Chunks in the order of their arrival.
+
+    Args:
+        max_bytes: of everything that waits or is sent without an acknowledgement.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._waiting: deque[Entry] = deque()
+        self._sent: deque[Entry] = deque()
+        self._held: Counter[int] = Counter()
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._sent)
+
+    def has_room(self, worker: int, size: int) -> bool:
+        """Return whether a chunk fits; one that is larger than the whole queue fits into an empty one."""
+        mine = self._held[worker]
+        fits_all = self.bytes == 0 or self.bytes + size <= self._max_bytes
+        return fits_all and (mine == 0 or mine + size <= self._max_bytes // WORKER_SHARE)
+
+    async def wait_for_room(self, worker: int, size: int) -> None:
+        """Wait until a chunk fits."""
+        while not self.has_room(worker, size):
+            self._room.clear()
+            await self._room.wait()
+
+    def put(self, entry: Entry) -> None:
+        """Append a chunk."""
+        self._waiting.append(entry)
+        self._count(entry, 1)
+        self._some.set()
+
+    async def take(self) -> Entry:
+        """Return the next chunk, waiting for one; it is kept until it is acknowledged."""
+        while not self._waiting:
+            self._some.clear()
+            await self._some.wait()
+        entry = self._waiting.popleft()
+        self._sent.append(entry)
+        return entry
+
+    def give_back(self) -> None:
+        """What was sent without an acknowledgement goes to the next trainer, in the same order."""
+        self._waiting.extendleft(reversed(self._sent))
+        self._sent.clear()
+        if self._waiting:
+            self._some.set()
+
+    def ack(self, session: bytes, seq: int) -> int:
+        """Let go of everything of a session up to ``seq``; a trainer may know it from an earlier life.
+
+        Returns:
+            Number of chunks.
+        """
+        before = len(self)
+        for place in (self._sent, self._waiting):
+            while place and place[0].session == session and place[0].seq <= seq:  # as good as always
+                self._count(place.popleft(), -1)
+            for entry in [e for e in place if e.session == session and e.seq <= seq]:
+                place.remove(entry)
+                self._count(entry, -1)
+        self._room.set()
+        return before - len(self)
+
+    def clear(self) -> int:
+        """Drop everything and return the number of chunks."""
+        dropped = len(self)
+        self._waiting.clear()
+        self._sent.clear()
+        self._held.clear()
+        self.bytes = 0
+        self._room.set()
+        return dropped
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.bytes += sign * entry.size
+        self._held[entry.worker] += sign * entry.size
+        if not self._held[entry.worker]:
+            del self._held[entry.worker]

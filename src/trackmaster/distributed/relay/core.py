@@ -1,0 +1,310 @@
+"""What a server does once a client has been let in: pass chunks on once and in order, keep the newest weights.
+
+It holds nothing that cannot be lost but the queue: a restarted server learns everything again from its clients, and in
+durable mode from its journal. All methods run in one event loop.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from websockets.exceptions import ConnectionClosed
+
+from trackmaster.distributed.relay.chunk_queue import Entry
+from trackmaster.distributed.relay.chunk_store import MAX_SESSIONS, ChunkStore
+from trackmaster.distributed.relay.clients import Client, ClientError, answers, name_of
+from trackmaster.distributed.relay.delivery import Delivery
+from trackmaster.distributed.relay.journal import Journal
+from trackmaster.distributed.relay.signs_of_life import heartbeat, tell
+from trackmaster.distributed.wire import link_spec
+from trackmaster.distributed.wire.framing import fit_text
+from trackmaster.distributed.wire.messages import (
+    FINISHED,
+    MAX_ROWS,
+    Ack,
+    Bye,
+    Message,
+    Publish,
+    Stat,
+    WantWeights,
+    WeightsFrame,
+    Welcome,
+)
+from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+
+
+@dataclass(frozen=True)
+class CoreOptions:
+    """Limits of a relay."""
+
+    max_workers: int | None = None
+    max_queue_bytes: int = 512 * 2**20
+    heartbeat_s: float = 20.0
+    """A client that has not answered two of these in a row is gone."""
+    observe_s: float = 1.0
+
+
+class RelayCore:
+    """The state of a relay and the conversation with each client."""
+
+    def __init__(self, options: CoreOptions, say: Callable[[str], None], journal: Journal | None = None) -> None:
+        self._options, self._say = options, say
+        self.store = ChunkStore(options.max_queue_bytes, journal, say)
+        self.workers: dict[bytes, Client] = {}
+        self.trainer: Client | None = None
+        self.observers: set[Client] = set()
+        self.counts: dict[str, float] = dict.fromkeys(
+            ("chunks", "rows", "bytes", "duplicates", "delivered", "acknowledged", "dropped", "refused_frames",
+             "workers_lost", "trainers", "steps"), 0.0,
+        )  # fmt: skip
+        self._weights = WeightsFrame(-1, b"", hashlib.sha256(b"").digest())
+        self._columns = link_spec.columns_of(self.store.spec) if self.store.spec else SampleSpec()
+        self._finished = False
+
+    def numbers(self) -> dict[str, float]:
+        """Return what an observer is told."""
+        return {
+            **self.counts, "workers": float(len(self.workers)), "trainer": float(self.trainer is not None),
+            "queue_chunks": float(len(self.store.queue)), "queue_bytes": float(self.store.queue.bytes),
+            "weights_version": float(self._weights.version),
+        }  # fmt: skip
+
+    def clients(self) -> list[Client]:
+        """Return everybody who is connected."""
+        return [*self.workers.values(), *self.observers, *([self.trainer] if self.trainer is not None else [])]
+
+    async def converse(self, client: Client) -> None:
+        """Greet a client and serve it until it leaves."""
+        reason, retry = await self._refusal(client)
+        if reason:
+            limits = {"retry": int(retry)}
+            await client.send(Welcome(False, fit_text(reason), self._weights.version, limits, -1, self.store.spec))
+            return
+        self._enter(client)
+        beating = asyncio.create_task(
+            heartbeat(client, self._options.heartbeat_s, lambda: float(self.store.queue.bytes), self._say)
+        )
+        try:
+            limits = {"max_rows": MAX_ROWS, "durable": int(self.store.is_durable)}
+            await client.send(Welcome(True, "", self._weights.version, limits, client.worker_id, self.store.spec))
+            await {"worker": self._serve_worker, "trainer": self._serve_trainer}.get(
+                client.identity.role, self._serve_observer
+            )(client)
+        except ClientError as error:
+            self.counts["refused_frames"] += 1
+            self._say(f"{name_of(client)} was let go: {error.sentence}")
+            await client.dismiss(error.code, error.sentence)
+        except sqlite3.Error as error:
+            self._say(f"The journal does not answer ({error}); {name_of(client)} is cut off and may come again.")
+            client.connection.transport.abort()
+        except ConnectionClosed:
+            pass
+        finally:
+            beating.cancel()
+            self._leave(client)
+
+    async def _refusal(self, client: Client) -> tuple[str, bool]:
+        """Return why a client may not come in, empty if it may, and whether it is worth trying again."""
+        hello = client.hello
+        if hello.spec_hash != link_spec.digest(hello.spec):
+            return "The description of the samples and its hash differ.", False
+        try:
+            columns = link_spec.columns_of(hello.spec) if hello.spec else {}
+        except link_spec.SpecError as error:
+            return str(error), False
+        client.spec = hello.spec
+        if hello.role == "worker":
+            return self._worker_refusal(client)
+        if hello.role == "trainer":
+            return await self._trainer_refusal(client, columns)
+        return "", False
+
+    def _worker_refusal(self, client: Client) -> tuple[str, bool]:
+        hello = client.hello
+        others = {c.worker_id for s, c in self.workers.items() if s != hello.session}
+        if self._options.max_workers is not None and len(others) >= self._options.max_workers:
+            return f"There are {len(others)} workers, no more are allowed.", True
+        if hello.spec and self.store.spec and hello.spec != self.store.spec:
+            return f"Worker and trainer differ: {link_spec.differences(hello.spec, self.store.spec)}.", False
+        client.worker_id = hello.worker_id
+        if client.worker_id < 0 or client.worker_id in others:
+            client.worker_id = next(n for n in range(len(others) + 1) if n not in others)
+        return "", False
+
+    async def _trainer_refusal(self, client: Client, columns: SampleSpec) -> tuple[str, bool]:
+        other = self.trainer
+        if other is not None and other.hello.session != client.hello.session and await answers(other):
+            return "There is a trainer already; end it first.", True
+        # What came before any trainer was not compared with one; the trainer itself leaves out what does not fit.
+        if self.store.spec and client.spec != self.store.spec and len(self.store.queue):
+            if self.store.is_durable:
+                return (
+                    f"The journal holds {len(self.store.queue)} chunks of another run: "
+                    f"{link_spec.differences(client.spec, self.store.spec)}. Start the server with another --durable "
+                    "folder.",
+                    False,
+                )
+            dropped = self.store.queue.clear()
+            self.counts["dropped"] += dropped
+            self._say(f"The trainer's samples look different from before: {dropped} waiting chunks were dropped.")
+        self._columns, self._finished = columns, False
+        await self.store.set_spec(client.spec)
+        return "", False
+
+    def _enter(self, client: Client) -> None:
+        role, session = client.identity.role, client.hello.session
+        if role == "worker":
+            older = self.workers.get(session)
+            self.workers[session] = client
+            if older is not None:
+                older.said_bye = True
+                older.connection.transport.abort()
+        elif role == "trainer":
+            older, self.trainer = self.trainer, client
+            self.counts["trainers"] += 1
+            if older is not None:
+                older.connection.transport.abort()
+        else:
+            self.observers.add(client)
+        self._say(f"{name_of(client)} has come.")
+
+    def _leave(self, client: Client) -> None:
+        session = client.hello.session
+        if self.workers.get(session) is client:
+            del self.workers[session]
+        if client is self.trainer:
+            self.trainer = None
+        self.observers.discard(client)
+        if client.identity.role == "worker" and not client.said_bye:
+            self.counts["workers_lost"] += 1
+            self._say(f"{name_of(client)} is gone without a goodbye; what it had not sent is unknown.")
+        elif not client.said_bye:
+            self._say(f"{name_of(client)} is gone.")
+
+    # Workers ------------------------------------------------------------------------------------------------------
+
+    async def _serve_worker(self, client: Client) -> None:
+        known = self.store.known(client.hello.session)
+        if known is not None and known.acked >= 0:
+            await client.send(Ack(client.hello.session, known.acked))
+        if self._finished:
+            await client.send(Bye(FINISHED))
+        async for frame, message in client.messages():
+            if isinstance(message, Chunk):
+                await self._take_chunk(client, frame, message)
+            elif isinstance(message, WantWeights):
+                newer = self._weights if self._weights.version > message.have else _no_weights(self._weights.version)
+                await client.send(newer)
+            elif isinstance(message, Stat):
+                client.numbers = dict(message.numbers)
+            elif isinstance(message, Bye):
+                client.said_bye = True
+                self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
+            else:
+                raise ClientError("role", f"A worker may not send {type(message).__name__}.")
+
+    async def _take_chunk(self, client: Client, frame: bytes, chunk: Chunk) -> None:
+        if chunk.worker_id != client.worker_id:
+            raise ClientError("worker", f"Worker {client.worker_id} sent a chunk in the name of {chunk.worker_id}.")
+        if self._columns:
+            try:
+                chunk.check(self._columns)
+            except SampleError as error:
+                raise ClientError("spec", str(error)) from None
+        session = bytes.fromhex(chunk.session)
+        client.sessions.add(session)
+        if len(client.sessions) > MAX_SESSIONS:
+            raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
+        known = self.store.session(session)
+        client.is_held_back = True
+        if chunk.seq > known.received:
+            await self.store.queue.wait_for_room(client.worker_id, len(frame))
+        if chunk.seq <= known.received:  # looked at again: it may have come over another connection meanwhile
+            self.counts["duplicates"] += 1
+        else:
+            known.received = chunk.seq
+            await self._enqueue(Entry(session, chunk.seq, client.worker_id, len(frame), frame), chunk)
+        client.is_held_back = False
+        if not self.store.is_durable:
+            known.acked = known.received
+        if known.acked >= 0:
+            await client.send(Ack(session, known.acked))
+
+    async def _enqueue(self, entry: Entry, chunk: Chunk) -> None:
+        await self.store.put(entry)
+        self.counts["chunks"] += 1
+        self.counts["rows"] += len(chunk) - chunk.context
+        self.counts["steps"] += chunk.n_steps
+        self.counts["bytes"] += entry.size
+
+    # The trainer --------------------------------------------------------------------------------------------------
+
+    async def _serve_trainer(self, client: Client) -> None:
+        self.store.queue.give_back()
+        delivery = Delivery(self.store, client, self._note_delivered)
+        for worker in list(self.workers.values()):
+            if worker.spec and worker.spec != self.store.spec:
+                await worker.dismiss(
+                    "spec", f"Worker and trainer differ: {link_spec.differences(worker.spec, self.store.spec)}."
+                )
+        sender = asyncio.create_task(delivery.run())
+        sender.add_done_callback(client.cut_off_after)
+        try:
+            async for _, message in client.messages():
+                await self._hear_trainer(client, delivery, message)
+        finally:
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                await sender
+
+    def _note_delivered(self) -> None:
+        self.counts["delivered"] += 1
+
+    async def _hear_trainer(self, client: Client, delivery: Delivery, message: Message) -> None:
+        if isinstance(message, Ack):
+            await self._acknowledge(message)
+        elif isinstance(message, Publish):
+            if hashlib.sha256(message.blob).digest() != message.sha256:
+                raise ClientError("weights", "The published weights do not have their hash.")
+            if message.version > self._weights.version:
+                self._weights = WeightsFrame(message.version, message.blob, message.sha256)
+        elif isinstance(message, Stat):
+            delivery.note_taken(int(message.numbers.get("taken", 0)))
+        elif isinstance(message, Bye):
+            client.said_bye = True
+            self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
+            if message.reason == FINISHED:
+                self._finished = True
+                await asyncio.gather(*(worker.try_send(Bye(FINISHED)) for worker in self.workers.values()))
+        else:
+            raise ClientError("role", f"A trainer may not send {type(message).__name__}.")
+
+    async def _acknowledge(self, ack: Ack) -> None:
+        self.counts["acknowledged"] += self.store.queue.ack(ack.session, ack.seq)
+        safe = await self.store.forget(ack.session, ack.seq)
+        if safe is None:
+            return
+        for worker in list(self.workers.values()):
+            if ack.session in worker.sessions:
+                await worker.try_send(Ack(ack.session, safe))
+
+    # Observers -----------------------------------------------------------------------------------------------------
+
+    async def _serve_observer(self, client: Client) -> None:
+        teller = asyncio.create_task(tell(client, self._options.observe_s, self.numbers))
+        try:
+            async for _, message in client.messages():
+                if not isinstance(message, Bye):
+                    raise ClientError("role", f"An observer may not send {type(message).__name__}.")
+                client.said_bye = True
+        finally:
+            teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+                await teller
+
+
+def _no_weights(version: int) -> WeightsFrame:
+    return WeightsFrame(version, b"", hashlib.sha256(b"").digest())

@@ -1,0 +1,51 @@
+"""The way of the waiting chunks to the trainer: in order, and never further ahead of it than a window."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from trackmaster.distributed.relay.chunk_store import ChunkStore
+from trackmaster.distributed.relay.clients import Client
+
+TRAINER_WINDOW_BYTES = 64 * 2**20
+"""Sent to the trainer before it has taken earlier chunks."""
+
+
+class Delivery:
+    """Sends what waits to one trainer.
+
+    Args:
+        store: where the chunks wait.
+        trainer: the client to send them to.
+        note_sent: called after every chunk.
+    """
+
+    def __init__(self, store: ChunkStore, trainer: Client, note_sent: Callable[[], None]) -> None:
+        self._store, self._trainer, self._note_sent = store, trainer, note_sent
+        self._window: deque[int] = deque()
+        self._taken = asyncio.Event()
+
+    def note_taken(self, n_chunks: int) -> None:
+        """The trainer has taken the oldest chunks."""
+        for _ in range(min(n_chunks, len(self._window))):
+            self._window.popleft()
+        self._taken.set()
+
+    async def run(self) -> None:
+        """Send until cancelled.
+
+        Raises:
+            ConnectionClosed: the trainer is gone.
+            sqlite3.Error: the journal cannot be read.
+        """
+        while True:
+            while sum(self._window) > TRAINER_WINDOW_BYTES:
+                self._taken.clear()
+                await self._taken.wait()
+            frame = await self._store.frame(await self._store.queue.take())
+            if frame is None:
+                continue
+            self._window.append(len(frame))
+            await self._trainer.connection.send(frame)
+            self._note_sent()
+            await asyncio.sleep(0)  # sending alone would not let anything in while the network is fast

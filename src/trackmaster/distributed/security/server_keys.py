@@ -1,0 +1,132 @@
+"""What a server keeps in its folder: certificate, private key, hashes of tokens, and the join strings for its owner."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trackmaster.distributed.security.certificate import fingerprint_of_pem, make_certificate
+from trackmaster.distributed.security.join_string import ServerAddress, format_join
+from trackmaster.distributed.security.private_files import write_private
+from trackmaster.distributed.security.tokens import ROLES, TokenStore, new_token
+from trackmaster.errors import ConfigError
+from trackmaster.home import state_dir
+
+CERTIFICATE, KEY, TOKENS, JOINS = "certificate.pem", "key.pem", "tokens.json", "join.json"
+
+
+def default_folder() -> Path:
+    """Return the folder of a user's server on this machine."""
+    return state_dir() / "server"
+
+
+@dataclass(frozen=True)
+class ServerKeys:
+    """The folder of one server."""
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether ``create`` was called here before."""
+        return (self.folder / CERTIFICATE).is_file()
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate, PEM."""
+        return self.folder / CERTIFICATE
+
+    @property
+    def key(self) -> Path:
+        """The private key, PEM."""
+        return self.folder / KEY
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate."""
+        return fingerprint_of_pem(self.certificate.read_bytes())
+
+    def create(self, host: str, port: int, *, replace: bool = False) -> dict[str, str]:
+        """Make certificate and one token per role; return the join strings by the names of their tokens.
+
+        Raises:
+            ConfigError: the folder holds a server already, and everybody who knows it would be locked out.
+        """
+        if self.exists and not replace:
+            raise ConfigError(
+                f"{self.folder} holds a server already; a new certificate would lock out everybody who has its join "
+                "string. Show that again with --show-join, or make a new one with --init --replace."
+            )
+        certificate, key = make_certificate([host])
+        store, tokens = TokenStore(), {}
+        for role in ROLES:
+            token = new_token()
+            tokens[store.add(role, token).id] = token
+        write_private(self.key, key)
+        write_private(self.certificate, certificate)
+        store.write(self.folder / TOKENS)
+        self._write_joins({"host": host, "port": port, "tokens": tokens})
+        return self.joins()
+
+    def tokens(self) -> TokenStore:
+        """Return the hashes of the tokens.
+
+        Raises:
+            ConfigError: the folder was not prepared.
+        """
+        self._require()
+        return TokenStore.read(self.folder / TOKENS)
+
+    def joins(self, *, host: str | None = None, port: int | None = None) -> dict[str, str]:
+        """Return the join strings of every token that is not revoked.
+
+        Args:
+            host: address to put into them instead of the one of ``create``.
+            port: the same for the port.
+
+        Raises:
+            ConfigError: the folder was not prepared, or its join strings were deleted.
+        """
+        self._require()
+        kept = self._read_joins()
+        live = {entry.id for entry in self.tokens().entries if not entry.revoked}
+        return {
+            name: format_join(
+                ServerAddress(host or kept["host"], port or kept["port"], fingerprint=self.fingerprint, token=token)
+            )
+            for name, token in kept["tokens"].items()
+            if name in live
+        }
+
+    def add(self, role: str, name: str | None = None) -> str:
+        """Make one more token and return its name."""
+        store, kept = self.tokens(), self._read_joins()
+        token = new_token()
+        entry = store.add(role, token, name=name)
+        kept["tokens"][entry.id] = token
+        self._write_joins(kept)
+        store.write(self.folder / TOKENS)
+        return entry.id
+
+    def revoke(self, name: str) -> None:
+        """Lock one token out; a running server notices by itself."""
+        store = self.tokens()
+        store.revoke(name)
+        store.write(self.folder / TOKENS)
+
+    def _require(self) -> None:
+        if not self.exists:
+            raise ConfigError(f"{self.folder} holds no server yet; prepare it with: trackmaster server --init.")
+
+    def _read_joins(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.folder / JOINS).read_bytes())
+        except (OSError, ValueError):
+            raise ConfigError(
+                f"{self.folder / JOINS} is gone or damaged: the server keeps only hashes of its tokens, so the join "
+                "strings cannot be shown again. Make new ones with --init --replace."
+            ) from None
+        return found
+
+    def _write_joins(self, content: object) -> None:
+        write_private(self.folder / JOINS, json.dumps(content, indent=1).encode())

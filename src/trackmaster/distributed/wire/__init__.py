@@ -1,0 +1,1 @@
+"""What travels over the network: frames, the messages in them, and what both ends must agree on."""
