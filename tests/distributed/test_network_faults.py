@@ -235,22 +235,32 @@ def test_a_journal_of_another_run_is_kept(tmp_path: Path) -> None:
             assert len(receive(right, 1)) == 1
 
 
+def refuse_journal(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str], bool], reason: str) -> None:
+    """Let the journal's jobs fail whose method's name says so."""
+    original = Journal._submit
+
+    def submit(journal: Journal, job: Callable[[sqlite3.Connection], Any]) -> Any:
+        def work(db: sqlite3.Connection) -> Any:
+            if fails(job.__qualname__.split(".")[1]):
+                raise sqlite3.OperationalError(reason)
+            return job(db)
+
+        return original(journal, work)
+
+    monkeypatch.setattr(Journal, "_submit", submit)
+
+
+def no_space(path: Path, content: bytes) -> None:
+    """Write a file on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_under_the_journal_holds_workers_back_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     is_full = [True]
-    original = Journal._submit
-
-    def refuse(journal: Journal, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        def fail(db: sqlite3.Connection) -> Any:
-            if is_full[0] and "put" in work.__qualname__:
-                raise sqlite3.OperationalError("database or disk is full")
-            return work(db)
-
-        return original(journal, fail)
-
-    monkeypatch.setattr(Journal, "_submit", refuse)
+    refuse_journal(monkeypatch, lambda job: is_full[0] and job == "put", "database or disk is full")
     monkeypatch.setattr("trackmaster.distributed.relay.chunk_store.JOURNAL_RETRY_S", 0.01)
     with (
         relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
@@ -270,18 +280,8 @@ def test_a_journal_that_fails_once_does_not_end_the_trainers_supply(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: str
 ) -> None:
     said: list[str] = []
-    original, left = Journal._submit, [1]
-
-    def refuse(journal: Journal, job: Callable[[sqlite3.Connection], Any]) -> Any:
-        def fail(db: sqlite3.Connection) -> Any:
-            if f"Journal.{work}." in job.__qualname__ and left:
-                left.pop()
-                raise sqlite3.OperationalError("disk I/O error")
-            return job(db)
-
-        return original(journal, fail)
-
-    monkeypatch.setattr(Journal, "_submit", refuse)
+    left = [1]
+    refuse_journal(monkeypatch, lambda job: job == work and bool(left) and bool(left.pop()), "disk I/O error")
     monkeypatch.setattr("trackmaster.distributed.relay.chunk_store.IN_MEMORY_BYTES", 0)
     with (
         relay(tmp_path, durable=tmp_path / "journal", say=said.append) as server,
@@ -344,10 +344,7 @@ def test_spooled_chunks_of_a_killed_worker_are_sent_by_its_next_life(tmp_path: P
 
 
 def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", full)
+    monkeypatch.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", no_space)
     said: list[str] = []
     with (
         relay(tmp_path) as server,
@@ -361,14 +358,11 @@ def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monk
 
 
 def test_while_the_spool_refuses_memory_keeps_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
     size = len(encode(chunk(1)))
     worker = worker_end(away, on_full="drop", outbox_bytes=3 * size, spool=Spool(tmp_path / "spool"))
     with monkeypatch.context() as broken:
-        broken.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", full)
+        broken.setattr("trackmaster.distributed.link.spool.atomic_write_bytes", no_space)
         for number in range(10):
             worker.send_chunk(chunk(2 * number + 1, episode=number))
     assert (worker.waiting_chunks, worker.dropped_chunks) == (3, 7)
