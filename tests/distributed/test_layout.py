@@ -1,6 +1,7 @@
 """Inside ``distributed``: from what travels up to whole runs, and never back."""
 
 import ast
+import functools
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def part_of(module: str) -> str:
     return parts[2] if len(parts) > 3 else ROLES
 
 
+@functools.cache
 def neighbours(module: str) -> set[str]:
     """Modules of the room that a module imports, also where it names a package and a module in it."""
     source = MODULES[module].read_text(encoding="utf-8")

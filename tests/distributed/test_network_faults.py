@@ -15,6 +15,7 @@ import pytest
 from benchmarks.network_under_fire import run_under_fire
 from benchmarks.slow_link import SlowLink
 from tests.distributed.net_kit import (
+    PATIENCE_S,
     SPEC,
     chunk,
     receive,
@@ -31,11 +32,12 @@ from trackmaster.distributed.link.backoff import jittered_waits
 from trackmaster.distributed.link.outbox import Outbox, Parcel
 from trackmaster.distributed.link.spool import Spool
 from trackmaster.distributed.relay.core import CoreOptions
-from trackmaster.distributed.relay.journal import JOURNAL, Journal
+from trackmaster.distributed.relay.journal import JOURNAL, Journal, Kept
 from trackmaster.distributed.relay.server import RelayServer
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.distributed.wire.link_spec import describe
+from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import encode
 from trackmaster.errors import ConfigError
 
@@ -151,11 +153,14 @@ def test_a_second_trainer_is_refused_while_the_first_one_lives(tmp_path: Path) -
     said: list[str] = []
     with relay(tmp_path) as server, trainer_end(server) as first:
         first.wait_connected(60)
-        with trainer_end(server, say=said.append):
+        with trainer_end(server, say=said.append) as second:
             until(lambda: any("There is a trainer already" in line for line in said), "the refusal")
+            with pytest.raises(TransportError, match=r"did not take us .*There is a trainer already \(Trainer "):
+                second.wait_connected(0.0)
         with worker_end(server) as worker:
             worker.send_chunk(chunk(0))
             assert len(receive(first, 1)) == 1
+    assert not any("is away" in line for line in said), said
 
 
 def test_a_worker_that_vanishes_is_reported_as_unknown(tmp_path: Path) -> None:
@@ -385,6 +390,44 @@ def test_a_full_outbox_drops_whole_episodes_the_oldest_first_and_counts() -> Non
     assert worker._outbox.dropped_steps == 24
     assert any("given up" in line for line in said)
     kill(worker)
+
+
+def test_dropping_never_waits_for_a_durable_server_whose_trainer_has_not_saved(tmp_path: Path) -> None:
+    size = len(encode(chunk(1)))
+    with (
+        relay(tmp_path, durable=tmp_path / "journal") as server,
+        trainer_end(server, acknowledge="saved") as trainer,
+        worker_end(server, on_full="drop", outbox_bytes=3 * size) as worker,
+    ):
+        for number in (1, 3, 5):
+            worker.send_chunk(chunk(number, episode=number))
+        assert len(receive(trainer, 3)) == 3
+        driving = threading.Thread(target=worker.send_chunk, args=(chunk(7, episode=7),), daemon=True)
+        driving.start()
+        driving.join(PATIENCE_S)
+        assert not driving.is_alive()
+        assert (worker.waiting_chunks, worker.dropped_chunks) == (3, 1), "what was sent is still kept"
+        trainer.confirm()
+        until(lambda: worker.waiting_chunks == 0, "the acknowledgement")
+        worker.send_chunk(chunk(9, episode=9))
+        assert [(c.seq, c.episode_id) for c in receive(trainer, 1)] == [(3, 9)]
+
+
+def test_what_is_remembered_of_workers_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Marks({"a": 1, "b": 2}, limit=2)
+    marks.note("a", 0)
+    marks.note("c", 5)
+    assert dict(marks.items()) == {"a": 1, "c": 5}, "the one that was silent for longest is forgotten"
+    assert marks.of("b") == -1
+    monkeypatch.setattr("trackmaster.distributed.relay.journal.MAX_SESSIONS", 2)
+    journal = Journal(tmp_path)
+    for life in range(5):
+        journal.put(Kept(bytes([life]) * 16, 3, 0, 1), b"x").result()
+        if life:
+            journal.acked(bytes([life]) * 16, 3).result()
+    _, kept, _ = journal.load()
+    journal.close()
+    assert [session[0] for session in kept] == [0, 3, 4], "the first one still waits, the others are old"
 
 
 def test_a_full_outbox_blocks_until_the_end_is_closed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from trackmaster.distributed.relay.server import RelayOptions, RelayServer
 from trackmaster.distributed.security import tokens as tokens_module
 from trackmaster.distributed.security.certificate import client_context, fingerprint_of_pem, make_certificate
 from trackmaster.distributed.security.gate import BackOff, ConnectionCap
-from trackmaster.distributed.security.join_string import ServerAddress, format_join, parse_join
+from trackmaster.distributed.security.join_string import DEFAULT_PORT, ServerAddress, format_join, parse_join
 from trackmaster.distributed.security.known_servers import KnownServers
 from trackmaster.distributed.security.server_keys import ServerKeys
 from trackmaster.distributed.security.tokens import TokenStore, check_password, new_token, password_token
@@ -112,6 +112,25 @@ def test_init_show_join_add_and_revoke_by_command(tmp_path: Path, capsys: pytest
     assert "--init and --show-join are different jobs" in capsys.readouterr().err
     assert main(["server", "--init", "--replace"]) == 0
     assert parse_join(joins[0]).fingerprint not in capsys.readouterr().out
+
+
+def test_show_join_names_the_port_that_the_server_listens_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown() -> set[int]:
+        assert main(["server", "--show-join", "--keys", str(keys)]) == 0
+        return {parse_join(w).port for w in capsys.readouterr().out.split() if w.startswith("tmjoin://")}
+
+    keys = tmp_path / "keys"
+    assert main(["server", "--init", "--address", "192.0.2.7", "--keys", str(keys)]) == 0
+    assert shown() == {DEFAULT_PORT}
+    with RelayServer(RelayOptions(keys=keys, host="127.0.0.1", port=0), say=lambda _: None) as server:
+        assert shown() == {server.port} != {DEFAULT_PORT}
+    assert shown() == {server.port}, "it will listen there again"
+    ServerKeys(keys).note_port(DEFAULT_PORT)
+    assert shown() == {DEFAULT_PORT}
+    (keys / "join.json").write_text("damaged")
+    RelayServer(RelayOptions(keys=keys, host="127.0.0.1", port=0), say=lambda _: None).start().close()
 
 
 def test_tokens_are_stored_as_hashes_and_join_strings_can_be_deleted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from trackmaster.distributed.transport.contract import TrainerEnd, Weights
+from trackmaster.distributed.wire.marks import Marks
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.agent_state import remember_constructed
 from trackmaster.rl.buffer import Buffer
@@ -91,7 +92,7 @@ class TorchTrainingOffline:
         self.total_updates = self.total_samples = self.weights_version = 0
         """Training steps, transitions received and policies published, over all lives of the run."""
         self.refused_chunks = self.duplicate_chunks = 0
-        self._newest: dict[str, int] = {}  # highest number received, by session
+        self._newest = Marks[str]()
         self._arrived = 0  # transitions in this life
         self._told: set[int] = set()
         self._episodes: deque[Mapping[str, float]] = deque(maxlen=MAX_EPISODES)
@@ -140,7 +141,7 @@ class TorchTrainingOffline:
 
     def marks(self) -> dict[str, int]:
         """Return the highest chunk number received, by session of a worker."""
-        return dict(self._newest)
+        return dict(self._newest.items())
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps besides agent and memory."""
@@ -148,12 +149,12 @@ class TorchTrainingOffline:
             "epoch": self.epoch, "round": self.round, "step": self.step, "total_updates": self.total_updates,
             "total_samples": self.total_samples, "weights_version": self.weights_version,
             "refused_chunks": self.refused_chunks, "duplicate_chunks": self.duplicate_chunks,
-            "newest": dict(self._newest),
+            "newest": self.marks(),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state`` was taken."""
-        self._newest = {str(session): int(seq) for session, seq in state["newest"].items()}
+        self._newest = Marks({str(session): int(seq) for session, seq in state["newest"].items()})
         for name in self.state().keys() - {"newest"}:
             setattr(self, name, int(state[name]))
 
@@ -242,7 +243,7 @@ class TorchTrainingOffline:
         raise SampleError(f"{type(self.memory).__name__} yields no batches: its __iter__ must give nb_steps of them.")
 
     def _take(self, chunk: Chunk) -> None:
-        if chunk.seq <= self._newest.get(chunk.session, -1):
+        if chunk.seq <= self._newest.of(chunk.session):
             self.duplicate_chunks += 1
             return
         try:
@@ -252,7 +253,7 @@ class TorchTrainingOffline:
             if chunk.worker_id not in self._told:
                 self._told.add(chunk.worker_id)
                 self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
-        self._newest[chunk.session] = chunk.seq
+        self._newest.note(chunk.session, chunk.seq)
         if chunk.end_of_episode:
             self._episodes.append(chunk.stats)
 

@@ -72,6 +72,7 @@ class LinkClient:
         self._changed = threading.Condition()
         self._welcome: Welcome | None = None
         self._fatal: TransportError | None = None
+        self._refused = ""  # why the server does not take us for now
         self._closing = False
         self._is_connected = False
         self._entrance = Entrance(address, role, say)
@@ -94,6 +95,10 @@ class LinkClient:
         with self._changed:
             self._changed.wait_for(lambda: self._welcome is not None or self._fatal is not None, timeout_s)
             self._raise_if_fatal()
+            if self._welcome is None and self._refused:
+                raise TransportError(
+                    f"The server at {self._address.place} did not take us within {timeout_s:.0f} s: {self._refused}"
+                )
             if self._welcome is None:
                 raise TransportError(
                     f"No server answered at {self._address.place} within {timeout_s:.0f} s. Is it running, is the port "
@@ -188,9 +193,9 @@ class LinkClient:
 
     async def _connect_forever(self) -> None:
         self._loop, self._wake, self._task = asyncio.get_running_loop(), asyncio.Event(), asyncio.current_task()
-        waits, has_said = jittered_waits(self._options.shortest_wait_s, self._options.longest_wait_s), False
+        waits, said = jittered_waits(self._options.shortest_wait_s, self._options.longest_wait_s), ""
         while not self._closing:
-            wait = 0.0
+            wait, refused = 0.0, ""
             try:
                 async with self._entrance.open() as connection:
                     await self._converse(connection)
@@ -199,18 +204,24 @@ class LinkClient:
                 if refusal.final:
                     raise TransportError(str(refusal)) from None
                 reason, wait = str(refusal).rstrip("."), refusal.wait_s
+                refused = str(refusal) if refusal.by_server else ""
             except framing.WireError as error:
                 reason = str(error).rstrip(".")
             except (OSError, TimeoutError, EOFError, WebSocketException) as error:
                 reason = str(error).rstrip(".") or type(error).__name__
             if self._is_connected:
-                waits, has_said = jittered_waits(self._options.shortest_wait_s, self._options.longest_wait_s), False
-            self._is_connected = False
+                waits, said = jittered_waits(self._options.shortest_wait_s, self._options.longest_wait_s), ""
+            self._is_connected, self._refused = False, refused
             if self._is_closing():
                 return
-            if not has_said:
-                self._say(f"The server at {self._address.place} is away ({reason}); trying again until it is back.")
-                has_said = True
+            if said != (refused or "away"):
+                said = refused or "away"
+                place = f"The server at {self._address.place}"
+                self._say(
+                    f"{place} does not take us for now: {refused} Trying again until it does."
+                    if refused
+                    else f"{place} is away ({reason}); trying again until it is back."
+                )
             await self._pause(max(wait, next(waits)))
 
     async def _pause(self, seconds: float) -> None:
@@ -234,7 +245,7 @@ class LinkClient:
         if not isinstance(welcome, Welcome):
             raise ConnectionError(f"it greeted with {type(welcome).__name__}")
         if not welcome.accepted:
-            raise RefusedError(welcome.reason, final=not welcome.limits.get("retry"))
+            raise RefusedError(welcome.reason, final=not welcome.limits.get("retry"), by_server=True)
         with self._changed:
             self._welcome, self._is_connected = welcome, True
             self._begin(welcome)

@@ -26,11 +26,18 @@ UNAUTHORIZED, TOO_MANY = 401, 429
 
 
 class RefusedError(Exception):
-    """The server does not take us; ``final`` means that trying again is of no use."""
+    """The server does not take us.
 
-    def __init__(self, reason: str, *, final: bool, wait_s: float = 0.0) -> None:
+    Args:
+        reason: a sentence.
+        final: trying again is of no use.
+        wait_s: before trying again.
+        by_server: it has heard who we are, and the sentence is its own.
+    """
+
+    def __init__(self, reason: str, *, final: bool, wait_s: float = 0.0, by_server: bool = False) -> None:
         super().__init__(reason)
-        self.final, self.wait_s = final, wait_s
+        self.final, self.wait_s, self.by_server = final, wait_s, by_server
 
 
 class Entrance:

@@ -78,9 +78,13 @@ class Outbox:
         episode = unsent[0].episode
         for parcel in [p for p in unsent if p.episode == episode]:
             self._remove(parcel)
-            self.dropped_chunks += 1
-            self.dropped_steps += parcel.steps
+            self.count_drop(parcel)
         return True
+
+    def count_drop(self, parcel: Parcel) -> None:
+        """Count a parcel that is given up."""
+        self.dropped_chunks += 1
+        self.dropped_steps += parcel.steps
 
     def next_frame(self) -> tuple[int, bytes] | None:
         """Return the next frame to send and the worker number in it, None if all are sent."""
@@ -91,8 +95,7 @@ class Outbox:
                 frame = self._spool.read(parcel.session, parcel.seq, self._say)
             if frame is None:  # the spool was tampered with
                 self._remove(parcel)
-                self.dropped_chunks += 1
-                self.dropped_steps += parcel.steps
+                self.count_drop(parcel)
                 continue
             parcel.is_sent = True
             self._next += 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 from trackmaster.distributed.link.client import LinkClient, LinkOptions, Sender
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import Weights
+from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Message, Publish, Stat, Welcome
 from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
 
@@ -45,9 +46,10 @@ class WebSocketTrainerEnd(LinkClient):
         self._columns, self._check, self._told = columns, check, set[int]()
         self._acknowledge, self._stop_workers = acknowledge, stop_workers
         self._inbox: deque[tuple[bytes, int, Chunk | None]] = deque()
-        self._marks = {bytes.fromhex(session): seq for session, seq in (marks or {}).items()}
-        self._confirmed = dict(self._marks)
-        self._handed: dict[bytes, int] = dict(self._marks)
+        self._marks = Marks({bytes.fromhex(session): seq for session, seq in (marks or {}).items()})
+        self._confirmed = Marks(dict(self._marks.items()))
+        self._handed = Marks(dict(self._marks.items()))
+        self._unconfirmed: dict[bytes, int] = {}
         self._due_acks: dict[bytes, int] = {}
         self._taken = 0
         self._publish: Publish | None = None
@@ -74,7 +76,9 @@ class WebSocketTrainerEnd(LinkClient):
             arrived = list(self._inbox)
             self._inbox.clear()
             self._taken += len(arrived)
-            self._handed.update({session: seq for session, seq, _ in arrived})
+            for session, seq, _ in arrived:
+                self._handed.note(session, seq)
+                self._unconfirmed[session] = seq
             if not self._waits_for_disk:
                 self._confirm()
         if arrived:
@@ -122,13 +126,14 @@ class WebSocketTrainerEnd(LinkClient):
         return self._acknowledge == "saved" and is_durable
 
     def _confirm(self) -> None:
-        for session, seq in self._handed.items():
-            if self._confirmed.get(session, -1) < seq:
-                self._confirmed[session] = self._due_acks[session] = seq
+        for session, seq in self._unconfirmed.items():
+            self._confirmed.note(session, seq)
+            self._due_acks[session] = seq
+        self._unconfirmed.clear()
 
     def _begin(self, welcome: Welcome) -> None:
         self._taken = 0  # what waits here counts as taken by the earlier connection
-        self._due_acks = dict(self._confirmed)
+        self._due_acks = dict(self._confirmed.items())
         if self._first_version is None:
             self._base = max(self._base, welcome.weights_version + 1)
         self._is_published = self._publish is None or welcome.weights_version >= self._publish.version
@@ -137,14 +142,14 @@ class WebSocketTrainerEnd(LinkClient):
         if not isinstance(message, Chunk):
             return
         session = bytes.fromhex(message.session)
-        if message.seq <= self._marks.get(session, -1):
+        if message.seq <= self._marks.of(session):
             self.duplicates += 1
             self._taken += 1
-            if session in self._confirmed:
-                self._due_acks[session] = self._confirmed[session]
+            if (confirmed := self._confirmed.of(session)) >= 0:
+                self._due_acks[session] = confirmed
             self._notify()
             return
-        self._marks[session] = message.seq
+        self._marks.note(session, message.seq)
         self._inbox.append((session, message.seq, self._fitting(message)))
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:

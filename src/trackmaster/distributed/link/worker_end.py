@@ -39,7 +39,8 @@ class WebSocketWorkerEnd(LinkClient):
         spec: as in ``LinkClient``.
         run_name: for people.
         worker_id: number of this worker; -1 takes a free one, see ``worker_id``.
-        on_full: "block" waits for room in the outbox, "drop" gives up the oldest whole episodes and counts them.
+        on_full: "block" waits for room in the outbox, "drop" gives up the oldest whole episodes and counts them; where
+            all of them were sent and only wait for their acknowledgement, it gives up what is driven now.
         outbox_bytes: chunks that may wait in memory.
         spool: keeps chunks on disk until they are acknowledged.
         options: times.
@@ -93,12 +94,16 @@ class WebSocketWorkerEnd(LinkClient):
                 self._raise_if_fatal()
                 if self._closing or self._is_finished:
                     return
-                if self._on_full == "drop" and self._outbox.drop_oldest_episode():
-                    continue
-                self._changed.wait()
+                if self._on_full == "block":
+                    self._changed.wait()
+                elif not self._outbox.drop_oldest_episode():
+                    break
             self._raise_if_fatal()
-            self._outbox.put(parcel)
-            self._seq += 1
+            if self._outbox.has_room(len(frame)):
+                self._outbox.put(parcel)
+                self._seq += 1
+            else:  # everything was sent: a durable server acknowledges when its trainer saves
+                self._outbox.count_drop(parcel)
         self._tell_drops()
         self._notify()
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from trackmaster.distributed.relay.chunk_queue import ChunkQueue, Entry
 from trackmaster.distributed.relay.journal import Journal, Kept
+from trackmaster.distributed.wire.marks import MAX_SESSIONS
 
-MAX_SESSIONS = 4096
-"""Lives of workers whose last numbers are remembered."""
 JOURNAL_RETRY_S = 2.0
 IN_MEMORY_BYTES = 64 * 2**20
 """Of journalled chunks that need not be read again; what waits behind them lies on disk only."""

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from websockets.exceptions import ConnectionClosed
 
 from trackmaster.distributed.relay.chunk_queue import Entry
-from trackmaster.distributed.relay.chunk_store import MAX_SESSIONS, ChunkStore
+from trackmaster.distributed.relay.chunk_store import ChunkStore
 from trackmaster.distributed.relay.clients import Client, ClientError, answers, name_of
 from trackmaster.distributed.relay.delivery import Delivery
 from trackmaster.distributed.relay.journal import Journal
 from trackmaster.distributed.relay.signs_of_life import heartbeat, tell
 from trackmaster.distributed.wire import link_spec
 from trackmaster.distributed.wire.framing import fit_text
+from trackmaster.distributed.wire.marks import MAX_SESSIONS
 from trackmaster.distributed.wire.messages import (
     FINISHED,
     MAX_ROWS,
@@ -137,7 +138,11 @@ class RelayCore:
     async def _trainer_refusal(self, client: Client, columns: SampleSpec) -> tuple[str, bool]:
         other = self.trainer
         if other is not None and other.hello.session != client.hello.session and await answers(other):
-            return "There is a trainer already; end it first.", True
+            return (
+                f"There is a trainer already ({name_of(other)}), and a server has one: end that one first, or start "
+                "another server on another --port.",
+                True,
+            )
         # What came before any trainer was not compared with one; the trainer itself leaves out what does not fit.
         if self.store.spec and client.spec != self.store.spec and len(self.store.queue):
             if self.store.is_durable:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from trackmaster.distributed.transport.contract import TransportError
+from trackmaster.distributed.wire.marks import MAX_SESSIONS
 
 T = TypeVar("T")
 JOURNAL = "journal.sqlite"
@@ -112,6 +113,12 @@ class Journal:
         """Return what waits, oldest first, the highest numbers received and acknowledged, and the run's description."""
 
         def read(db: sqlite3.Connection) -> tuple[list[Kept], dict[bytes, tuple[int, int]], bytes]:
+            with db:  # the oldest lives, unless something of theirs still waits
+                db.execute(
+                    "DELETE FROM marks WHERE session NOT IN (SELECT session FROM chunks) AND rowid NOT IN "
+                    "(SELECT rowid FROM marks ORDER BY rowid DESC LIMIT ?)",
+                    (MAX_SESSIONS,),
+                )
             rows = db.execute("SELECT session, seq, worker, length(frame) FROM chunks ORDER BY number").fetchall()
             marks = db.execute("SELECT session, received, acked FROM marks").fetchall()
             spec = db.execute("SELECT spec FROM run").fetchone()

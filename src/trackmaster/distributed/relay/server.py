@@ -126,6 +126,8 @@ class RelayServer:
                     "another one running? Choose another --port."
                 ) from None
             raise error
+        if self._options.security is not None:
+            self._keys.note_port(self._port)
         return self
 
     def run(self, *, on_tick: Callable[[], None] | None = None) -> None:

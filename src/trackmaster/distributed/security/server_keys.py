@@ -1,18 +1,21 @@
 """What a server keeps in its folder: certificate, private key, hashes of tokens, and the join strings for its owner."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trackmaster.distributed.security.certificate import fingerprint_of_pem, make_certificate
-from trackmaster.distributed.security.join_string import ServerAddress, format_join
+from trackmaster.distributed.security.join_string import DEFAULT_PORT, ServerAddress, format_join
 from trackmaster.distributed.security.private_files import write_private
 from trackmaster.distributed.security.tokens import ROLES, TokenStore, new_token
 from trackmaster.errors import ConfigError
 from trackmaster.home import state_dir
 
 CERTIFICATE, KEY, TOKENS, JOINS = "certificate.pem", "key.pem", "tokens.json", "join.json"
+LISTENED = "listened"
+"""Key of the port that a server last listened on, if it was not the usual one."""
 
 
 def default_folder() -> Path:
@@ -82,7 +85,7 @@ class ServerKeys:
 
         Args:
             host: address to put into them instead of the one of ``create``.
-            port: the same for the port.
+            port: the same for the port; the one that a server last listened on when left out.
 
         Raises:
             ConfigError: the folder was not prepared, or its join strings were deleted.
@@ -90,13 +93,27 @@ class ServerKeys:
         self._require()
         kept = self._read_joins()
         live = {entry.id for entry in self.tokens().entries if not entry.revoked}
+        listened = kept.get(LISTENED, kept["port"])
         return {
             name: format_join(
-                ServerAddress(host or kept["host"], port or kept["port"], fingerprint=self.fingerprint, token=token)
+                ServerAddress(host or kept["host"], port or listened, fingerprint=self.fingerprint, token=token)
             )
             for name, token in kept["tokens"].items()
             if name in live
         }
+
+    def note_port(self, port: int) -> None:
+        """Remember the port that a server listens on, for the join strings; it serves as well where that cannot be.
+
+        The usual port leaves the one of ``create`` in them, which may be another one that a router passes on.
+        """
+        with contextlib.suppress(ConfigError, OSError):
+            before = self._read_joins()
+            kept = {name: value for name, value in before.items() if name != LISTENED}
+            if port != DEFAULT_PORT:
+                kept[LISTENED] = port
+            if kept != before:
+                self._write_joins(kept)
 
     def add(self, role: str, name: str | None = None) -> str:
         """Make one more token and return its name."""
