@@ -51,6 +51,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
         learning_start: float = 600,
         test_ratio: float = 0.05,
         chunk_rows: int = 64,
+        say: Callable[[str], None] = lambda line: None,
         **options: float,
     ) -> tuple[RacingTrainer, IQNAgent]:
         spec = iqn_sample_spec(toy.IMAGE, toy.N_FLOATS)
@@ -77,7 +78,7 @@ def build(toy: ModuleType, toy_config: IQNConfig, tmp_path: Path) -> Iterator[Bu
         trainer = RacingTrainer(
             agent, memory, link, judge, memory_size=constant(memory_rows), learning_start=constant(learning_start),
             options=TrainerOptions(**chosen), store=CheckpointStore(tmp_path / "save") if save else None,
-            logger=loggers[-1], stats=stats, say=lambda line: None,
+            logger=loggers[-1], stats=stats, say=say,
         )  # fmt: skip
         return trainer, agent
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trackmaster.files import atomic_path
+from trackmaster.files import atomic_write_bytes
 from trackmaster.nn.weights import WeightsError, load_strict, plain_state
 
 Plain = bool | int | float | str | None
@@ -168,8 +168,7 @@ def _set_generator(generator: torch.Generator | np.random.Generator, state: Any)
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    atomic_write_bytes(path, save(tensors))
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """One stream of numbers about a run: TensorBoard under the grouped tag names, and the same as CSV."""
 
+import contextlib
 import csv
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ class MetricsLogger:
         wall_offset_s: float = 0.0,
     ) -> None:
         self._clock, self._started = clock, clock() - wall_offset_s
+        self._tensorboard_dir, self._is_refused = tensorboard_dir, False
         self._events = _event_writer(tensorboard_dir) if tensorboard_dir is not None else None
         self._file: TextIO | None = None
         if csv_path is not None:
@@ -45,24 +47,50 @@ class MetricsLogger:
         return self._clock() - self._started
 
     def log(self, values: Mapping[str, float], *, env_steps: int, train_steps: int) -> None:
-        """Write numbers that belong to this moment of the run; the x axis of TensorBoard is ``env_steps``."""
-        wall_s = self.wall_s
-        for tag, value in values.items():
-            if self._events is not None:
-                self._events.add_scalar(tag, value, env_steps)
-            if self._file is not None:
+        """Write numbers that belong to this moment of the run; the x axis of TensorBoard is ``env_steps``.
+
+        Raises:
+            OSError: the disk refuses. Lines of the table are kept for the next call; events are lost, and go on in a
+                file of their own.
+        """
+        try:
+            self._write(values, env_steps, train_steps)
+            self._is_refused = False
+        except OSError:
+            self._is_refused = True
+            raise
+
+    def _write(self, values: Mapping[str, float], env_steps: int, train_steps: int) -> None:
+        if self._file is not None:  # first, because a full disk is told here; the event writer's thread would die of it
+            wall_s = self.wall_s
+            for tag, value in values.items():
                 self._csv.writerow((f"{wall_s:.3f}", env_steps, train_steps, tag, repr(float(value))))
-        if self._file is not None:
             self._file.flush()
-        if self._events is not None:
+        if self._tensorboard_dir is None:
+            return
+        if self._events is None:
+            self._events = _event_writer(self._tensorboard_dir)
+        try:
+            for tag, value in values.items():
+                self._events.add_scalar(tag, value, env_steps)
             self._events.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._events.close()
+            self._events = None
+            raise
 
     def close(self) -> None:
-        """Write what is buffered and close the files."""
-        if self._events is not None:
-            self._events.close()
-        if self._file is not None:
-            self._file.close()
+        """Write what is buffered and close the files.
+
+        Raises:
+            OSError: the disk refuses, and no call of ``log`` has said so before.
+        """
+        with contextlib.suppress(*([OSError] if self._is_refused else [])):
+            if self._events is not None:
+                self._events.close()
+            if self._file is not None:
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,6 @@
 """Reading and writing ``.torch`` files: atomic, and never unpickled."""
 
+import io
 import pickle
 import struct
 from pathlib import Path
@@ -18,9 +19,15 @@ _DAMAGE = (
 
 
 def save_torch(content: object, path: Path) -> None:
-    """Write tensors and plain values through a temporary name."""
+    """Write tensors and plain values through a temporary name.
+
+    Raises:
+        OSError: the disk refuses; PyTorch itself would raise a ``RuntimeError`` that does not say why.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_torch(path: Path) -> dict[str, Any]:

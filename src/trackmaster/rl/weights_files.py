@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from trackmaster.files import atomic_path, atomic_write_text
+from trackmaster.files import atomic_write_bytes, atomic_write_text
 from trackmaster.nn.weights import WeightsError, strip_prefixes
 from trackmaster.rl.torch_files import load_torch
 
@@ -46,8 +46,7 @@ class TorchJSONDecoder(json.JSONDecoder):
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors through a temporary name."""
-    with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    atomic_write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
 
 
 def write_json_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -3,14 +3,18 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from trackmaster.distributed.racing.algorithms import RacingMemory
+from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.options import TrainerOptions
 from trackmaster.distributed.racing.reports import report_of
 from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.rl.agent import TrainingAgent
+from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.evaluation_log import append_evaluations
 from trackmaster.rl.metrics import MetricsLogger
 
 
@@ -22,6 +26,7 @@ class RunLog:
         stats: counters of the run.
         agent: its schedules and its test loss are told.
         memory: its size is told.
+        trouble: told what cannot be written.
         say: where lines for people go.
         clock: seconds that only grow.
         began_s: when the first interval begins.
@@ -33,12 +38,14 @@ class RunLog:
         stats: RunStats,
         agent: TrainingAgent,
         memory: RacingMemory,
+        trouble: DiskTrouble,
         *,
         say: Callable[[str], None],
         clock: Callable[[], float],
         began_s: float,
     ) -> None:
         self._logger, self._stats, self._agent, self._memory = logger, stats, agent, memory
+        self._trouble = trouble
         self._say, self._clock, self._last_s = say, clock, began_s
         self._report = report_of(agent, memory)
         self._learned = 0
@@ -70,11 +77,21 @@ class RunLog:
         self._finished.append(finished)
 
     def values(self, values: Mapping[str, float]) -> None:
-        """Write numbers of this moment."""
+        """Write numbers of this moment; a disk that refuses costs them, not the run."""
         stats = self._stats
-        self._logger.log(
-            values, env_steps=stats.cumul_number_frames_played, train_steps=stats.cumul_number_batches_done
-        )
+        with self._trouble.survived("The numbers of the run"):
+            self._logger.log(
+                values, env_steps=stats.cumul_number_frames_played, train_steps=stats.cumul_number_batches_done
+            )
+
+    def evaluations(self, evaluations: Mapping[str, Evaluation], path: Path) -> None:
+        """Add an evaluation to the file of all of them."""
+        stats = self._stats
+        with self._trouble.survived("The outcome of an evaluation"):
+            append_evaluations(
+                path, evaluations, wall_s=self.wall_s, env_steps=stats.cumul_number_frames_played,
+                train_steps=stats.cumul_number_batches_done,
+            )  # fmt: skip
 
     def is_due(self, now_s: float, options: TrainerOptions) -> bool:
         """Return whether the interval is over."""

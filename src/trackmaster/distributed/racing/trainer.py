@@ -7,6 +7,7 @@ from typing import Any
 
 from trackmaster.distributed.racing.algorithms import RacingMemory
 from trackmaster.distributed.racing.collapse import CollapseGuard
+from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.options import TrainerOptions
 from trackmaster.distributed.racing.run_log import RunLog
 from trackmaster.distributed.racing.run_stats import RunStats, began_on_the_way
@@ -14,9 +15,9 @@ from trackmaster.distributed.transport.contract import RemoteTrainerEnd, Trainer
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.best_snapshots import BestSnapshots
-from trackmaster.rl.checkpoint import BEST, CheckpointStore
+from trackmaster.rl.checkpoint import BEST, CheckpointError, CheckpointStore
 from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, append_evaluations
+from trackmaster.rl.evaluation_log import EVALUATIONS_FILE
 from trackmaster.rl.iqn import IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
@@ -95,7 +96,10 @@ class RacingTrainer:
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
         self._last_saved = self._last_checked = clock()
-        self._log = RunLog(logger, self.stats, agent, memory, say=say, clock=clock, began_s=self._last_saved)
+        self._trouble = DiskTrouble(say)
+        self._log = RunLog(
+            logger, self.stats, agent, memory, self._trouble, say=say, clock=clock, began_s=self._last_saved
+        )
         self._stop_requested = False
 
     def run(self) -> RunStats:
@@ -104,6 +108,7 @@ class RacingTrainer:
         Raises:
             KeyboardInterrupt: the user stopped; everything has been saved before.
             TransportError: a worker is gone; everything has been saved before.
+            CheckpointError: the disk refused the end of the run; what was saved before is whole.
         """
         try:
             if self.stats.n_evaluations == 0:
@@ -116,7 +121,7 @@ class RacingTrainer:
                     self._progress(self._share_done())
             if not self._is_evaluated():
                 self._evaluate()
-            self._save()
+            self._save_end()
             self._log.write(self._options)
             self._tell_best()
         except BaseException:
@@ -230,10 +235,7 @@ class RacingTrainer:
         metrics, is_best = self.stats.note_evaluation(evaluations, self._log.wall_s)
         self._log.values(metrics)
         if self._store is not None:
-            append_evaluations(
-                self._store.folder / EVALUATIONS_FILE, evaluations, wall_s=self._log.wall_s,
-                env_steps=self.stats.cumul_number_frames_played, train_steps=self.stats.cumul_number_batches_done,
-            )  # fmt: skip
+            self._log.evaluations(evaluations, self._store.folder / EVALUATIONS_FILE)
         for track, result in evaluations.items():
             best = "-" if result.best_ms is None else f"{result.best_ms / 1000:.2f} s"
             self._say(
@@ -251,7 +253,8 @@ class RacingTrainer:
         if is_best:
             self._save(best=True)
         if self._best is not None:
-            self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
+            with self._trouble.survived("One of the best few states"):
+                self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
         if not has_collapsed or self._store is None:
             return
         best = self._store.folder / BEST
@@ -273,10 +276,19 @@ class RacingTrainer:
         write_memory = self._write_memory if self._options.save_memory else None
         remote = self._end if isinstance(self._end, RemoteTrainerEnd) else None
         extra = {RECEIVED: remote.marks()} if remote is not None else {}
-        self._store.save(self._agent.save, self.stats.to_json(), extra, best=best, write_memory=write_memory)
-        if remote is not None and write_memory is not None:
+        with self._trouble.survived(f"The run in {self._store.folder}"):
+            self._store.save(self._agent.save, self.stats.to_json(), extra, best=best, write_memory=write_memory)
+            self.is_saved = True
+        if self.is_saved and remote is not None and write_memory is not None:
             remote.confirm()
-        self.is_saved = True
+
+    def _save_end(self) -> None:
+        self._save()
+        if self._store is not None and not self.is_saved:
+            raise CheckpointError(
+                f"{self._store.folder}: the end of the run could not be saved. Make room and continue with --resume "
+                "from what was saved before."
+            )
 
     def _write_memory(self, folder: Path) -> None:
         """Write the replay memory and, if it stands between two turns, the worker that drives in this process."""

@@ -1,0 +1,146 @@
+"""The disk of a racing trainer is full: the run goes on and says so, and nothing is confirmed that is not on it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.distributed.test_training import Build, build
+
+from trackmaster.distributed.racing.disk_trouble import DiskTrouble
+from trackmaster.distributed.racing.trainer import RacingTrainer
+from trackmaster.distributed.transport.contract import RemoteTrainerEnd
+from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
+from trackmaster.rl.metrics import MetricsLogger
+
+resource = pytest.importorskip("resource", reason="the system cannot bound the size of files")
+__all__ = ["build"]
+ROOM_BYTES = 512
+MANY = {"save_interval_s": 1e-9, "metrics_interval_s": 1e-9, "evaluate_every_frames": 192, "learning_start": 10_000}
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """The system refuses what is longer than a few lines, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Remote:
+    """A link that counts what is confirmed."""
+
+    def __init__(self, link: Any) -> None:
+        self.recv_chunks, self.publish, self.check_workers = link.recv_chunks, link.publish, link.check_workers
+        self.close = link.close
+        self.confirmed = 0
+
+    def marks(self) -> dict[str, int]:
+        return {"00" * 16: 1}
+
+    def confirm(self) -> None:
+        self.confirmed += 1
+
+    def leave_workers(self) -> None:
+        pass
+
+
+def turns(trainer: RacingTrainer, n: int) -> None:
+    for _ in range(n):
+        trainer.turn()
+
+
+def saved_frames(folder: Path) -> int:
+    """Decisions of the newest intact snapshot."""
+    return int(CheckpointStore(folder).load()[2]["cumul_number_frames_played"])
+
+
+def test_a_full_disk_ends_no_run_and_nothing_is_confirmed_that_is_not_saved(build: Build, tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer, _ = build(save=True, say=said.append, memory_rows=2_000, save_memory=True, keep_best=2, **MANY)
+    trainer._end = remote = Remote(trainer._end)
+    assert isinstance(remote, RemoteTrainerEnd)
+    trainer._publish()
+    turns(trainer, 3)
+    before, confirmed = saved_frames(tmp_path / "save"), remote.confirmed
+    assert confirmed > 0
+    with full_disk():
+        turns(trainer, 3)
+        assert not trainer.is_saved
+    assert remote.confirmed == confirmed
+    assert saved_frames(tmp_path / "save") == before, "what was saved before is whole"
+    refused = [line for line in said if "could not be written" in line]
+    assert len(refused) == len({line.split(" could")[0] for line in refused}), "one sentence for each"
+    assert any("The run in" in line for line in refused), refused
+    turns(trainer, 1)
+    assert trainer.is_saved
+    assert remote.confirmed == confirmed + 1
+    assert saved_frames(tmp_path / "save") == trainer.stats.cumul_number_frames_played > before
+    for line in (tmp_path / "save" / "evaluations.jsonl").read_text().splitlines():
+        assert json.loads(line)["track"] == "lane"
+
+
+def test_an_end_that_cannot_be_saved_is_an_error_that_says_how_to_go_on(build: Build, tmp_path: Path) -> None:
+    trainer, _ = build(save=True, max_frames=200, memory_rows=2_000, save_interval_s=1e9, keep_best=1)
+    trainer._save()
+    with full_disk(), pytest.raises(CheckpointError, match=r"end of the run could not be saved.*--resume"):
+        trainer.run()
+    assert saved_frames(tmp_path / "save") == 0
+
+
+def test_ctrl_c_on_a_full_disk_is_still_ctrl_c(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    trainer, _ = build(save=True, say=said.append, memory_rows=2_000)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "turn", interrupt)
+    with full_disk(), pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert not trainer.is_saved
+    assert any("could not be written" in line for line in said)
+
+
+def log(logger: MetricsLogger, number: int) -> None:
+    logger.log({"a": float(number)}, env_steps=number, train_steps=number)
+
+
+def test_numbers_go_on_when_there_is_room_again(tmp_path: Path) -> None:
+    with MetricsLogger(tmp_path / "events", tmp_path / "metrics.csv") as logger:
+        for number in range(60):
+            log(logger, number)
+        with full_disk(), pytest.raises(OSError, match="too large"):
+            log(logger, 60)
+        log(logger, 61)
+    rows = [line.split(",") for line in (tmp_path / "metrics.csv").read_text().splitlines()]
+    assert {len(row) for row in rows} == {5}, "no line is torn"
+    assert [float(row[4]) for row in rows[1:]] == [float(number) for number in range(62)]
+    assert len(list((tmp_path / "events").iterdir())) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_events_go_on_in_another_file_where_their_own_was_cut(tmp_path: Path) -> None:
+    with MetricsLogger(tmp_path, None) as logger:
+        for number in range(60):
+            log(logger, number)
+        with full_disk(), pytest.raises(OSError, match="too large"):
+            log(logger, 60)
+        log(logger, 61)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_each_outage_is_told_once() -> None:
+    said: list[str] = []
+    trouble = DiskTrouble(said.append)
+    for fails in (True, True, False, True):
+        with trouble.survived("A file"):
+            if fails:
+                raise OSError(28, "No space left on device", "/data/file")
+    assert said == [said[0]] * 2
+    assert said[0].startswith("A file could not be written (/data/file: No space left on device).")
