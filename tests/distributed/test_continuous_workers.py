@@ -1,5 +1,6 @@
 """Workers of the agents with analog actions: one version per rollout, pictures once, states carried along."""
 
+import itertools
 from typing import Any
 
 import gymnasium as gym
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed.racing.on_policy_worker import OnPolicyVectorWorker
+from trackmaster.distributed.racing.on_policy_worker import PATIENCE_S, OnPolicyVectorWorker
 from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
@@ -105,6 +106,21 @@ def test_a_rollout_is_driven_by_one_version_and_waits_for_the_next() -> None:
         assert sum(chunk.end_of_episode for chunk in chunks) >= 2
     going_on = next(chunk for chunk in second if chunk.context)
     assert going_on.context == 3  # as many old rows as the first new observation's pictures need
+
+
+def test_who_is_there_drives_the_share_of_those_who_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, now = InProcessTransport(), itertools.count(step=PATIENCE_S / 2)
+    worker = OnPolicyVectorWorker(
+        Counting(), Remembering, link, spec=SPEC, cycles=CYCLES, chunk_rows=50, history={"image": 3}, rollout_steps=8,
+        clock=lambda: float(next(now)),
+    )  # fmt: skip
+    monkeypatch.setattr(link, "should_stop", lambda: worker.is_waiting and worker.env_steps >= 3 * 16)
+    link.publish(weights(1))
+    worker.run()
+    chunks = link.recv_chunks(0.0)
+    assert worker.env_steps == 3 * 16
+    assert {chunk.weights_version for chunk in chunks} == {1}
+    assert sum(chunk.n_transitions for chunk in chunks) == 3 * 16
 
 
 def test_pictures_sent_once_are_stacked_as_the_environment_stacked_them() -> None:

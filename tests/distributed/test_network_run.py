@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.distributed.net_kit import SPEC, relay, trainer_end, until, worker_end
+from tests.distributed.test_continuous_training import SMALL as CONTINUOUS
 from tests.distributed.test_train import small
 
 from trackmaster.cli import main
@@ -37,6 +38,13 @@ from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.rl.config import TrainConfig
 
 PATIENCE_S = 300
+IMPATIENT = """
+from trackmaster.cli import main
+from trackmaster.distributed.racing import on_policy_worker
+on_policy_worker.PATIENCE_S = 0.5
+raise SystemExit(main(["train", "worker"]))
+"""
+"""A worker that does not wait ten seconds for the other one's share."""
 
 
 @pytest.fixture
@@ -48,12 +56,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def program(*words: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def program(*words: str, module: bool = True, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """``trackmaster`` in a process of its own; ended at the latest with the block."""
+    command = [sys.executable, "-u", *(["-m", "trackmaster"] if module else []), *words]
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "trackmaster", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env={**os.environ, **environment},
-    )  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+    )
     try:
         yield process
     finally:
@@ -91,6 +99,25 @@ def test_server_trainer_and_two_workers_train_over_tls(here: Path) -> None:
         if written.is_file():
             tokens = [join.partition("t=")[2].encode() for join in joins.values()]
             assert not any(token in written.read_bytes() for token in tokens), f"a token lies in {written}"
+
+
+def test_ppo_trains_over_tls_although_one_of_two_workers_never_comes(here: Path, repository_root: Path) -> None:
+    with relay(here, tls=True) as server:
+        flags = [
+            *CONTINUOUS, "--training.max-frames", "800", "--performance.transport", "websocket",
+            "--performance.gpu-collectors-count", "2", "--network.join", server.join_string("trainer"),
+        ]  # fmt: skip
+        config = TrainConfig.load(flags, config=repository_root / "config_files" / "rl" / "config_ppo.yaml")
+        with program("-c", IMPATIENT, TRAIN_WORKER_JOIN=server.join_string("worker"), module=False) as worker:
+            stats = train(config, say=lambda line: None).stats
+            output = worker.communicate(timeout=PATIENCE_S)[0]
+        numbers = server.numbers()
+    assert worker.returncode == 0, output
+    assert "The trainer has ended the run" in output
+    assert stats.cumul_number_frames_played >= 200
+    assert stats.cumul_number_batches_done >= 2, "updates from whole rollouts"
+    assert stats.weights_version > stats.cumul_number_batches_done, "each update is published"
+    assert numbers["dropped"] == 0
 
 
 def test_an_interrupted_trainer_leaves_its_workers_waiting_and_says_what_it_has_saved(here: Path) -> None:

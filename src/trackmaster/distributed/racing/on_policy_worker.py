@@ -1,13 +1,16 @@
 """Collects for learners that use only what their newest weights drove: a fixed number of decisions, then a wait."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trackmaster.distributed.racing.vector_worker import VectorRolloutWorker
 
 WAIT_S = 0.002
 """How long a worker process rests before it looks again for new weights."""
+PATIENCE_S = 10.0
+"""How long newer weights may be missing before a worker drives another share with those it has: over a network fewer
+workers may have come than the run expects, or one may be gone with its share, and the rollout would never be whole."""
 
 
 class OnPolicyVectorWorker(VectorRolloutWorker):
@@ -19,12 +22,15 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
     Args:
         env: as for every vector worker.
         rollout_steps: decisions per car and version.
+        clock: seconds that only grow.
         others: everything else ``VectorRolloutWorker`` takes.
     """
 
-    def __init__(self, env: Any, *others: Any, rollout_steps: int, **more: Any) -> None:
+    def __init__(
+        self, env: Any, *others: Any, rollout_steps: int, clock: Callable[[], float] = time.monotonic, **more: Any
+    ) -> None:
         super().__init__(env, *others, **more)
-        self._rollout_steps = rollout_steps
+        self._rollout_steps, self._clock = rollout_steps, clock
         self._left = 0
         self._driven = -1
 
@@ -35,9 +41,14 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
 
     def run(self) -> None:
         """Collect until the trainer asks to stop."""
+        began = self._clock()
         while not self._end.should_stop():
             self.collect(1)
-            if self.is_waiting:
+            if not self.is_waiting:
+                began = self._clock()
+            elif self._driven >= 0 and self._clock() - began > PATIENCE_S:
+                self._left = self._rollout_steps  # of the same version, so that the learner can use it as well
+            else:
                 time.sleep(WAIT_S)
 
     def collect(self, n_steps: int) -> None:
