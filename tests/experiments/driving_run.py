@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from trackmaster.distributed.algorithms import algorithm_of
-from trackmaster.distributed.train import CONFIG_SNAPSHOT
+from trackmaster.distributed.racing.algorithms import algorithm_of
+from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.rl.config import TrainConfig
 from trackmaster.rl.iqn import ONLINE_FILE
 from trackmaster.rl.torch_files import save_torch

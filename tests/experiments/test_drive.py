@@ -12,7 +12,6 @@ from tests.experiments.driving_run import FLAT_OUT, NOTHING, make_run
 
 from trackmaster import gbx
 from trackmaster.cli import main
-from trackmaster.distributed.racing.algorithms import algorithm_of
 from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.env import evaluation_starts
 from trackmaster.experiments.drive import chosen_entry
