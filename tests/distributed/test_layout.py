@@ -1,8 +1,6 @@
 """Inside ``distributed``: from what travels up to whole runs, and never back."""
 
 import ast
-import functools
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,7 +25,6 @@ def part_of(module: str) -> str:
     return parts[2] if len(parts) > 3 else ROLES
 
 
-@functools.cache
 def neighbours(module: str) -> set[str]:
     """Modules of the room that a module imports, also where it names a package and a module in it."""
     source = MODULES[module].read_text(encoding="utf-8")
@@ -47,13 +44,6 @@ def wrong_neighbours(module: str, imported: set[str]) -> list[str]:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_parts_import_downwards_only(module: str) -> None:
     assert wrong_neighbours(module, neighbours(module)) == []
-
-
-def test_no_two_modules_import_each_other_even_by_a_detour() -> None:
-    try:
-        TopologicalSorter({module: neighbours(module) for module in MODULES}).prepare()
-    except CycleError as error:
-        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 
 
 def test_every_part_says_what_it_is_and_does_nothing_else() -> None:
