@@ -15,7 +15,7 @@ from trackmaster.errors import TrackmasterError
 from trackmaster.experiments.compare_config import CompareConfig
 from trackmaster.experiments.race_stats import RACE_TAG
 from trackmaster.experiments.run_logs import read_run
-from trackmaster.experiments.seed_interval import over_seeds, t_975
+from trackmaster.experiments.seed_interval import cell, over_seeds, t_975
 from trackmaster.rl.evaluation import Evaluation
 from trackmaster.rl.evaluation_log import append_evaluations
 from trackmaster.rl.metrics import MetricsLogger
@@ -333,8 +333,16 @@ def test_quantiles_of_student_are_those_of_the_tables(degrees: int, expected: fl
     assert t_975(degrees) == pytest.approx(expected, abs=1e-3)
 
 
-def test_equal_seeds_have_an_interval_of_no_width() -> None:
-    assert over_seeds([2.0, 2.0]).interval == (2.0, 2.0)
+def test_equal_seeds_have_no_interval_and_are_told_to_be_equal() -> None:
+    same = over_seeds([1.0, 1.0, 1.0], within=(0.0, 1.0))
+    assert same.interval is None
+    assert cell(same, ".2f") == "1.00 (3 equal)"
+    assert over_seeds([0.1 + 0.2, 0.3]).are_equal, "rounding is no spread"
+    assert cell(over_seeds([0.0, 0.0]), ".1f") == "0.0 (2 equal)"
+    assert cell(over_seeds([1.0, 1.0, None]), ".1f") == "1.0 (2/3)"
+    assert cell(over_seeds([1.0]), ".1f") == "1.0"
+    assert cell(over_seeds([None, None]), ".1f") == "- (0/2)"
+    assert cell(over_seeds([1.0, 2.0]), ".1f") == "1.5 [-4.9, 7.9]"
     assert over_seeds([2.0]).interval is None
     assert over_seeds([]).mean is None
 

@@ -1,6 +1,7 @@
 """An experiment is every arm with every seed, run once, and a table that says how sure it is."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,13 @@ import yaml
 from trackmaster.cli import main
 from trackmaster.data import frame_name
 from trackmaster.errors import ConfigError
+from trackmaster.experiments import core_pool, matrix_results
+from trackmaster.experiments.core_pool import CorePool
 from trackmaster.experiments.matrix import Matrix, lay_out
 from trackmaster.experiments.matrix_report import markdown
 from trackmaster.experiments.matrix_results import Outcome, Results, expert_s
 from trackmaster.experiments.plan import ExperimentPlan, merged
+from trackmaster.experiments.program import UNKNOWN, program
 from trackmaster.rl.config import TrainConfig
 
 SMALL: dict[str, Any] = {
@@ -86,11 +90,12 @@ def test_the_plans_of_the_project_are_whole(
     assert [run.seed for run in matrix.runs] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert {run.config.training.max_minutes for run in matrix.runs} == {plan.minutes}
     if name == "experiment_1":
-        assert len(matrix.encoders) == 6, "every seed has encoders of its own"
-        assert len(matrix.caches) == 3
+        assert (len(matrix.encoders), len(matrix.caches)) == (2, 1), "all seeds share the encoders"
         encoders = [run.config.training.pretrain_encoder_path for run in matrix.runs[:3]]
-        assert encoders == [None, *(tmp_path / "encoders" / f"{arm}_s1" for arm in ("B1_ae", "B2_simclr"))]
+        assert encoders == [None, *(tmp_path / "encoders" / f"{arm}_s42" for arm in ("B1_ae", "B2_simclr"))]
         assert len({run.config.map_cycle for run in matrix.runs}) == 1, "the arms drive the same track"
+        apart = lay_out(plan.model_copy(update={"encoder_per_seed": True}), tmp_path / "apart", frames_dir)
+        assert (len(apart.encoders), len(apart.caches)) == (6, 3), "every seed has encoders of its own"
     else:
         tracks = {run.arm: run.config.map_cycle.entries[0].map_path for run in matrix.runs}
         assert tracks == {slug: f"bundled:{slug}" for slug in ("first_steps", "table_top", "switchback")}
@@ -209,6 +214,8 @@ def test_one_command_runs_the_matrix_once(
     encoder = torch.load(out / "tiny" / "encoders" / "B1_ae_s1" / "encoder.pt", weights_only=True)
     assert record["encoder"].endswith("encoder.pt")
     assert encoder["0.weight"].shape == (16, 1, 4, 4)
+    assert program() in report
+    assert "Made by different programs" not in report
     marks = {path: path.stat().st_mtime_ns for path in (out / "tiny" / "done").iterdir()}
     assert {path.stem for path in marks} >= {"A_scratch_s1", "B1_ae_s1", "encoder_B1_ae_s1"}
     capsys.readouterr()
@@ -220,7 +227,9 @@ def test_one_command_runs_the_matrix_once(
 def outcomes(matrix: Matrix, numbers: dict[str, list[tuple[float, float | None]]]) -> tuple[Outcome, ...]:
     runs = {(run.arm, run.seed): run for run in matrix.runs}
     return tuple(
-        Outcome(runs[arm, seed], "first_steps", 10.0, 5000, 900, 1.0, 2.0, rate, time_s, time_s, 0.98)
+        Outcome(
+            runs[arm, seed], "first_steps", 10.0, 5000, 900, 1.0, 2.0, rate, time_s, time_s, 0.98, round(20 * rate), 20
+        )
         for arm, rows in numbers.items()
         for seed, (rate, time_s) in enumerate(rows, 1)
     )
@@ -237,13 +246,60 @@ def test_the_table_has_intervals_pairs_and_what_is_missing(make_matrix: Callable
     results = Results(matrix, outcomes(matrix, numbers), (), (), None, ("C_s9",))
     text = markdown(results, "trackmaster experiment run tiny.yaml")
     assert "Not finished, so the tables lack them: C_s9." in text
-    assert "| A | 3 | 1.0 [1.0, 1.0] | 2.0 [2.0, 2.0] | 0.60 [0.35, 0.85] |" in text
+    assert "| A | 3 | 1.0 (3 equal) | 2.0 (3 equal) | 0.60 [0.35, 0.85] |" in text
+    assert "| 36/60 [0.47, 0.71] |" in text, "the Wilson interval of the share of all episodes"
+    assert "Made by different programs" not in text
     assert "| 25.00 (1/3) |" in text, "no interval where only one seed has a time"
     assert "(3). '-' where" in text, "C's times are no test"
     # Differences of the rates of B: 0.10, 0.15, 0.25; t = 3.780 at 2 degrees, p = 0.063.
     assert "| B | first_steps | finish rate | 3 | 0.17 [-0.02, 0.36] | 0.063 |" in text
     alone = replace(results, outcomes=results.outcomes[:1], missing=())
     assert "## Differences" not in markdown(alone, "x")
+
+
+def test_rates_of_one_get_no_interval_of_no_width(make_matrix: Callable[..., Matrix]) -> None:
+    matrix = make_matrix(arms={"A": {}, "B": {}}, seeds=[1, 2, 3])
+    whole = {"A": [(1.0, 20.0)] * 3, "B": [(1.0, 18.0)] * 3}
+    text = markdown(Results(matrix, outcomes(matrix, whole), (), (), None, ()), "x")
+    assert "| 1.00 (3 equal) | 20.00 (3 equal) | 20.00 (3 equal) | 60/60 [0.94, 1.00] |" in text
+    assert "| B | first_steps | undisturbed start [s] | 3 | -2.00 (3 equal) | - | - |" in text
+    assert "[1.00, 1.00]" not in text
+
+
+def test_a_table_of_two_programs_says_so(
+    make_matrix: Callable[..., Matrix], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    matrix = make_matrix(arms={"A": {}, "B": {}})
+    pool = CorePool([None], tmp_path / "running.json", say=lambda _: None, use_tqdm=False)
+    for run, made_by in zip(matrix.runs, ("trackmaster 0.1.0 (aaa)", "trackmaster 0.1.0 (bbb)"), strict=True):
+        monkeypatch.setattr(core_pool, "program", lambda made_by=made_by: made_by)
+        assert not pool.run([replace(run.job, commands=((sys.executable, "-c", ""),))], desc="x")
+    jobs = [run.job for run in matrix.runs]
+    both = matrix_results._programs(jobs)
+    assert both == {"trackmaster 0.1.0 (aaa)": ("A_s1",), "trackmaster 0.1.0 (bbb)": ("B_s1",)}
+    results = Results(matrix, outcomes(matrix, {"A": [(1.0, 9.0)], "B": [(1.0, 8.0)]}), (), (), None, (), both)
+    text = markdown(results, "x")
+    assert "**Made by different programs**" in text
+    assert "* trackmaster 0.1.0 (bbb): B_s1" in text
+    mark = json.loads(jobs[0].mark.read_text())
+    del mark["program"]
+    jobs[0].mark.write_text(json.dumps(mark))
+    assert UNKNOWN in matrix_results._programs(jobs), "finished before programs were noted"
+
+
+def test_the_digest_of_the_program_follows_what_decides(tmp_path: Path) -> None:
+    (tmp_path / "rl").mkdir()
+    (tmp_path / "view").mkdir()
+    code = tmp_path / "rl" / "iqn.py"
+    code.write_text("a = 1")
+    before = program(tmp_path)
+    (tmp_path / "view" / "page.py").write_text("b = 1")
+    assert program(tmp_path) == before
+    code.write_text("a = 2")
+    assert program(tmp_path) != before
+    code.rename(tmp_path / "rl" / "sac.py")
+    assert program(tmp_path) != before
+    assert program().startswith("trackmaster 0.")
 
 
 def test_configurations_are_those_that_the_commands_read(make_matrix: Callable[..., Matrix], tmp_path: Path) -> None:

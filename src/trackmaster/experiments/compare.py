@@ -11,7 +11,7 @@ from trackmaster.experiments.comparison import Comparison, Label, Table, chosen_
 from trackmaster.experiments.paired import TEST_NAME, PairedTest, paired_tests
 from trackmaster.experiments.race_stats import Axis, Clock, start_of
 from trackmaster.experiments.run_logs import RunLog, read_run
-from trackmaster.experiments.seed_interval import INTERVAL_NAME, Estimate
+from trackmaster.experiments.seed_interval import INTERVAL_LEGEND, INTERVAL_NAME, Estimate, cell
 from trackmaster.files import atomic_write_text
 
 UNITS: dict[Axis, str] = {"minutes": "min", "steps": "steps"}
@@ -92,7 +92,7 @@ def _heading(labels: Sequence[Label]) -> Iterator[str]:
             name = log.name if log.name == label.name else f"{label.name}: {log.name}"
             yield f"{name}: {minutes:.1f} minutes, {steps:.0f} steps"
     if any(len(label.logs) > 1 for label in labels):
-        yield f"Several seeds: mean [{INTERVAL_NAME}]; (k/n) where only k of n seeds have a value, without interval."
+        yield f"Several seeds: {INTERVAL_LEGEND}."
 
 
 def _printed(comparison: Comparison) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _grid(table: Table, unit: str) -> list[str]:
     lines = [head]
     for row in table.rows:
         mark = f"{row.mark:.1f}" if unit == UNITS["minutes"] else f"{row.mark:.0f}"
-        lines.append([mark, row.label, *(_cell(row.cells[c], _format(c, unit)) for c in used)])
+        lines.append([mark, row.label, *(cell(row.cells[c], _format(c, unit)) for c in used)])
     return _aligned(lines)
 
 
@@ -126,16 +126,6 @@ def _format(column: str, unit: str) -> str:
     return FORMATS.get(column, ".1f" if unit == UNITS["minutes"] else ".0f")
 
 
-def _cell(estimate: Estimate, form: str) -> str:
-    mean, interval = estimate.mean, estimate.interval
-    if mean is None:
-        return "-" if len(estimate.values) < 2 else f"- (0/{len(estimate.values)})"
-    if interval is not None:
-        return f"{mean:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
-    few = f" ({len(estimate.known)}/{len(estimate.values)})" if len(estimate.values) > 1 else ""
-    return f"{mean:{form}}{few}"
-
-
 def _printed_tests(tests: Sequence[PairedTest]) -> Iterator[str]:
     yield f"\n=== Differences to {tests[0].against}, seed by seed, at the last mark ==="
     yield f"mean [{INTERVAL_NAME}]; p of the {TEST_NAME} ({sum(test.p is not None for test in tests)})"
@@ -143,9 +133,9 @@ def _printed_tests(tests: Sequence[PairedTest]) -> Iterator[str]:
     for test in tests:
         mark = f"{test.mark:.1f} min" if test.axis == "minutes" else f"{test.mark:.0f} steps"
         what = f"{test.column} {test.title.removeprefix('deterministic evaluation ')}"
-        cell = _cell(test.difference, _format(test.column, UNITS[test.axis]))
+        difference = cell(test.difference, _format(test.column, UNITS[test.axis]))
         p_values = ["-" if p is None else f"{p:.3f}" for p in (test.p, test.p_adjusted)]
-        lines.append([mark, test.label, what, str(len(test.difference.values)), cell, *p_values])
+        lines.append([mark, test.label, what, str(len(test.difference.values)), difference, *p_values])
     yield from _aligned(lines)
 
 
@@ -207,10 +197,10 @@ def write_page(path: Path, comparisons: Sequence[Comparison]) -> Path:
             for column in (c for c in PLOTTED if c in table.columns):
                 curves: dict[str, list[Curve]] = {}
                 for row in table.rows:
-                    cell = row.cells[column]
-                    if cell.mean is not None:
-                        low, high = cell.interval or (cell.mean, cell.mean)
-                        curves.setdefault(row.label, []).append(Curve(row.mark, cell.mean, low, high))
+                    found = row.cells[column]
+                    if found.mean is not None:
+                        low, high = found.interval or (found.mean, found.mean)
+                        curves.setdefault(row.label, []).append(Curve(row.mark, found.mean, low, high))
                 if curves:
                     title = table.title if column == "value" else f"{table.title}: {column}"
                     figure = comparison_figure(curves, x_title=comparison.axis, y_title=column)

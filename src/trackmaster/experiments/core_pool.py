@@ -20,6 +20,7 @@ import psutil
 from trackmaster.config import PREFIXES
 from trackmaster.errors import ConfigError
 from trackmaster.experiments.matrix import Command, Job
+from trackmaster.experiments.program import program
 from trackmaster.files import atomic_write_text
 from trackmaster.progress import progress
 
@@ -126,7 +127,7 @@ class CorePool:
         core = getattr(_OF_THREAD, "core", None)
         self._say(f"{job.name}: begins" + ("" if core is None else f" on core {core}"))
         started, cpu_s = time.monotonic(), 0.0
-        load_before = _load()
+        load_before, made_by = _load(), program()
         with job.log.open("wb") as log:
             for command in job.commands:
                 code, used_s = self._call(command, log)
@@ -135,7 +136,8 @@ class CorePool:
                     return None if self._stopping else Failure(job, f"exit code {code}; {_last_lines(job.log)}")
         wall_s = time.monotonic() - started
         mark = {
-            "fingerprint": job.fingerprint, "wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3), "core": core,
+            "fingerprint": job.fingerprint, "program": made_by,
+            "wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3), "core": core,
             "load": [load_before, _load()], "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "commands": [list(command) for command in job.commands],
         }  # fmt: skip

@@ -5,13 +5,12 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
-import trackmaster
 from trackmaster.experiments.comparison import Table
 from trackmaster.experiments.matrix_results import Outcome, Results, expert_s, of_each
 from trackmaster.experiments.paired import TEST_NAME, PairedTest, paired_p, with_adjusted
-from trackmaster.experiments.seed_interval import INTERVAL_NAME, Estimate, over_seeds
+from trackmaster.experiments.program import program
+from trackmaster.experiments.seed_interval import INTERVAL_LEGEND, Estimate, cell, over_seeds
+from trackmaster.rl.evaluation import wilson_interval
 from trackmaster.units import format_race_time
 
 COLUMNS = {
@@ -38,6 +37,7 @@ def markdown(results: Results, command: str) -> str:
         plan.question,
         _made_by(results, command),
         _missing(results),
+        _programs(results),
         *_outcome_tables(results),
         _differences(results),
         *_over_time(results),
@@ -54,9 +54,14 @@ def _made_by(results: Results, command: str) -> str:
     return (
         f"```sh\n{command}\n```\n\n"
         f"Wall time per training: {plan.minutes:g} min; seeds {seeds}, each training on one core; base "
-        f"configuration `{plan.base}`. {machine}; trackmaster {trackmaster.__version__}, PyTorch {torch.__version__}. "
+        f"configuration `{plan.base}`. {machine}; {_program(results)}. "
         f"Worker and learner run side by side and the limit is wall time, so a repetition gives other numbers."
     )
+
+
+def _program(results: Results) -> str:
+    made_by = list(results.programs)
+    return made_by[0] if len(made_by) == 1 else f"{len(made_by)} programs, see below" if made_by else program()
 
 
 def _processor() -> str:
@@ -74,26 +79,45 @@ def _missing(results: Results) -> str:
     return f"Not finished, so the tables lack them: {', '.join(results.missing)}."
 
 
+def _programs(results: Results) -> str:
+    if len(results.programs) < 2:
+        return ""
+    made = "\n".join(f"* {made_by}: {', '.join(names)}" for made_by, names in results.programs.items())
+    return (
+        "**Made by different programs**, so a difference between runs may be one between programs. Delete what an old "
+        f"one made, in `done/`, and run the experiment again for a table of one:\n\n{made}"
+    )
+
+
 def _outcome_tables(results: Results) -> Iterator[str]:
     plan = results.matrix.plan
     yield (
         f"## After {plan.minutes:g} minutes\n\n"
         f"The best evaluated weights of every run drove {plan.episodes} deterministic episodes whose starts no "
-        f"evaluation had seen; times are of the finished ones. Cells: mean [{INTERVAL_NAME}]; (k/n) where only k of n "
-        "seeds have a value, without interval. Minutes count from the start of the training."
+        f"evaluation had seen; times are of the finished ones. Cells: {INTERVAL_LEGEND}. *Episodes*: how many of all "
+        "episodes finished [95 % Wilson interval of that share], of these runs and not of other seeds. Minutes count "
+        "from the start of the training."
     )
     for track in _tracks(results):
         rows = []
         for arm in plan.arms:
             found = [outcome for outcome in results.of(arm) if outcome.track == track]
             if found:
-                cells = [_cell(_estimate(found, column), form) for column, (_, form) in COLUMNS.items()]
+                cells = [cell(_estimate(found, column), form) for column, (_, form) in COLUMNS.items()]
                 expert = expert_s(found[0].run, track)
-                rows.append([arm, str(len(found)), *cells, "-" if expert is None else f"{expert:.2f}"])
+                rows.append(
+                    [arm, str(len(found)), *cells, _episodes(found), "-" if expert is None else f"{expert:.2f}"]
+                )
         if rows:
             heads = [head for head, _ in COLUMNS.values()]
-            table = _table(["arm", "seeds", *heads, "expert [s]"], rows)
+            table = _table(["arm", "seeds", *heads, "episodes", "expert [s]"], rows)
             yield f"### {track}\n\n{table}"
+
+
+def _episodes(outcomes: Sequence[Outcome]) -> str:
+    finished, episodes = sum(o.finished for o in outcomes), sum(o.episodes for o in outcomes)
+    low, high = wilson_interval(finished, episodes)
+    return f"{finished}/{episodes} [{low:.2f}, {high:.2f}]"
 
 
 def _tracks(results: Results) -> list[str]:
@@ -111,7 +135,7 @@ def _differences(results: Results) -> str:
         return ""
     rows = [
         [t.label, t.title, COLUMNS[t.column][0], str(len(t.difference.values)),
-         _cell(t.difference, COLUMNS[t.column][1]), _p(t.p), _p(t.p_adjusted)]
+         cell(t.difference, COLUMNS[t.column][1]), _p(t.p), _p(t.p_adjusted)]
         for t in tests
     ]  # fmt: skip
     table = _table(["arm", "track", "number", "pairs", "difference", "p", "adjusted p"], rows)
@@ -157,7 +181,7 @@ def _marks(table: Table) -> str:
     rows = []
     for row in table.rows:
         if any(row.cells[column].known for column in OVER_TIME):
-            cells = [_cell(row.cells[c], ".2f") for c in OVER_TIME]
+            cells = [cell(row.cells[c], ".2f") for c in OVER_TIME]
             rows.append([f"{row.mark:.1f}", row.label, *cells])
     return _table(["minutes", "arm", "finish rate", "undisturbed start [s]", "median [s]"], rows)
 
@@ -196,15 +220,6 @@ def _encoders(results: Results) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(estimate: Estimate, form: str) -> str:
-    mean, interval, count = estimate.mean, estimate.interval, len(estimate.values)
-    if mean is None:
-        return f"- (0/{count})"
-    if interval is not None:
-        return f"{mean:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
-    return f"{mean:{form}}" if count == 1 else f"{mean:{form}} ({len(estimate.known)}/{count})"
 
 
 def _number(value: float | None, form: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from trackmaster.distributed.racing.environments import BUNDLED
 from trackmaster.errors import TrackmasterError
 from trackmaster.experiments.comparison import Comparison, Label, compare, end_of
 from trackmaster.experiments.core_pool import is_done
-from trackmaster.experiments.matrix import Matrix, Run
+from trackmaster.experiments.matrix import Job, Matrix, Run
+from trackmaster.experiments.program import UNKNOWN
 from trackmaster.experiments.race_stats import Clock, evaluation_stats, race_keys, race_stats
 from trackmaster.experiments.run_logs import RunLog, read_run
 from trackmaster.pretrain.artifact import read_meta
@@ -39,6 +40,10 @@ class Outcome:
     """Of the undisturbed start."""
     core_share: float | None
     """Processor time over wall time of the job: below 1 the core was shared or idle."""
+    finished: int
+    """Episodes at the end that finished."""
+    episodes: int
+    """Episodes at the end."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Results:
     over_time: Comparison | None
     missing: tuple[str, ...]
     """Runs that are not finished."""
+    programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of the finished jobs, encoders included, by the program that did them."""
 
     def of(self, arm: str) -> list[Outcome]:
         """Return the outcomes of an arm, by seed."""
@@ -90,7 +97,8 @@ def read_results(matrix: Matrix) -> Results:
     marks = {job.leavings[0]: job.mark for job in matrix.encoders}
     encoders = tuple(_encoder(folder, marks.get(folder)) for folder in folders)
     missing = tuple(run.name for run in matrix.runs if run not in finished)
-    return Results(matrix, tuple(outcomes), encoders, labels, over_time, missing)
+    jobs = [*matrix.encoders, *(run.job for run in finished)]
+    return Results(matrix, tuple(outcomes), encoders, labels, over_time, missing, _programs(jobs))
 
 
 def expert_s(run: Run, track: str) -> float | None:
@@ -100,6 +108,15 @@ def expert_s(run: Run, track: str) -> float | None:
             best = bundled_replays(entry.map_path.removeprefix(BUNDLED))[0]
             return int(best.name.rsplit("_", 1)[1].partition("ms")[0]) / 1000
     return None
+
+
+def _programs(jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for job in jobs:
+        if job.mark.is_file():
+            made_by = str(_json(job.mark).get("program") or UNKNOWN)
+            found[made_by] = (*found.get(made_by, ()), job.name)
+    return found
 
 
 def _outcomes(run: Run, log: RunLog) -> Iterator[Outcome]:
@@ -117,7 +134,7 @@ def _outcomes(run: Run, log: RunLog) -> Iterator[Outcome]:
             run, track, end_of(log, clock), int(end_of(log, Clock("steps", 0.0))), _updates(run),
             min((value for value in (*explored, evaluated) if value is not None), default=None), evaluated,
             len(finished) / len(times), min(finished, default=None), None if times[0] is None else times[0] / 1000,
-            share,
+            share, len(finished), len(times),
         )  # fmt: skip
 
 

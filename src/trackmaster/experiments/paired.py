@@ -10,8 +10,6 @@ from trackmaster.experiments.seed_interval import Estimate, over_seeds
 
 TESTED = ("finish_rate", "official_s", "median_s")
 """Columns of the deterministic evaluations; chosen here, once, and not by what came out."""
-ROUNDING = 1e-9
-"""Differences that vary by less than this share of the largest are equal."""
 TEST_NAME = "two-sided paired t test, adjusted by Holm for all tests of this output"
 
 
@@ -77,7 +75,7 @@ def paired_p(differences: Sequence[float | None]) -> float | None:
     """
     known = [value for value in differences if value is not None]
     n = len(known)
-    if n < 2 or n < len(differences) or max(known) - min(known) <= ROUNDING * max(map(abs, known)):
+    if n < 2 or n < len(differences) or Estimate(tuple(known)).are_equal:
         return None
     mean = math.fsum(known) / n
     variance = math.fsum((value - mean) ** 2 for value in known) / (n - 1)

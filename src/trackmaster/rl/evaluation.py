@@ -40,6 +40,17 @@ class VectorEnvironment(Protocol):
         ...
 
 
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share from so many of ``n`` independent tries; it has a width at 0 and 1, too.
+
+    Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
+    """
+    p = successes / n
+    centre, half = p + Z_95**2 / (2 * n), Z_95 * math.sqrt(p * (1 - p) / n + Z_95**2 / (4 * n * n))
+    scale = 1 + Z_95**2 / n
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Outcome of a set of attempts."""
@@ -81,14 +92,8 @@ class Evaluation:
         return float(np.mean(self.progress_m))
 
     def wilson_interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the finish rate.
-
-        Source: Wilson 1927, doi:10.1080/01621459.1927.10502953.
-        """
-        n, p = self.n, self.finish_rate
-        centre, half = p + Z_95**2 / (2 * n), Z_95 * math.sqrt(p * (1 - p) / n + Z_95**2 / (4 * n * n))
-        scale = 1 + Z_95**2 / n
-        return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+        """Return the 95 % interval of the finish rate."""
+        return wilson_interval(len(self.finished_ms), self.n)
 
     def rank(self) -> tuple[float, float, float]:
         """Return a key by which the better evaluation is larger: finish rate, then median time, then progress."""
