@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.evaluation import Evaluation, evaluate
+from trackmaster.rl.evaluation import Evaluation, evaluate, wilson_interval
 from trackmaster.rl.metrics import MetricsLogger
 
 
@@ -66,6 +66,41 @@ def test_every_attempt_counts_once_whatever_the_number_of_cars() -> None:
     assert result.best_ms == 50
     assert result.median_ms == 200
     assert evaluate(Still(), CountdownEnv(4)).n == 4
+
+
+class Expecting(Still):
+    """Expects 3, 2 and 1 at the start and a hundred more with every step."""
+
+    def q_values(self, observation):
+        assert len(observation["floats"]) == 1, "the first car alone is asked for"
+        return np.array([[3.0, 2.0, 1.0]], np.float32) + 100 * observation["floats"]
+
+
+class ZoneEnv(CountdownEnv):
+    def _observe(self) -> dict[str, np.ndarray]:
+        return {"floats": np.tile(self.steps[:, None].astype(np.float32), (1, 1))}
+
+    def _info(self) -> dict[str, np.ndarray]:
+        return super()._info() | {"zone_idx": 10 * self.steps}
+
+    def step(self, actions: np.ndarray) -> Any:
+        observation, reward, done, _, info = super().step(actions)
+        return observation, reward, done, self.steps == 25, info
+
+
+def test_what_the_actor_expects_of_the_undisturbed_attempt_is_told_under_linesights_names() -> None:
+    metrics = evaluate(Expecting(), ZoneEnv(2), 3, starts=[12, 25, 3]).metrics("t")
+    assert metrics["RL/q_value_0_starting_frame_t"] == 3.0
+    assert metrics["RL/avg_Q_trained_t"] == pytest.approx((3 + 1003) / 2), "looked at before decisions 0 and 10"
+    assert metrics["RL/mean_action_gap_t"] == pytest.approx(1.0), "best minus 3, 2 and 1"
+    assert metrics["RL/single_zone_reached_trained_t"] == 120, "that of attempt 0 when it ended"
+    others = evaluate(Still(), CountdownEnv(2), 2).metrics("t")
+    assert not any(tag.startswith("RL/") for tag in others), "an actor without values"
+
+
+def test_a_share_of_one_has_an_interval_with_a_width() -> None:
+    assert wilson_interval(60, 60) == (pytest.approx(0.9398, abs=1e-4), pytest.approx(1.0))
+    assert wilson_interval(0, 60) == (0.0, pytest.approx(0.0602, abs=1e-4))
 
 
 def test_wilson_interval_and_metrics() -> None:

@@ -69,6 +69,11 @@ class ActorModule:
         actions = [self.act_(row, bool(is_test)) for row, is_test in zip(rows, test, strict=True)]
         return np.stack(actions), {"greedy": np.asarray(test, dtype=np.bool_)}
 
+    def q_values(self, observation: Observation) -> NDArray[np.float32] | None:
+        """Return the expected return of every action for every car, (N, A); None where the actor knows none."""
+        del observation
+        return None
+
     def act_(self, obs: Any, test: bool = False) -> NDArray[Any]:
         """Return what a worker sends to the environment; wraps ``act``."""
         return np.asarray(self.act(obs, test=test))

@@ -16,6 +16,8 @@ from trackmaster.rl.actor import ActorModule, Observation
 from trackmaster.rl.carried import CarriedState
 
 Z_95 = 1.959963984540054
+LOOK_EVERY = 10
+"""Decisions between two looks at what the actor expects of attempt 0: at every one they would slow the evaluation."""
 
 
 class VectorEnvironment(Protocol):
@@ -60,6 +62,8 @@ class Evaluation:
     progress_m: tuple[float, ...]
     """Metres along the line per attempt."""
     returns: tuple[float, ...]
+    told: tuple[tuple[str, float], ...] = ()
+    """Name and number of what else is known of attempt 0: how far it came, what the actor expected."""
 
     @property
     def n(self) -> int:
@@ -113,7 +117,32 @@ class Evaluation:
         for name, time_ms in (("median", self.median_ms), ("best", self.best_ms), ("official", self.race_time_ms[0])):
             if time_ms is not None:
                 values[f"Eval/{name}_{track}"] = time_ms / 1000
-        return values
+        return values | {f"RL/{name}_{track}": value for name, value in self.told}
+
+
+class Expectation:
+    """What an actor with values of actions expects along one drive, under Linesight's names."""
+
+    def __init__(self) -> None:
+        self._values: list[NDArray[np.float32]] = []
+
+    def look(self, actor: ActorModule, observation: Observation) -> None:
+        """Ask for the first car; an actor without values is asked in vain."""
+        values = actor.q_values({name: array[:1] for name, array in observation.items()})
+        if values is not None:
+            self._values.append(values[0])
+
+    def numbers(self) -> list[tuple[str, float]]:
+        """Return names and numbers; none without values."""
+        if not self._values:
+            return []
+        values = np.stack(self._values).astype(np.float64)
+        best = values.max(axis=1)
+        return [
+            ("avg_Q_trained", float(best.mean())),
+            ("mean_action_gap", float((best[:, None] - values).mean())),
+            ("q_value_0_starting_frame", float(values[0, 0])),
+        ]
 
 
 def evaluate(
@@ -139,6 +168,7 @@ def evaluate(
         tuple(t for part in parts for t in part.race_time_ms),
         tuple(p for part in parts for p in part.progress_m),
         tuple(r for part in parts for r in part.returns),
+        parts[0].told,
     )
 
 
@@ -149,17 +179,23 @@ def _one_round(actor: ActorModule, env: VectorEnvironment, used: int, starts: li
     test = np.ones(env.num_envs, dtype=bool)
     progress = np.zeros(env.num_envs)
     race_time = np.full(env.num_envs, -1, dtype=np.int64)
-    carried = CarriedState()
+    carried, expected, zone, step = CarriedState(), Expectation(), 0, 0
     while not over.all():
+        if not over[0] and step % LOOK_EVERY == 0:
+            expected.look(actor, observation)
         action, told = actor.act_batch(carried.join(observation), test)
         carried.keep(told)
         observation, reward, terminated, truncated, info = env.step(action)
         returns += np.where(over, 0.0, reward)
         progress = np.where(over, progress, info["progress_m"])
         race_time = np.where(over, race_time, np.where(info["finished"], info["race_time_ms"], -1))
+        zone = zone if over[0] or "zone_idx" not in info else int(info["zone_idx"][0])
+        step += 1
         over = over | terminated | truncated
+    reached = (("single_zone_reached_trained", float(zone)),) if "zone_idx" in info else ()
     return Evaluation(
         tuple(int(t) if t >= 0 else None for t in race_time[:used]),
         tuple(float(p) for p in progress[:used]),
         tuple(float(r) for r in returns[:used]),
+        (*reached, *expected.numbers()),
     )
