@@ -17,7 +17,7 @@ from trackmaster.distributed.config_json.command import main, parser
 from trackmaster.distributed.config_json.config import RunConfig
 from trackmaster.distributed.config_json.file import merged, parse_json, read_json, read_run_config, run_config
 from trackmaster.distributed.config_json.folder import FOLDERS, RunFolder
-from trackmaster.distributed.config_json.roles import make_env
+from trackmaster.distributed.config_json.roles import interface_options, make_env
 from trackmaster.distributed.config_json.verbs import (
     RunSettings,
     TrainerVerbConfig,
@@ -25,6 +25,7 @@ from trackmaster.distributed.config_json.verbs import (
     prepared,
     run_worker,
 )
+from trackmaster.env.ids import interface_named
 from trackmaster.errors import ConfigError
 
 SEED_CONFIG = {
@@ -116,6 +117,23 @@ def test_the_reward_of_tmrls_file_pays_on_the_simulator(tmp_path: Path) -> None:
     go = np.array([1.0, -1.0, 0.0], dtype=np.float32)
     assert sum(env.step(go)[1] for _ in range(40)) > 1
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "window"),
+    [
+        ({"WINDOW_WIDTH": 320, "WINDOW_HEIGHT": 200}, "TM20FULL", (320, 200)),
+        ({"WINDOW_WIDTH": 640, "WINDOW_HEIGHT": 360}, "TM20LIDAR", (640, 360)),
+        ({"WINDOW_WIDTH": 800}, "TM20LIDARPROGRESS", (800, 488)),
+        ({}, "TM20FULL", (256, 128)),
+    ],
+)
+def test_the_games_window_is_made_as_the_file_says(
+    tmp_path: Path, said: dict[str, int], name: str, window: tuple[int, int]
+) -> None:
+    config = RunConfig.model_validate({**said, "ENV": {"RTGYM_INTERFACE": name}})
+    interface = interface_named(name)(**interface_options(config, RunFolder(tmp_path)))
+    assert interface.window == window
 
 
 def test_every_tmrl_key_has_a_meaning_or_is_said_to_have_none() -> None:

@@ -82,7 +82,8 @@ def interface_options(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
     if config.ENV.RTGYM_INTERFACE.startswith(TM2020):
         options |= {
             "gamepad": config.VIRTUAL_GAMEPAD, "sleep_at_reset_s": config.ENV.SLEEP_TIME_AT_RESET,
-            "reward_path": folder.reward_file,
+            "reward_path": folder.reward_file, "window_width": config.WINDOW_WIDTH,
+            "window_height": config.WINDOW_HEIGHT,
         }  # fmt: skip
     if config.ENV.REWARD_CONFIG:
         from trackmaster.env.demo_reward import DemoRewardConfig
