@@ -28,7 +28,8 @@ wp.set_module_options(
         "fast_math": False,
         "fuse_fp": False,
         "max_unroll": 1,
-        "cpu_compiler_flags": "-march=native -mllvm=-inline-threshold=2000 -mllvm=-slp-recursion-max-depth=4",
+        # One function out of all: the local arrays then have known sizes, and nothing is passed through memory.
+        "cpu_compiler_flags": "-march=native -mllvm=-inline-threshold=100000 -mllvm=-slp-recursion-max-depth=4",
     }
 )
 
