@@ -135,8 +135,14 @@ def _triangle_rows(corners: F64, axes: F64, material: NDArray[np.uint8], grid: _
     rows = _records(Triangle, len(corners))
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     rows["a"], rows["b"], rows["c"] = corners[:, 0], corners[:, 1], corners[:, 2]
-    rows["normal"] = cross / np.linalg.norm(cross, axis=1, keepdims=True)
+    normal = cross / np.linalg.norm(cross, axis=1, keepdims=True)
+    out = np.cross(np.roll(corners, -1, axis=1) - corners, normal[:, None])
+    out /= np.linalg.norm(out, axis=2, keepdims=True)
+    rows["normal"] = normal
     rows["low"], rows["high"] = corners.min(axis=1), corners.max(axis=1)
+    rows["edges"], rows["edge_offsets"] = out, np.einsum("fkx,fkx->fk", out, corners)
+    # Rounding grows with the size of the numbers; a millimetre covers small ones.
+    rows["slack"] = 1e-3 + 1e-5 * (np.abs(corners).max(axis=(1, 2)) + np.ptp(corners, axis=1).max(axis=1))
     rows["axis"] = axes
     rows["material"] = np.where(material < N_MATERIALS, material, 0)
     rows["cell_x"], rows["cell_z"] = grid.first[:, 0], grid.first[:, 1]

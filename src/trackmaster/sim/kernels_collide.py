@@ -164,12 +164,12 @@ def overlaps(low: wp.vec3, high: wp.vec3, other_low: wp.vec3, other_high: wp.vec
 
 @wp.func
 def collide_ellipsoid(
-    index: int, cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int, i: int, centre: wp.vec3,
-    support: wp.vec3, over: float, corner_a: wp.vec3, corner_b: wp.vec3, corner_c: wp.vec3,
+    triangles: wp.array(dtype=Triangle), index: int, cars: wp.array(dtype=Car), hits: wp.array(dtype=Contact), n: int,
+    i: int, centre: wp.vec3, support: wp.vec3, over: float, amid: bool,
 ):  # fmt: skip
     """Contact of one ellipsoid whose centre is ``over`` above the plane and that reaches it; returns the new count.
 
-    The corners of the triangle are given in the car frame.
+    With ``amid`` it is known to be clear of the triangle's edges.
     """
     size = wp.length(support)
     d = over / size
@@ -178,15 +178,25 @@ def collide_ellipsoid(
     radii = radii_of(i)
     face = support / size
     foot = face * (-d)
-    a = wp.cw_div(into_axes(i, corner_a - centre), radii)
-    b = wp.cw_div(into_axes(i, corner_b - centre), radii)
-    c = wp.cw_div(into_axes(i, corner_c - centre), radii)
-    feature, length = touch_edges(foot, face, wp.sqrt(1.0 - d * d), a, b, c)
+    touch = foot
+    length = float(0.0)
+    if not amid:
+        a = unrotate(cars[0].rotation, triangles[index].a - cars[0].position)
+        b = unrotate(cars[0].rotation, triangles[index].b - cars[0].position)
+        c = unrotate(cars[0].rotation, triangles[index].c - cars[0].position)
+        touch, length = touch_edges(
+            foot, face, wp.sqrt(1.0 - d * d), wp.cw_div(into_axes(i, a - centre), radii),
+            wp.cw_div(into_axes(i, b - centre), radii), wp.cw_div(into_axes(i, c - centre), radii),
+        )  # fmt: skip
+    amount = 1.0 - d
+    normal = face
+    is_face = wp.int32(1)
     if length > 0.0:
         amount = (1.0 - length) / length * d
-        return store_contact(cars, hits, n, i, index, 0, centre, feature, amount, face, -feature)
-    if length == 0.0 and d > 0.0:
-        return store_contact(cars, hits, n, i, index, 1, centre, foot, 1.0 - d, face, face)
+        normal = -touch
+        is_face = 0
+    if length > 0.0 or (length == 0.0 and d > 0.0):
+        return store_contact(cars, hits, n, i, index, is_face, centre, touch, amount, face, normal)
     return n
 
 
@@ -199,19 +209,19 @@ def collide_triangle(
     n = count
     normal = unrotate(cars[0].rotation, triangles[index].normal)
     height = wp.dot(cars[0].position - triangles[index].a, triangles[index].normal)
-    near = near_plane(balls, normal, height, triangles[index].low, triangles[index].high)
-    if near == 0:
+    near = near_plane(
+        balls, normal, height, triangles[index].edges, triangles[index].edge_offsets, triangles[index].slack
+    )
+    if near & 255 == 0:
         return n
-    corner_a = unrotate(cars[0].rotation, triangles[index].a - cars[0].position)
-    corner_b = unrotate(cars[0].rotation, triangles[index].b - cars[0].position)
-    corner_c = unrotate(cars[0].rotation, triangles[index].c - cars[0].position)
     for i in range(C.N_ELLIPSOIDS):
         if (near >> i) & 1 != 0:
             centre = wp.vec3(balls[i], balls[C.N_ELLIPSOIDS + i], balls[2 * C.N_ELLIPSOIDS + i])
             over = height + wp.dot(centre, normal)
             support = wp.cw_mul(radii_of(i), into_axes(i, normal))
             if over * over <= wp.dot(support, support) * 1.00001:
-                n = collide_ellipsoid(index, cars, hits, n, i, centre, support, over, corner_a, corner_b, corner_c)
+                amid = (near >> (8 + i)) & 1 != 0
+                n = collide_ellipsoid(triangles, index, cars, hits, n, i, centre, support, over, amid)
     return n
 
 

@@ -248,6 +248,9 @@ def _shadow_rows() -> np.ndarray:
     const float* __restrict__ c = balls.data;
     const float xx = n[0] * n[0], yy = n[1] * n[1], zz = n[2] * n[2];
     const float xy = n[0] * n[1], xz = n[0] * n[2], yz = n[1] * n[2];
+    const float e00 = edges.data[0][0], e01 = edges.data[0][1], e02 = edges.data[0][2];
+    const float e10 = edges.data[1][0], e11 = edges.data[1][1], e12 = edges.data[1][2];
+    const float e20 = edges.data[2][0], e21 = edges.data[2][1], e22 = edges.data[2][2];
     int found = 0;
 #ifndef __CUDACC__
     #pragma clang loop vectorize(enable)
@@ -256,25 +259,34 @@ def _shadow_rows() -> np.ndarray:
         const float over = height + (c[i] * n[0] + c[8 + i] * n[1] + c[16 + i] * n[2]);
         const float extent = form[i] * xx + form[8 + i] * yy + form[16 + i] * zz
             + form[24 + i] * xy + form[32 + i] * xz + form[40 + i] * yz;
-        const float x = c[24 + i], y = c[32 + i], z = c[40 + i], r = reach[i];
+        const float x = c[24 + i], y = c[32 + i], z = c[40 + i], r = reach[i] + slack;
+        const float ab = e00 * x + e01 * y + e02 * z - offsets[0];
+        const float bc = e10 * x + e11 * y + e12 * z - offsets[1];
+        const float ca = e20 * x + e21 * y + e22 * z - offsets[2];
+        const float outer = ab > bc ? ab : bc, outermost = outer > ca ? outer : ca;
         // The form is rounded otherwise than the caller's own test, which decides; hence the margin.
-        const int meets = (over >= 0.0f) & (over * over <= extent * 1.0001f)
-            & (y + r >= low[1]) & (y - r <= high[1]) & (x + r >= low[0]) & (x - r <= high[0])
-            & (z + r >= low[2]) & (z - r <= high[2]);
-        found |= meets << i;
+        const int meets = (over >= 0.0f) & (over * over <= extent * 1.0001f) & (outermost <= r);
+        const int amid = outermost < -r;
+        found |= (meets << i) | (amid << (8 + i));
     }
     return found;
     """
 )
-def near_plane(balls: wp.array(dtype=float), n: wp.vec3, height: float, low: wp.vec3, high: wp.vec3) -> int:
+def near_plane(
+    balls: wp.array(dtype=float), n: wp.vec3, height: float, edges: wp.mat33, offsets: wp.vec3, slack: float
+) -> int:
     """Bits of the ellipsoids that may touch a triangle, all eight at once.
+
+    Eight bits above these tell which of them stand over its inside and clear of its edges for sure. Both are answers
+    of a ball around the ellipsoid; who is neither away nor inside must be looked at closely.
 
     Args:
         balls: rows of eight: centres in the car frame (x, y, z) and in the world.
         n: the triangle's normal in the car frame.
         height: of the car's origin above its plane.
-        low: lowest corner of the triangle's box, world.
-        high: highest corner.
+        edges: rows are unit vectors out of the triangle, world.
+        offsets: where the edges lie along them.
+        slack: what rounding may be wrong by, m.
     """
     ...
 

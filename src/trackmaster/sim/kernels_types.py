@@ -121,6 +121,9 @@ class Triangle:
     normal: wp.vec3
     low: wp.vec3
     high: wp.vec3
+    edges: wp.mat33  # rows: unit vectors out of the triangle across its edges ab, bc, ca, in its plane
+    edge_offsets: wp.vec3  # a point x is beyond edge k by edges[k] . x - edge_offsets[k]
+    slack: float  # more than rounding can be wrong by in that, m
     axis: wp.vec3  # z axis of the block it belongs to, world; zero if unknown
     material: int
     cell_x: int
