@@ -1,5 +1,8 @@
 # mypy: ignore-errors
-"""Between the state tables and a kernel's local car: every row of ``layout`` is read and written here."""
+"""Between the state tables and a kernel's local car: the rows of ``layout`` are read and written here.
+
+Only what is seldom needed, which gates were taken and when, stays in the tables (``kernels_race``).
+"""
 
 import warp as wp
 
@@ -50,8 +53,6 @@ LAP = INTS["lap"].start
 CP_COUNT = INTS["cp_count"].start
 RACE_TIME = INTS["race_time"].start
 RESPAWN_TRIGGER = INTS["respawn_trigger"].start
-TAKEN = INTS["taken"].start
-INSIDE = INTS["inside"].start
 CONTACT = BYTES["contact"].start
 SLIDING = BYTES["sliding"].start
 MATERIAL = BYTES["material"].start
@@ -123,10 +124,6 @@ def load_car(
     cars[0].cp_count = i[CP_COUNT, slot]
     cars[0].race_time = i[RACE_TIME, slot]
     cars[0].respawn_trigger = i[RESPAWN_TRIGGER, slot]
-    for k in range(layout.TRIGGER_WORDS):
-        cars[0].taken[k] = i[TAKEN + k, slot]
-    for k in range(layout.TRIGGER_WORDS):
-        cars[0].inside[k] = i[INSIDE + k, slot]
     cars[0].reverse = int(b[REVERSE, slot])
     cars[0].slip_memory = int(b[SLIP_MEMORY, slot])
     cars[0].side_hit = int(b[SIDE_HIT, slot])
@@ -191,10 +188,6 @@ def store_car(
     i[CP_COUNT, slot] = cars[0].cp_count
     i[RACE_TIME, slot] = cars[0].race_time
     i[RESPAWN_TRIGGER, slot] = cars[0].respawn_trigger
-    for k in range(layout.TRIGGER_WORDS):
-        i[TAKEN + k, slot] = cars[0].taken[k]
-    for k in range(layout.TRIGGER_WORDS):
-        i[INSIDE + k, slot] = cars[0].inside[k]
     b[REVERSE, slot] = wp.uint8(cars[0].reverse)
     b[SLIP_MEMORY, slot] = wp.uint8(cars[0].slip_memory)
     b[SIDE_HIT, slot] = wp.uint8(cars[0].side_hit)

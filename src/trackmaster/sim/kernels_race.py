@@ -6,9 +6,11 @@ import warp as wp
 from trackmaster.sim import constants as C
 from trackmaster.sim import layout
 from trackmaster.sim.kernels_math import rotation_of
-from trackmaster.sim.kernels_types import Car, Gate, Near, Scene, Wheel, words
+from trackmaster.sim.kernels_types import Car, Gate, Near, Scene, Wheel
 
 CP_TIMES = layout.INT_ROWS["cp_times"].start
+TAKEN = layout.INT_ROWS["taken"].start
+INSIDE = layout.INT_ROWS["inside"].start
 
 
 @wp.func
@@ -23,12 +25,19 @@ def is_inside(gates: wp.array(dtype=Gate), g: int, position: wp.vec3):
 
 
 @wp.func
-def taken_count(taken: words, n_gates: int):
+def taken_count(state_i: wp.array2d(dtype=int), slot: int, n_gates: int):
     """How many of the lap's gates are marked as taken."""
     count = wp.int32(0)
     for g in range(n_gates):
-        count += (taken[g >> 5] >> (g & 31)) & 1
+        count += (state_i[TAKEN + (g >> 5), slot] >> (g & 31)) & 1
     return count
+
+
+@wp.func
+def mark_all(state_i: wp.array2d(dtype=int), row: int, slot: int, word: int):
+    """Set the marks of all gates, 32 a word."""
+    for k in range(layout.TRIGGER_WORDS):
+        state_i[row + k, slot] = word
 
 
 @wp.func
@@ -69,27 +78,27 @@ def pass_gates(
         word = g >> 5
         bit = 1 << (g & 31)
         if is_inside(scene.gates, first + g, cars[0].position):
-            if (cars[0].inside[word] & bit) == 0 and cars[0].finished == 0:
+            if (state_i[INSIDE + word, slot] & bit) == 0 and cars[0].finished == 0:
                 if scene.gates[first + g].is_finish != 0:
-                    if taken_count(cars[0].taken, n_gates) >= scene.tracks[track].n_checkpoints:
+                    if taken_count(state_i, slot, n_gates) >= scene.tracks[track].n_checkpoints:
                         stamp(cars, state_i, slot)
-                        finish_lap(scene, track, cars)
-                elif (cars[0].taken[word] & bit) == 0:
+                        finish_lap(scene, track, cars, state_i, slot)
+                elif (state_i[TAKEN + word, slot] & bit) == 0:
                     stamp(cars, state_i, slot)
                     cars[0].free_wheel = 0
-                    cars[0].taken[word] = cars[0].taken[word] | bit
+                    state_i[TAKEN + word, slot] = state_i[TAKEN + word, slot] | bit
                     cars[0].respawn_trigger = g
-            cars[0].inside[word] = cars[0].inside[word] | bit
+            state_i[INSIDE + word, slot] = state_i[INSIDE + word, slot] | bit
         else:
-            cars[0].inside[word] = cars[0].inside[word] & ~bit
+            state_i[INSIDE + word, slot] = state_i[INSIDE + word, slot] & ~bit
     look_for_gates(scene, track, cars, near, slot)
 
 
 @wp.func
-def finish_lap(scene: Scene, track: int, cars: wp.array(dtype=Car)):
+def finish_lap(scene: Scene, track: int, cars: wp.array(dtype=Car), state_i: wp.array2d(dtype=int), slot: int):
     """Begin the next lap, or end the race with this tick's time."""
     cars[0].free_wheel = 0
-    cars[0].taken = words(0)
+    mark_all(state_i, TAKEN, slot, 0)
     cars[0].lap += 1
     cars[0].respawn_trigger = -1
     if cars[0].lap >= scene.tracks[track].laps:

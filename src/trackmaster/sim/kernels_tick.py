@@ -15,10 +15,10 @@ from trackmaster.sim.kernels_math import (
     turn_quaternion,
     unrotate,
 )
-from trackmaster.sim.kernels_race import forget, pass_gates, stand_still
+from trackmaster.sim.kernels_race import INSIDE, TAKEN, forget, mark_all, pass_gates, stand_still
 from trackmaster.sim.kernels_respond import respond, shake
 from trackmaster.sim.kernels_tables import COM, side_grip
-from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Wheel, words
+from trackmaster.sim.kernels_types import Car, Contact, Near, Scene, Wheel
 from trackmaster.sim.kernels_water import add_water, find_water
 from trackmaster.sim.kernels_wheels import follow_suspension
 
@@ -165,7 +165,8 @@ def reset_cars(
     stand_still(cars, wheels, scene.tracks[track].start_position, scene.tracks[track].start_quaternion)
     cars[0].race_time = -1
     cars[0].respawn_trigger = -1
-    cars[0].inside = words(-1)  # a gate the car stands in counts only after it was left
+    mark_all(i, TAKEN, slot, 0)
+    mark_all(i, INSIDE, slot, -1)  # a gate the car stands in counts only after it was left
     store_car(f, i, b, slot, cars, wheels)
 
 
@@ -190,7 +191,7 @@ def respawn_cars(
         quaternion = scene.gates[gate].respawn_quaternion
     forget(near, slot)
     stand_still(cars, wheels, position, quaternion)
-    cars[0].inside = words(-1)
+    mark_all(i, INSIDE, slot, -1)
     store_car(f, i, b, slot, cars, wheels)
 
 

@@ -3,10 +3,6 @@
 
 import warp as wp
 
-from trackmaster.sim import layout
-
-words = wp.types.vector(length=layout.TRIGGER_WORDS, dtype=wp.int32)
-
 
 @wp.struct
 class Car:
@@ -49,8 +45,6 @@ class Car:
     cp_count: int
     race_time: int
     respawn_trigger: int
-    taken: words
-    inside: words
     reverse: int
     slip_memory: int
     side_hit: int
