@@ -48,15 +48,20 @@ def add_weight_torque(cars: wp.array(dtype=Car), wheels: wp.array(dtype=Wheel), 
 @wp.func
 def lateral_axis(cars: wp.array(dtype=Car), normal: wp.vec3, front: bool):
     """The direction across a wheel, in the plane of its ground."""
-    e = wp.vec3(1.0, 0.0, 0.0)
+    # Numbers, not a vector: a vector that two branches make is put together in memory.
+    x = float(1.0)
+    y = float(0.0)
+    z = float(0.0)
     n2 = normal[0] * normal[0] + normal[1] * normal[1]
     if n2 > C.EPS_SQUARED:
         k = 1.0 / wp.sqrt(n2)
-        e = wp.vec3(normal[1] * k, -normal[0] * k, 0.0)
+        x = normal[1] * k
+        y = -normal[0] * k
     if front:
-        c = cars[0].wheel_cos
-        e = wp.vec3(e[0] * c, e[1] * c, -cars[0].wheel_sin)
-    return e
+        x = x * cars[0].wheel_cos
+        y = y * cars[0].wheel_cos
+        z = -cars[0].wheel_sin
+    return wp.vec3(x, y, z)
 
 
 @wp.func
