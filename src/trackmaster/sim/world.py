@@ -23,6 +23,8 @@ from trackmaster.sim.warp_start import wp
 
 _TICKS = 7
 """Place of the number of ticks among the arguments of ``advance``."""
+_CARS_IN_A_ROW = 64
+"""So many cars a CPU thread takes at a time."""
 _INPUTS = "steering and pedals"
 
 Ids = Sequence[int] | NDArray[np.integer[Any]]
@@ -133,11 +135,12 @@ class World:
     def _record(self, parts: int) -> list[Any]:
         state = (self._scene, self._floats, self._ints, self._bytes)
         bounds = np.linspace(0, self.n_cars, parts + 1).astype(int)
+        in_a_row = 1 if self._on_gpu else _CARS_IN_A_ROW
         return [
             wp.launch(
                 advance,
-                int(stop - start),
-                [*state, self._near, self._items, self._inputs, 1, int(start)],
+                -(-int(stop - start) // in_a_row),
+                [*state, self._near, self._items, self._inputs, 1, int(start), int(stop), in_a_row],
                 device=self.device,
                 record_cmd=True,
             )
