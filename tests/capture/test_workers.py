@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from trackmaster import gbx
 from trackmaster.capture import CaptureConfig, CaptureError, CaptureSummary, capture
 from trackmaster.capture.discover import find_replays, same_folder
 from trackmaster.capture.ledger import Ledger
-from trackmaster.capture.outcomes import OutcomeBook
+from trackmaster.capture.outcomes import Outcome, OutcomeBook
 from trackmaster.capture.pool import MAX_EMPTY_DEATHS, WorkerPool
 from trackmaster.capture.run import capture_alone
 from trackmaster.capture.schedule import TrackQueue
+from trackmaster.capture.settled import circumstances
 from trackmaster.capture.writer import utc_now
 from trackmaster.gbx import Challenge, Ghost
 
@@ -142,6 +143,40 @@ def test_replays_that_fail_alike_are_tried_once_more_on_a_fresh_map(
     ]
 
 
+def test_a_second_try_counts_once_and_leaves_other_files_of_the_same_name_alone(tmp_path: Path, helpers: Any) -> None:
+    for name in ("1/stale_a.replay.gbx", "1/stale_a.replay.GBX", "1/stale_b.replay.gbx"):
+        path = tmp_path / "replays" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    config = CaptureConfig(
+        replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", workers=1, game="tminterface"
+    )  # fmt: skip
+    found = find_replays(config.replays_dir, None)
+    ledger = Ledger(config, OutcomeBook(config.output_dir, utc_now), same_folder(found))
+    steps = list(WorkerPool(config, helpers.Scripted(tmp_path), ledger).run(TrackQueue(found)))
+    assert len(steps) == len(found), "a step of the progress bar per replay"
+    assert sorted(outcome.reason for outcome in ledger.summary.outcomes) == ["", "", "same_name"]
+    assert ledger.summary.exit_code == 2
+
+
+def test_a_second_try_that_is_lost_with_its_worker_is_not_counted_as_two_rejections(tmp_path: Path) -> None:
+    path = tmp_path / "replays" / "1" / "worse.replay.gbx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    config = CaptureConfig(
+        replays_dir=tmp_path / "replays", output_dir=tmp_path / "out", workers=1, game="tminterface"
+    )  # fmt: skip
+    found = find_replays(config.replays_dir, None)
+    ledger = Ledger(config, OutcomeBook(config.output_dir, utc_now), same_folder(found))
+    first = ledger.begin(found[0])
+    assert first is not None
+    outcome = Outcome("1", first.file.name, "rejected", first.sha256, config.fingerprint, reason="sample_diff:3:1",
+                      circumstances=circumstances("sample_diff:3:1", "1", config))  # fmt: skip
+    assert ledger.settle(first, outcome, wall_s=0.0)
+    assert ledger.begin(first.file) is None
+    assert (len(ledger.summary.rejected), ledger.summary.known_rejects) == (1, 0)
+
+
 def test_one_failure_or_different_maps_or_the_simulator_are_no_reason_to_try_again(
     tmp_path: Path, scripted: Callable[..., CaptureSummary]
 ) -> None:
@@ -162,6 +197,23 @@ def test_a_worker_that_dies_is_replaced_and_its_replay_tried_once_more(
     }  # fmt: skip
     assert (tries(tmp_path, "once"), tries(tmp_path, "fatal"), tries(tmp_path, "good1")) == (2, 2, 1)
     assert "exit code -9" in next(outcome.detail for outcome in summary.rejected if "fatal" in outcome.replay)
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(
+    tmp_path: Path, scripted: Callable[..., CaptureSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = WorkerPool._listen
+
+    def and_die(self: WorkerPool, worker: Any, queue: TrackQueue) -> Iterator[None]:
+        yield from settle(self, worker, queue)
+        if tries(tmp_path, "1") == 1 and not (tmp_path / "2.tries").exists():
+            worker.process.kill()
+            worker.process.join()
+
+    monkeypatch.setattr(WorkerPool, "_listen", and_die)
+    summary = scripted("a/1", "a/2", "a/3", workers=1)
+    assert [outcome.status for outcome in summary.outcomes] == ["ok"] * 3
+    assert [tries(tmp_path, name) for name in ("1", "2", "3")] == [1, 1, 1]
 
 
 def test_a_worker_without_a_game_leaves_its_replay_to_the_others(

@@ -49,9 +49,8 @@ class CaptureSummary:
         return 2 if self.rejected or self.known_rejects else 0
 
     def withdraw(self, outcome: Outcome) -> None:
-        """Forget what became of a replay at its first try in this run, because this is what became of the second."""
-        same = (outcome.track_id, outcome.replay)
-        self.outcomes = [one for one in self.outcomes if (one.track_id, one.replay) != same]
+        """Forget what became of a replay at its first try in this run: a second one has come to its end."""
+        self.outcomes = [one for one in self.outcomes if one is not outcome]
 
     def sentence(self) -> str:
         """Return the last line of a run."""
@@ -82,6 +81,8 @@ class Ledger:
         self._book = book
         self._same_folder = same_folder
         self._fingerprint = config.fingerprint
+        self._settled: dict[str, Outcome] = {}
+        """What became of replays in this run, by key."""
 
     def begin(self, file: ReplayFile) -> Task | None:
         """Return the task of a replay, None when its outcome is known already.
@@ -105,16 +106,22 @@ class Ledger:
         self.settle(task, rejection(task, self._config, taken), wall_s=0.0)
         return None
 
-    def settle(self, task: Task, outcome: Outcome, *, wall_s: float) -> None:
-        """Note what became of a task, and remove frames that no longer count."""
-        if task.on_fresh_map:
-            self.summary.withdraw(outcome)
+    def settle(self, task: Task, outcome: Outcome, *, wall_s: float) -> bool:
+        """Note what became of a task, and remove frames that no longer count.
+
+        Returns:
+            Whether this is the first word about the replay in this run, not that of its second try.
+        """
+        first, before = self._settled.get(task.key), task.before
+        if first is not None:
+            self.summary.withdraw(first)
+        self._settled[task.key] = outcome
         self.summary.outcomes.append(outcome)
-        before = task.before
-        if before is not None and before.status == "ok" and is_passing(outcome.reason, self._config):
-            return  # a fault of the moment says nothing about the frames that are there
-        self._book.record(task.key, outcome, wall_s=wall_s)
-        self._forget_earlier(task.key, before, outcome)
+        # A fault of the moment says nothing about frames that are there.
+        if before is None or before.status != "ok" or not is_passing(outcome.reason, self._config):
+            self._book.record(task.key, outcome, wall_s=wall_s)
+            self._forget_earlier(task.key, before, outcome)
+        return first is None
 
     def _before(self, key: str, file: ReplayFile, sha256: str) -> Outcome | None:
         """Return what became of a file earlier; a killed run may have written the folder but not the index."""
@@ -137,6 +144,8 @@ class Ledger:
             return False
         is_taken = file in self._same_folder
         if before.reason == SAME_NAME if is_taken else is_settled(before, self._config):
+            if task.key in self._settled:  # its second try was lost with its worker: the first one stands
+                return True
             self.summary.known_rejects += 1
             log.info("%s was rejected before (%s): %s", task.key, before.reason, before.detail)
             self._forget_earlier(task.key, before, before)

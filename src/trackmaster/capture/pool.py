@@ -112,6 +112,8 @@ class WorkerPool:
                 yield from self._hand_out(queue)
                 busy = [worker for worker in self._workers.values() if worker.task is not None]
                 if not busy:
+                    if len(queue) and self._workers:
+                        continue  # all that had nothing to do had died: their successors have not been asked yet
                     self._complain_if_alone(queue)
                     return
                 for pipe in wait([worker.pipe for worker in busy]):
@@ -184,8 +186,8 @@ class WorkerPool:
         if again:
             return
         queue.done(task.file, captured=answer.outcome.status == "ok")
-        self._ledger.settle(task, answer.outcome, wall_s=answer.wall_s)
-        yield
+        if self._ledger.settle(task, answer.outcome, wall_s=answer.wall_s):
+            yield
 
     def _bury(self, worker: _Worker, task: Task, queue: TrackQueue) -> Iterator[None]:
         """A worker died over a replay: replace it, and try the replay once more."""
