@@ -1,13 +1,12 @@
 """The disk of a racing trainer is full: the run goes on and says so, and nothing is confirmed that is not on it."""
 
-import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.distributed.test_training import Build, build
+from tests.full_disk import full_disk
 
 from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.trainer import RacingTrainer
@@ -15,21 +14,8 @@ from trackmaster.distributed.transport.contract import RemoteTrainerEnd
 from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
 from trackmaster.rl.metrics import MetricsLogger
 
-resource = pytest.importorskip("resource", reason="the system cannot bound the size of files")
 __all__ = ["build"]
-ROOM_BYTES = 512
 MANY = {"save_interval_s": 1e-9, "metrics_interval_s": 1e-9, "evaluate_every_frames": 192, "learning_start": 10_000}
-
-
-@contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """The system refuses what is longer than a few lines, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Remote:

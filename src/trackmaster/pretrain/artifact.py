@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from trackmaster.config import read_yaml
 from trackmaster.errors import ConfigError
-from trackmaster.files import atomic_path, atomic_write_text
+from trackmaster.files import atomic_path, atomic_write_bytes, atomic_write_text
 from trackmaster.nn.encoder import arch_hash
+from trackmaster.nn.torch_writing import write_torch
 from trackmaster.pretrain.errors import PretrainError
 
 ENCODER_NAME = "encoder.pt"
@@ -142,16 +143,19 @@ def write_artifact(path: Path, weights: Mapping[str, Mapping[str, Tensor]], meta
         path: folder of the run.
         weights: ``encoder`` and, for concatenated stacks, ``fusion``.
         meta: keys of the record, without ``version`` and ``arch_hash``.
+
+    Raises:
+        OSError: the disk refuses; each file is its old or its new self then.
     """
     encoder = {key: value.contiguous() for key, value in weights["encoder"].items()}
     full = {"version": META_VERSION, **meta, "arch_hash": arch_hash(encoder)}
     with atomic_path(path / ENCODER_NAME) as temporary:
-        torch.save(encoder, temporary)
-    with atomic_path(path / "encoder.safetensors") as temporary:
-        save_file(encoder, temporary, metadata={"arch_hash": full["arch_hash"], "task": str(meta.get("task", ""))})
+        write_torch(encoder, temporary)
+    facts = {"arch_hash": full["arch_hash"], "task": str(meta.get("task", ""))}
+    atomic_write_bytes(path / "encoder.safetensors", save(encoder, metadata=facts))
     if "fusion" in weights:
         with atomic_path(path / "fusion.pt") as temporary:
-            torch.save(dict(weights["fusion"]), temporary)
+            write_torch(dict(weights["fusion"]), temporary)
     atomic_write_text(path / META_NAME, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
     shutil.rmtree(_aside(path), ignore_errors=True)
     return Artifact(path, full)

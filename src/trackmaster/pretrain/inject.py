@@ -15,6 +15,7 @@ from trackmaster.files import atomic_path, atomic_write_text, sha256_of
 from trackmaster.nn.encoder import encoder_dim
 from trackmaster.nn.encoder_weights import KernelReduce
 from trackmaster.nn.iqn import IQNNetwork
+from trackmaster.nn.torch_writing import write_torch
 from trackmaster.nn.weights import WeightsError, strip_prefixes
 from trackmaster.pretrain.agent_shape import AgentShape, read_agent_shape
 from trackmaster.pretrain.artifact import ENCODER_NAME, META_NAME, load_encoder, read_meta
@@ -189,7 +190,7 @@ def _write(save_dir: Path, pair: list[dict[str, Tensor]], provenance: dict[str, 
     paths = []
     for name, state in zip(NETWORK_FILES, pair, strict=True):
         with atomic_path(save_dir / name) as temporary:
-            torch.save({key: value.clone() for key, value in state.items()}, temporary)
+            write_torch({key: value.clone() for key, value in state.items()}, temporary)
         paths.append(save_dir / name)
     record = {**provenance, "files": {path.name: sha256_of(path) for path in paths}}
     atomic_write_text(save_dir / INIT_NAME, json.dumps(record, indent=2, ensure_ascii=False) + "\n")

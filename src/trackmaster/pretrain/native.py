@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from trackmaster.nn.torch_writing import write_torch
 from trackmaster.pretrain.checkpoints import HISTORY_KEY
 from trackmaster.pretrain.errors import PretrainError
 from trackmaster.pretrain.session import EpochRun, Session
@@ -44,7 +45,7 @@ def train_native(session: Session, checkpoint: Path | None = None) -> None:
         global_step = epoch.global_step
 
         def write_state(path: Path, step: int = global_step) -> None:
-            torch.save(
+            write_torch(
                 {
                     "framework": "native",
                     "global_step": step,

@@ -1,6 +1,5 @@
 """Reading and writing ``.torch`` files: atomic, and never unpickled."""
 
-import io
 import pickle
 import struct
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from trackmaster.files import atomic_path
+from trackmaster.nn.torch_writing import write_torch
 from trackmaster.nn.weights import WeightsError
 
 _DAMAGE = (
@@ -22,12 +22,10 @@ def save_torch(content: object, path: Path) -> None:
     """Write tensors and plain values through a temporary name.
 
     Raises:
-        OSError: the disk refuses; PyTorch itself would raise a ``RuntimeError`` that does not say why.
+        OSError: the disk refuses.
     """
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        write_torch(content, temporary)
 
 
 def load_torch(path: Path) -> dict[str, Any]:
