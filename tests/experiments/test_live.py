@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,9 +29,9 @@ TIMEOUT_S = 300
 class Viewer:
     """Opens the events of a page, as a browser does."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, path: str = EVENTS_PATH) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
-        self._connection.request("GET", EVENTS_PATH)
+        self._connection.request("GET", path)
         self.response = self._connection.getresponse()
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, object]]]:
@@ -48,12 +49,12 @@ class Viewer:
 
 
 @pytest.fixture
-def look_at() -> Iterator[Callable[[str], Viewer]]:
+def look_at() -> Iterator[Callable[..., Viewer]]:
     """A function that opens the events of a page; they are closed after the test."""
     viewers: list[Viewer] = []
 
-    def look(url: str) -> Viewer:
-        viewers.append(Viewer(url))
+    def look(url: str, path: str = EVENTS_PATH) -> Viewer:
+        viewers.append(Viewer(url, path))
         return viewers[-1]
 
     yield look
@@ -119,6 +120,21 @@ def test_a_viewer_who_reads_too_slowly_is_let_go(
         live.tell("over", {"text": "all"})
     kinds = [kind for kind, _ in back]
     assert kinds == ["state"] * 9 + ["over"]
+
+
+def test_a_page_of_an_earlier_drive_that_is_still_open_neither_begins_this_one_nor_draws_it(
+    look_at: Callable[..., Viewer],
+) -> None:
+    page, earlier = live_page("this", LINE), live_page("earlier", LINE)
+    own, foreign = (str(re.search(r'new EventSource\("([^"]+)"', text)[1]) for text in (page, earlier))  # type: ignore[index]
+    assert own != foreign
+    with LiveServer(page, 0) as live:
+        assert get(live.url, foreign)[0] == 204, "which tells a browser not to come again"
+        assert not live._has_viewer.is_set()
+        viewer = look_at(live.url, own)
+        live.wait_for_viewer()
+        live.tell("over", {"text": "all"})
+    assert list(viewer) == [("over", {"text": "all"})]
 
 
 def test_the_page_is_for_this_machine_and_names_nothing_outside() -> None:

@@ -136,6 +136,9 @@ class LiveServer:
         return web.Response(text=self._page, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
     async def _send_events(self, request: web.Request) -> web.StreamResponse:
+        # A page of an earlier drive that is still open would draw this one on its own track, and begin it.
+        if request.query_string and request.path_qs not in self._page:
+            raise web.HTTPNoContent  # the answer upon which a browser does not try again
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         viewer: asyncio.Queue[str | None] = asyncio.Queue(WAITING_EVENTS)

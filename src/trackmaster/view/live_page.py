@@ -4,6 +4,7 @@ The events, each a JSON object: ``begin`` (``text``), ``state`` (``x``, ``y``, `
 ``end`` (``text``, and ``x``, ``y``, ``z`` as lists) and ``over`` (``text``).
 """
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 EVENTS_PATH = "/events"
-"""Where the page listens."""
+"""Where the page listens, with a mark of the page behind it."""
+MARK_LETTERS = 16
+"""Of a page's hash: pages that differ have different marks."""
 LINE_EVERY_TICKS = 10
 """Ticks between two points of an earlier drive."""
 CAMERA_EYE = {"x": 1.9, "y": -2.3, "z": 1.9}
@@ -117,8 +120,9 @@ def live_page(
     n = len(figure.data)
     writer = FigureWriter()
     body = _BODY.replace("__FIGURE__", writer.div(figure))
-    body = body.replace("__TRACES__", json.dumps([n - 3, n - 2, n - 1])).replace("__EVENTS__", EVENTS_PATH)
-    return page_of(title, body, writer)
+    body = body.replace("__TRACES__", json.dumps([n - 3, n - 2, n - 1]))
+    mark = hashlib.sha256(f"{title}\n{body}".encode()).hexdigest()[:MARK_LETTERS]
+    return page_of(title, body.replace("__EVENTS__", f"{EVENTS_PATH}?page={mark}"), writer)
 
 
 def _figure(line_m: NDArray[Any], figure: "go.Figure") -> "go.Figure":
