@@ -20,7 +20,7 @@ from trackmaster.experiments import core_pool, matrix_results
 from trackmaster.experiments.core_pool import CorePool
 from trackmaster.experiments.matrix import Matrix, lay_out
 from trackmaster.experiments.matrix_report import markdown
-from trackmaster.experiments.matrix_results import Outcome, Results, expert_s
+from trackmaster.experiments.matrix_results import EncoderResult, Outcome, Results, expert_s
 from trackmaster.experiments.plan import ExperimentPlan, merged
 from trackmaster.experiments.program import UNKNOWN, program
 from trackmaster.rl.config import TrainConfig
@@ -264,6 +264,17 @@ def test_rates_of_one_get_no_interval_of_no_width(make_matrix: Callable[..., Mat
     assert "| 1.00 (3 equal) | 20.00 (3 equal) | 20.00 (3 equal) | 60/60 [0.94, 1.00] |" in text
     assert "| B | first_steps | undisturbed start [s] | 3 | -2.00 (3 equal) | - | - |" in text
     assert "[1.00, 1.00]" not in text
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_table_says_where_all_seeds_of_an_arm_share_an_encoder(
+    make_matrix: Callable[..., Matrix], is_shared: bool
+) -> None:
+    arms = {"A": {}, "B": {"pretrain": {"task": "ae"}}}
+    matrix = make_matrix(arms=arms, seeds=[1, 2], encoder_per_seed=not is_shared)
+    encoder = EncoderResult("B_s42", 1.0, 2, 0.1, None, {})
+    text = markdown(Results(matrix, (), (encoder,), (), None, ()), "x")
+    assert ("All seeds of B begin with one encoder: the intervals" in text) == is_shared
 
 
 def test_a_table_of_two_programs_says_so(

@@ -213,7 +213,21 @@ def _encoders(results: Results) -> str:
     head = ["encoder", "minutes", "epochs", "train loss", "val loss", "probe", "probe, random weights", "probe, pixels"]
     return (
         f"## Encoders\n\n{_table(head, rows)}\n\nMinutes are not part of the trainings' budget. Losses of different "
-        "tasks cannot be compared; the probe is the mean skill of a linear read-out."
+        f"tasks cannot be compared; the probe is the mean skill of a linear read-out.{_shared(results)}"
+    )
+
+
+def _shared(results: Results) -> str:
+    plan = results.matrix.plan
+    arms = [
+        name for name, arm in plan.arms.items()
+        if arm.encoder is not None or (arm.pretrain is not None and not plan.encoder_per_seed)
+    ]  # fmt: skip
+    if not arms:
+        return ""
+    return (
+        f" All seeds of {' and of '.join(arms)} begin with one encoder: the intervals of the tables hold the spread of "
+        "the trainings, not that of encoders."
     )
 
 

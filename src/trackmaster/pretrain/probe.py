@@ -106,8 +106,8 @@ def table(result: Mapping[str, Any]) -> str:
     lines.append(f"{'score':<14}" + "".join(f"{result['score'][who]:>10.3f}" for who in READERS))
     if result.get("every_map"):
         lines.append(
-            "Each map was held out of the read-outs in turn; pictures of the others, and of those that the run trained "
-            "on, were the encoder's (without labels)."
+            "Each map was held out of the read-outs in turn. The encoder itself has seen pictures of those that its "
+            "run trained on (without labels)."
         )
     elif result["encoder_saw_test_maps"]:
         lines.append(
