@@ -33,6 +33,9 @@ from trackmaster.distributed.wire.messages import (
 )
 from trackmaster.errors import TrackmasterError
 
+LONGEST_WAIT_S = 0.5
+"""Of one wait of the owner's thread, so that Ctrl+C is heard on every system."""
+
 
 @dataclass(frozen=True)
 class LinkOptions:

@@ -5,15 +5,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from trackmaster.distributed.link.client import LinkClient, LinkOptions, Sender
+from trackmaster.distributed.link.client import LONGEST_WAIT_S, LinkClient, LinkOptions, Sender
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Message, Publish, Stat, Welcome
 from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
-
-LONGEST_WAIT_S = 0.5
-"""Of one wait for chunks, so that Ctrl+C is heard on every system."""
 
 
 class WebSocketTrainerEnd(LinkClient):
@@ -56,6 +53,7 @@ class WebSocketTrainerEnd(LinkClient):
         self._is_published = True
         self._base = int(time.time() * 1000)
         self._first_version: int | None = None
+        self._is_new = True  # to the server
         self.duplicates = 0
         """Chunks that came a second time and were left out."""
         self.refused = 0
@@ -134,8 +132,11 @@ class WebSocketTrainerEnd(LinkClient):
     def _begin(self, welcome: Welcome) -> None:
         self._taken = 0  # what waits here counts as taken by the earlier connection
         self._due_acks = dict(self._confirmed.items())
-        if self._first_version is None:
-            self._base = max(self._base, welcome.weights_version + 1)
+        if self._is_new or self._first_version is None:  # an earlier trainer's clock may be ahead of ours
+            self._is_new, before = False, self._base
+            self._base = max(before, welcome.weights_version + 1)
+            if self._publish is not None:
+                self._publish = replace(self._publish, version=self._publish.version + self._base - before)
         self._is_published = self._publish is None or welcome.weights_version >= self._publish.version
 
     def _hear(self, message: Message) -> None:

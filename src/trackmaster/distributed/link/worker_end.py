@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from trackmaster.distributed.link.client import LinkClient, LinkOptions, Sender
+from trackmaster.distributed.link.client import LONGEST_WAIT_S, LinkClient, LinkOptions, Sender
 from trackmaster.distributed.link.outbox import OnFull, Outbox, Parcel
 from trackmaster.distributed.link.spool import Spool
 from trackmaster.distributed.security.join_string import ServerAddress
@@ -95,7 +95,7 @@ class WebSocketWorkerEnd(LinkClient):
                 if self._closing or self._is_finished:
                     return
                 if self._on_full == "block":
-                    self._changed.wait()
+                    self._changed.wait(LONGEST_WAIT_S)
                 elif not self._outbox.drop_oldest_episode():
                     break
             self._raise_if_fatal()

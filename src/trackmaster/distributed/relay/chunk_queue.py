@@ -33,6 +33,7 @@ class ChunkQueue:
         self._held: Counter[int] = Counter()
         self._some = asyncio.Event()
         self._room = asyncio.Event()
+        self._turn = 0
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -56,21 +57,31 @@ class ChunkQueue:
         self._count(entry, 1)
         self._some.set()
 
-    async def take(self) -> Entry:
-        """Return the next chunk, waiting for one; it is kept until it is acknowledged."""
-        while not self._waiting:
+    async def take(self, turn: int) -> Entry | None:
+        """Return the next chunk, waiting for one; it is kept until it is acknowledged.
+
+        Args:
+            turn: what ``give_back`` returned to whoever takes.
+
+        Returns:
+            None once a later trainer's turn has come: a chunk taken for one that is gone would reach nobody.
+        """
+        while turn == self._turn and not self._waiting:
             self._some.clear()
             await self._some.wait()
+        if turn != self._turn:
+            return None
         entry = self._waiting.popleft()
         self._sent.append(entry)
         return entry
 
-    def give_back(self) -> None:
-        """What was sent without an acknowledgement goes to the next trainer, in the same order."""
+    def give_back(self) -> int:
+        """What was sent without an acknowledgement goes to the next trainer, in the same order; return its turn."""
+        self._turn += 1
         self._waiting.extendleft(reversed(self._sent))
         self._sent.clear()
-        if self._waiting:
-            self._some.set()
+        self._some.set()  # also for whoever waits on an earlier turn
+        return self._turn
 
     def ack(self, session: bytes, seq: int) -> int:
         """Let go of everything of a session up to ``seq``; a trainer may know it from an earlier life.

@@ -5,7 +5,7 @@ import dataclasses
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trackmaster.distributed.relay.chunk_queue import ChunkQueue, Entry
 from trackmaster.distributed.relay.journal import Journal, Kept
@@ -22,6 +22,8 @@ class Session:
 
     received: int = -1
     acked: int = -1
+    arriving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while one of its chunks is being kept: the trainer takes no number after a higher one."""
 
 
 class ChunkStore:

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -66,6 +67,22 @@ class Client:
             while True:
                 frame = await self.connection.recv()
                 yield checked_frame(frame)
+
+    async def while_here(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what may take long, but not for a client that is gone: it would be waited for with all it holds.
+
+        Raises:
+            ConnectionError: the client is gone.
+        """
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(self.connection.wait_closed())
+        try:
+            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ConnectionError("the client is gone")
+            await task
+        finally:
+            task.cancel()
+            gone.cancel()
 
     def cut_off_after(self, task: "asyncio.Task[None]") -> None:
         """End the connection if a task that it needs has ended by itself."""

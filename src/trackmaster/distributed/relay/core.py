@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from websockets.exceptions import ConnectionClosed
 
 from trackmaster.distributed.relay.chunk_queue import Entry
-from trackmaster.distributed.relay.chunk_store import ChunkStore
+from trackmaster.distributed.relay.chunk_store import ChunkStore, Session
 from trackmaster.distributed.relay.clients import Client, ClientError, answers, name_of
 from trackmaster.distributed.relay.delivery import Delivery
 from trackmaster.distributed.relay.journal import Journal
@@ -79,7 +79,11 @@ class RelayCore:
 
     async def converse(self, client: Client) -> None:
         """Greet a client and serve it until it leaves."""
-        reason, retry = await self._refusal(client)
+        try:
+            reason, retry = await self._refusal(client)
+        except sqlite3.Error as error:
+            self._cut_off(client, error)
+            return
         if reason:
             limits = {"retry": int(retry)}
             await client.send(Welcome(False, fit_text(reason), self._weights.version, limits, -1, self.store.spec))
@@ -99,13 +103,16 @@ class RelayCore:
             self._say(f"{name_of(client)} was let go: {error.sentence}")
             await client.dismiss(error.code, error.sentence)
         except sqlite3.Error as error:
-            self._say(f"The journal does not answer ({error}); {name_of(client)} is cut off and may come again.")
-            client.connection.transport.abort()
-        except ConnectionClosed:
+            self._cut_off(client, error)
+        except (ConnectionClosed, ConnectionError):
             pass
         finally:
             beating.cancel()
             self._leave(client)
+
+    def _cut_off(self, client: Client, error: sqlite3.Error) -> None:
+        self._say(f"The journal does not answer ({error}); {name_of(client)} is cut off and may come again.")
+        client.connection.transport.abort()
 
     async def _refusal(self, client: Client) -> tuple[str, bool]:
         """Return why a client may not come in, empty if it may, and whether it is worth trying again."""
@@ -128,7 +135,7 @@ class RelayCore:
         others = {c.worker_id for s, c in self.workers.items() if s != hello.session}
         if self._options.max_workers is not None and len(others) >= self._options.max_workers:
             return f"There are {len(others)} workers, no more are allowed.", True
-        if hello.spec and self.store.spec and hello.spec != self.store.spec:
+        if hello.spec and self.store.spec and not link_spec.agree(hello.spec, self.store.spec):
             return f"Worker and trainer differ: {link_spec.differences(hello.spec, self.store.spec)}.", False
         client.worker_id = hello.worker_id
         if client.worker_id < 0 or client.worker_id in others:
@@ -144,7 +151,7 @@ class RelayCore:
                 True,
             )
         # What came before any trainer was not compared with one; the trainer itself leaves out what does not fit.
-        if self.store.spec and client.spec != self.store.spec and len(self.store.queue):
+        if self.store.spec and len(self.store.queue) and not link_spec.agree(client.spec, self.store.spec):
             if self.store.is_durable:
                 return (
                     f"The journal holds {len(self.store.queue)} chunks of another run: "
@@ -225,18 +232,24 @@ class RelayCore:
             raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
         known = self.store.session(session)
         client.is_held_back = True
-        if chunk.seq > known.received:
-            await self.store.queue.wait_for_room(client.worker_id, len(frame))
-        if chunk.seq <= known.received:  # looked at again: it may have come over another connection meanwhile
-            self.counts["duplicates"] += 1
-        else:
-            known.received = chunk.seq
-            await self._enqueue(Entry(session, chunk.seq, client.worker_id, len(frame), frame), chunk)
+        entry = Entry(session, chunk.seq, client.worker_id, len(frame), frame)
+        is_free = self.store.queue.has_room(entry.worker, entry.size) and not known.arriving.locked()
+        keeping = self._keep(known, entry, chunk)
+        await (keeping if is_free and not self.store.is_durable else client.while_here(keeping))
         client.is_held_back = False
         if not self.store.is_durable:
             known.acked = known.received
         if known.acked >= 0:
             await client.send(Ack(session, known.acked))
+
+    async def _keep(self, known: Session, entry: Entry, chunk: Chunk) -> None:
+        async with known.arriving:  # what a lost connection still has in hand comes before what the next one brings
+            if entry.seq <= known.received:
+                self.counts["duplicates"] += 1
+                return
+            await self.store.queue.wait_for_room(entry.worker, entry.size)
+            await self._enqueue(entry, chunk)
+            known.received = max(known.received, entry.seq)
 
     async def _enqueue(self, entry: Entry, chunk: Chunk) -> None:
         await self.store.put(entry)
@@ -248,10 +261,9 @@ class RelayCore:
     # The trainer --------------------------------------------------------------------------------------------------
 
     async def _serve_trainer(self, client: Client) -> None:
-        self.store.queue.give_back()
         delivery = Delivery(self.store, client, self._note_delivered)
         for worker in list(self.workers.values()):
-            if worker.spec and worker.spec != self.store.spec:
+            if worker.spec and not link_spec.agree(worker.spec, self.store.spec):
                 await worker.dismiss(
                     "spec", f"Worker and trainer differ: {link_spec.differences(worker.spec, self.store.spec)}."
                 )

@@ -16,12 +16,13 @@ class Delivery:
 
     Args:
         store: where the chunks wait.
-        trainer: the client to send them to.
+        trainer: the client to send them to; what an earlier one has not acknowledged is given back to the store.
         note_sent: called after every chunk.
     """
 
     def __init__(self, store: ChunkStore, trainer: Client, note_sent: Callable[[], None]) -> None:
         self._store, self._trainer, self._note_sent = store, trainer, note_sent
+        self._turn = store.queue.give_back()
         self._window: deque[int] = deque()
         self._taken = asyncio.Event()
 
@@ -32,7 +33,7 @@ class Delivery:
         self._taken.set()
 
     async def run(self) -> None:
-        """Send until cancelled.
+        """Send until cancelled, or until another trainer's turn has come.
 
         Raises:
             ConnectionClosed: the trainer is gone.
@@ -42,7 +43,10 @@ class Delivery:
             while sum(self._window) > TRAINER_WINDOW_BYTES:
                 self._taken.clear()
                 await self._taken.wait()
-            frame = await self._store.frame(await self._store.queue.take())
+            entry = await self._store.queue.take(self._turn)
+            if entry is None:
+                return
+            frame = await self._store.frame(entry)
             if frame is None:
                 continue
             self._window.append(len(frame))

@@ -110,7 +110,11 @@ class Journal:
         return self._submit(write)
 
     def load(self) -> tuple[list[Kept], dict[bytes, tuple[int, int]], bytes]:
-        """Return what waits, oldest first, the highest numbers received and acknowledged, and the run's description."""
+        """Return what waits, oldest first, the highest numbers received and acknowledged, and the run's description.
+
+        Raises:
+            TransportError: the file cannot be read.
+        """
 
         def read(db: sqlite3.Connection) -> tuple[list[Kept], dict[bytes, tuple[int, int]], bytes]:
             with db:  # the oldest lives, unless something of theirs still waits
@@ -125,7 +129,13 @@ class Journal:
             kept = [Kept(bytes(s), seq, worker, size) for s, seq, worker, size in rows]
             return kept, {bytes(s): (received, acked) for s, received, acked in marks}, bytes(spec[0]) if spec else b""
 
-        return self._submit(read).result()
+        try:
+            return self._submit(read).result()
+        except sqlite3.Error as error:
+            raise TransportError(
+                f"{self._path}: the journal cannot be read ({error}). Is the disk full? A damaged file is moved away; "
+                "what waited in it is lost."
+            ) from None
 
     def close(self) -> None:
         """Finish what was begun and close the file."""

@@ -64,9 +64,15 @@ def columns_of(spec: bytes) -> SampleSpec:
         raise SpecError("The columns in the description of a run are no map of dtype and shape.") from None
 
 
+def agree(mine: bytes, theirs: bytes) -> bool:
+    """Return whether two descriptions tell the same; columns count where both of them name some."""
+    one, other = _comparable(mine, theirs)
+    return one == other
+
+
 def differences(mine: bytes, theirs: bytes) -> str:
-    """Return the entries in which two descriptions differ, as the end of a sentence."""
-    one, other = dict(_flat(parse(mine))), dict(_flat(parse(theirs)))
+    """Return the entries in which two descriptions do not agree, as the end of a sentence."""
+    one, other = (dict(_flat(entries)) for entries in _comparable(mine, theirs))
     named = [
         f"{name} is {_shown(one, name)} here and {_shown(other, name)} there"
         for name in sorted(one.keys() | other.keys())
@@ -74,6 +80,14 @@ def differences(mine: bytes, theirs: bytes) -> str:
     ]
     more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
     return "; ".join(named[:MAX_NAMED]) + more
+
+
+def _comparable(mine: bytes, theirs: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    one, other = parse(mine), parse(theirs)
+    if not (one.get(COLUMNS) and other.get(COLUMNS)):
+        one.pop(COLUMNS, None)
+        other.pop(COLUMNS, None)
+    return one, other
 
 
 def _shown(entries: Mapping[str, Any], name: str) -> str:
