@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from trackmaster.distributed.collected import sample_columns
 from trackmaster.distributed.rollout_worker import RolloutWorker
 from trackmaster.distributed.trainer import Trainer
 from trackmaster.distributed.training_offline import TorchTrainingOffline
@@ -119,7 +120,11 @@ def test_what_a_worker_sends_is_rebuilt_exactly(world: ModuleType, chunk_rows: i
     worker.run(nb_episodes=9, test_episode_interval=3)
     said: list[str] = []
     memory = MemoryTMFull("cpu", 30, memory_size=500, batch_size=64, crc_debug=True, say=said.append)
+    columns = sample_columns(
+        worker.observation_space, worker.action_space, compress=get_local_buffer_sample_tm20_imgs, crc_debug=True
+    )
     for chunk in link.recv_chunks(0.0):
+        chunk.check(columns)
         memory.append(chunk)
     assert len(memory) == worker.env_steps
     list(memory)
@@ -460,6 +465,34 @@ def test_ctrl_c_saves_where_the_run_is(toy: ModuleType, tmp_path: Path) -> None:
     assert len(again.training.memory) == len(trainer.training.memory) > 0
     again.run()
     assert again.training.total_updates == 120
+
+
+def test_ctrl_c_while_samples_are_stored_loses_none_of_them(toy: ModuleType, tmp_path: Path) -> None:
+    link, worker = joined(toy)
+    worker.run(nb_episodes=5, verbose=False)
+    path, told = tmp_path / "toy_t.tcpt", []
+
+    class Telling(Recorded):
+        def confirm(self) -> None:
+            told.append(len(trainer.training.memory))
+
+    trainer = Trainer(
+        functools.partial(training, toy), checkpoint_path=path, end=Telling([link.recv_chunks(0.0)]), say=Quiet
+    )
+    append, n = trainer.training.memory.append, []
+
+    def interrupted(chunk: Any) -> int:
+        n.append(1)
+        if len(n) == 2:
+            raise KeyboardInterrupt
+        return append(chunk)
+
+    trainer.training.memory.append = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert told == [worker.env_steps]
+    again = Trainer(functools.partial(training, toy), checkpoint_path=path, end=link, say=Quiet)
+    assert len(again.training.memory) == again.training.total_samples == worker.env_steps
 
 
 def test_hyper_parameters_may_change_when_a_run_continues(toy: ModuleType, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from trackmaster.distributed.config_json.command import main, parser
 from trackmaster.distributed.config_json.config import RunConfig
 from trackmaster.distributed.config_json.file import merged, parse_json, read_json, read_run_config, run_config
 from trackmaster.distributed.config_json.folder import FOLDERS, RunFolder
-from trackmaster.distributed.config_json.roles import interface_options, make_env
+from trackmaster.distributed.config_json.roles import interface_options, make_columns, make_env
 from trackmaster.distributed.config_json.verbs import (
     RunSettings,
     TrainerVerbConfig,
@@ -27,6 +28,7 @@ from trackmaster.distributed.config_json.verbs import (
 )
 from trackmaster.env.ids import interface_named
 from trackmaster.errors import ConfigError
+from trackmaster.rl.samples import ColumnSpec
 
 SEED_CONFIG = {
     "RUN_NAME": "trackmaster_v1", "WINDOW_WIDTH": 256, "WINDOW_HEIGHT": 128, "IMG_WIDTH": 64, "IMG_HEIGHT": 64,
@@ -134,6 +136,22 @@ def test_the_games_window_is_made_as_the_file_says(
     config = RunConfig.model_validate({**said, "ENV": {"RTGYM_INTERFACE": name}})
     interface = interface_named(name)(**interface_options(config, RunFolder(tmp_path)))
     assert interface.window == window
+
+
+def test_a_file_says_what_the_samples_of_its_workers_look_like() -> None:
+    def box(*shape: int, dtype: str = "f4") -> spaces.Box:
+        return spaces.Box(-1, 1, shape, dtype) if dtype == "f4" else spaces.Box(0, 255, shape, np.uint8)
+
+    action = box(3)
+    full = spaces.Tuple((box(1), box(1), box(1), box(4, 64, 64, dtype="u1"), *[action] * 4))
+    columns = make_columns(RunConfig())(full, action)
+    flags = {"reward", "terminated", "truncated"}
+    assert columns.keys() == {"action", "obs.0", "obs.1", "obs.2", "obs.3", *flags}
+    assert columns["obs.3"] == ColumnSpec((64, 64), "|u1")
+    checked = make_columns(RunConfig(DEBUG_MODE=True))(full, action)
+    assert checked == {**columns, "crc": ColumnSpec((12,), "<u4")}
+    lidar = make_columns(run_config({"ENV": {"RTGYM_INTERFACE": "TM20LIDAR"}}, source="x"))
+    assert lidar(spaces.Tuple((box(1), box(4, 19), action)), action)["obs.1"] == ColumnSpec((19,), "<f4")
 
 
 def test_every_tmrl_key_has_a_meaning_or_is_said_to_have_none() -> None:

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from trackmaster.distributed.collected import sample_columns
 from trackmaster.distributed.rollout_worker import RolloutWorker
 from trackmaster.distributed.security.join_string import parse_join
 from trackmaster.distributed.security.server_keys import ServerKeys
 from trackmaster.distributed.server import Server
 from trackmaster.distributed.trainer import Trainer
 from trackmaster.distributed.training_offline import TorchTrainingOffline
+from trackmaster.distributed.transport.contract import TransportError
+from trackmaster.distributed.wire.link_spec import agree, describe
 from trackmaster.errors import ConfigError
+from trackmaster.rl.samples import ColumnSpec
 from trackmaster.rl.tm_memories import GenericTorchMemory
 
 PHRASE = "a pass phrase for the toys"
@@ -68,6 +72,46 @@ def test_tls_by_join_string(toy: ModuleType, tmp_path: Path) -> None:
         joins = {name.split("-")[0]: join for name, join in named.items()}
         assert parse_join(joins["worker"]).port == server.port
         exchange(toy, {"server_ip": joins["worker"]}, {"server_ip": joins["trainer"]})
+
+
+def doubled(action: Any, obs: Any, *more: Any) -> Any:
+    """A compressor that widens instead."""
+    return action, obs.astype("f8"), *more
+
+
+def test_a_worker_of_another_layout_is_told_and_decides_nothing(toy: ModuleType) -> None:
+    with Server(password=PHRASE, port=0, say=quiet) as server:
+        where: dict[str, Any] = {"server_ip": "127.0.0.1", "server_port": server.port, "password": PHRASE, "say": quiet}
+        wrong = {"declared": {"columns": functools.partial(sample_columns, compress=doubled)}, "silent": {}}
+        workers = {
+            name: RolloutWorker(toy.Follow, toy.Actor, sample_compressor=doubled, **where, **more)
+            for name, more in wrong.items()
+        }
+        training = functools.partial(
+            TorchTrainingOffline, toy.Follow, functools.partial(GenericTorchMemory, memory_size=500, batch_size=16),
+            toy.ToySAC, epochs=1, rounds=1, steps=10, device="cpu", say=quiet,
+        )  # fmt: skip
+        trainer = Trainer(training, columns=sample_columns, **where)
+        trainer.end.wait_connected(60)  # type: ignore[attr-defined]
+        for name, said in {"declared": r"columns\.obs is \[.<f8", "silent": r"obs is float64.*expected <f4"}.items():
+            with workers[name] as worker, pytest.raises(TransportError, match=said):
+                worker.run(verbose=False)
+        with RolloutWorker(toy.Follow, toy.Actor, columns=sample_columns, **where) as honest:
+            honest.run(nb_episodes=3, verbose=False)
+            trainer.run()
+        trainer.close()
+        assert trainer.training.refused_chunks == 0
+        assert trainer.training.total_samples == honest.env_steps
+
+
+def test_columns_count_where_both_sides_name_some() -> None:
+    def spec(*names: str, space: int = 1) -> bytes:
+        return describe({name: ColumnSpec((2,), "<f4") for name in names}, space=space)
+
+    assert agree(spec("obs"), spec("obs"))
+    assert agree(spec("obs"), spec())
+    assert not agree(spec("obs"), spec("action"))
+    assert not agree(spec("obs"), spec(space=2))
 
 
 def test_security_has_two_values() -> None:

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trackmaster.distributed.collected import sample_columns
     from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
     from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
     from trackmaster.distributed.racing.command import EvaluateConfig, run_evaluate, run_train
@@ -61,6 +62,7 @@ _ON_FIRST_USE = {
     "parse_join": "trackmaster.distributed.security.join_string",
     "run_evaluate": "trackmaster.distributed.racing.command",
     "run_train": "trackmaster.distributed.racing.command",
+    "sample_columns": "trackmaster.distributed.collected",
     "train": "trackmaster.distributed.racing.train",
 }
 
@@ -97,5 +99,6 @@ __all__ = [
     "parse_join",
     "run_evaluate",
     "run_train",
+    "sample_columns",
     "train",
 ]

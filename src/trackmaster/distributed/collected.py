@@ -9,7 +9,23 @@ from trackmaster.distributed.transport.contract import WorkerEnd
 from trackmaster.rl.buffer import Buffer, Sample
 from trackmaster.rl.chunk_builder import ChunkBuilder
 from trackmaster.rl.sample_columns import checksums, row_of
-from trackmaster.rl.samples import Chunk, Columns
+from trackmaster.rl.samples import Chunk, Columns, ColumnSpec, SampleSpec
+
+
+def sample_columns(
+    observation_space: Any, action_space: Any, *, compress: Callable[..., Sample] | None = None, crc_debug: bool = False
+) -> SampleSpec:
+    """Return the columns that samples of an environment travel as, where they are the same for every observation.
+
+    Args:
+        observation_space: of the environment, as the preprocessor leaves it.
+        action_space: of the environment.
+        compress: as for ``CollectedSamples``.
+        crc_debug: as for ``CollectedSamples``.
+    """
+    sample: Sample = (action_space.sample(), observation_space.sample(), 0.0, False, False, {})
+    row = row_of(sample if compress is None else compress(*sample), crc=checksums(sample) if crc_debug else None)
+    return {name: ColumnSpec(column.shape, column.dtype.str) for name, column in row.items()}
 
 
 class CollectedSamples:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from trackmaster.distributed.collected import CollectedSamples
-from trackmaster.distributed.link.server_link import ServerLink, say_ignored
+from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.observed import buffered_actions, default_action, in_space
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.security.join_string import DEFAULT_PORT
@@ -52,6 +52,7 @@ class RolloutWorker:
         allow_insecure: plain text to another machine.
         drop_when_full: give up the oldest whole episodes when the link cannot keep up, instead of waiting.
         end: another link to the trainer, or what makes it from the two spaces.
+        columns: makes the columns of the samples from the two spaces; the server compares them with the trainer's.
         worker_id: number of this worker; the server gives one over the network.
         chunk_rows: samples after which a chunk is sent although the episode goes on.
         say: where lines for people go.
@@ -79,6 +80,7 @@ class RolloutWorker:
         allow_insecure: bool = False,
         drop_when_full: bool = False,
         end: WorkerEnd | MakeEnd | None = None,
+        columns: MakeColumns | None = None,
         worker_id: int = 0,
         chunk_rows: int = CHUNK_ROWS,
         say: Callable[[str], None] = print,
@@ -88,7 +90,7 @@ class RolloutWorker:
         if end is None and not standalone:
             link = ServerLink(server_ip, server_port, password, security, allow_insecure)
             link.address()  # before the environment starts
-            end = functools.partial(link.worker_end, drops=drop_when_full, say=say)
+            end = functools.partial(link.worker_end, columns=columns, drops=drop_when_full, say=say)
         self.env = env_cls()
         self.obs_preprocessor, self.get_local_buffer_sample = obs_preprocessor, sample_compressor
         self.device, self.crc_debug, self.standalone = device, crc_debug, standalone

@@ -1,12 +1,13 @@
 """The trainer's role: a training, its link to the workers, its checkpoints and where its numbers go."""
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
-from trackmaster.distributed.link.server_link import ServerLink, say_ignored
+from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
 from trackmaster.distributed.security.join_string import DEFAULT_PORT
@@ -47,6 +48,8 @@ class Trainer:
             nothing here.
         allow_insecure: plain text to another machine.
         end: another link to the workers, or what makes it from the training.
+        columns: makes the columns of the samples from observation and action space; workers that send others end with
+            a sentence. Without it the first samples that arrive decide, and what differs from them is left out.
         logs_path: folder of ``metrics.jsonl`` and ``tensorboard/``; None writes none.
         model_history: keep every n-th published policy beside ``model_path``; 0 keeps none.
         reset_training: continue with the memory and a new agent.
@@ -70,6 +73,7 @@ class Trainer:
         *,
         allow_insecure: bool = False,
         end: TrainerEnd | MakeEnd | None = None,
+        columns: MakeColumns | None = None,
         logs_path: str | Path | None = None,
         model_history: int = 0,
         reset_training: bool = False,
@@ -94,7 +98,8 @@ class Trainer:
             else None
         )
         self.training = self._begin()
-        self.end = _connect(link, self.training, say) if end is None else end(self.training) if callable(end) else end
+        connect = functools.partial(_connect, link, columns=columns, say=say)
+        self.end = connect(self.training) if end is None else end(self.training) if callable(end) else end
 
     def run(self) -> None:
         """Train to the end.
@@ -191,8 +196,12 @@ def best_folder(checkpoint: Path) -> Path:
     return checkpoint.with_name(f"{checkpoint.stem}.best")
 
 
-def _connect(link: ServerLink, training: TorchTrainingOffline, say: Callable[[str], None]) -> TrainerEnd:
-    return link.trainer_end(training.observation_space, training.action_space, marks=training.marks(), say=say)
+def _connect(
+    link: ServerLink, training: TorchTrainingOffline, *, columns: MakeColumns | None, say: Callable[[str], None]
+) -> TrainerEnd:
+    return link.trainer_end(
+        training.observation_space, training.action_space, columns=columns, marks=training.marks(), say=say
+    )
 
 
 class _Logs:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trackmaster.distributed.collected import sample_columns
 from trackmaster.distributed.config_json.config import AlgSection, RunConfig
 from trackmaster.distributed.config_json.folder import RunFolder
 from trackmaster.distributed.config_json.partials import partial
+from trackmaster.distributed.link.server_link import MakeColumns
 from trackmaster.distributed.rollout_worker import RolloutWorker
 from trackmaster.distributed.server import Server
 from trackmaster.distributed.trainer import Trainer
@@ -124,6 +126,7 @@ def make_worker(
         max_buf_len=config.BUFFERS_MAXLEN,
         allow_insecure=config.ALLOW_INSECURE,
         drop_when_full=not interface.startswith(VIRTUAL),
+        columns=make_columns(config),
         say=say,
         **options,
     )
@@ -143,9 +146,16 @@ def make_trainer(config: RunConfig, folder: RunFolder, *, say: Say = print, **op
         model_history=config.SAVE_MODEL_EVERY,
         reset_training=config.RESET_TRAINING,
         allow_insecure=config.ALLOW_INSECURE,
+        columns=make_columns(config),
         say=say,
         **options,
     )
+
+
+def make_columns(config: RunConfig) -> MakeColumns:
+    """Return what makes the columns of the samples of every worker of this file from its two spaces."""
+    compressor = layout_of(config.ENV.RTGYM_INTERFACE).compressor
+    return functools.partial(sample_columns, compress=compressor, crc_debug=config.DEBUG_MODE)
 
 
 def make_training_cls(config: RunConfig, folder: RunFolder, *, say: Say = print) -> Callable[[], TorchTrainingOffline]:

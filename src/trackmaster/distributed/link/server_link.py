@@ -12,7 +12,10 @@ from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
 from trackmaster.distributed.security.join_string import DEFAULT_PORT, LOOPBACK, SCHEME, ServerAddress, parse_join
 from trackmaster.distributed.wire.link_spec import describe
 from trackmaster.errors import ConfigError
+from trackmaster.rl.samples import SampleSpec
 
+MakeColumns = Callable[[Any, Any], SampleSpec]
+"""Makes the columns of the samples from the observation and the action space."""
 LOG = logging.getLogger(__name__)
 TLS = "TLS"
 
@@ -52,28 +55,31 @@ class ServerLink:
         )  # fmt: skip
 
     def worker_end(
-        self, observation_space: Any, action_space: Any, *, drops: bool = False, say: Callable[[str], None] = print
-    ) -> WebSocketWorkerEnd:
+        self, observation_space: Any, action_space: Any, *, columns: MakeColumns | None = None, drops: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> WebSocketWorkerEnd:  # fmt: skip
         """Return a worker's end; with ``drops`` a full outbox gives up whole episodes instead of waiting."""
+        made = columns(observation_space, action_space) if columns is not None else {}
         return WebSocketWorkerEnd(
-            self.address(), spec=describe_spaces(observation_space, action_space), run_name=self.run_name,
+            self.address(), spec=describe_spaces(observation_space, action_space, made), run_name=self.run_name,
             on_full="drop" if drops else "block", say=say,
         )  # fmt: skip
 
     def trainer_end(
-        self, observation_space: Any, action_space: Any, *, marks: dict[str, int] | None = None,
-        say: Callable[[str], None] = print,
+        self, observation_space: Any, action_space: Any, *, columns: MakeColumns | None = None,
+        marks: dict[str, int] | None = None, say: Callable[[str], None] = print,
     ) -> WebSocketTrainerEnd:  # fmt: skip
         """Return the trainer's end; the workers go on when it closes and wait for the next one."""
+        made = columns(observation_space, action_space) if columns is not None else {}
         return WebSocketTrainerEnd(
-            self.address(), None, spec=describe_spaces(observation_space, action_space), run_name=self.run_name,
-            acknowledge="saved", marks=marks, stop_workers=False, say=say,
+            self.address(), made or None, spec=describe_spaces(observation_space, action_space, made),
+            run_name=self.run_name, acknowledge="saved", marks=marks, stop_workers=False, say=say,
         )  # fmt: skip
 
 
-def describe_spaces(observation_space: Any, action_space: Any) -> bytes:
-    """Return what both sides of a link must agree on."""
-    return describe({}, observation_space=space_text(observation_space), action_space=space_text(action_space))
+def describe_spaces(observation_space: Any, action_space: Any, columns: SampleSpec) -> bytes:
+    """Return what both sides of a link must agree on; the columns only if both sides name some."""
+    return describe(columns, observation_space=space_text(observation_space), action_space=space_text(action_space))
 
 
 def space_text(space: Any) -> str:
