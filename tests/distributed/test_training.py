@@ -221,6 +221,25 @@ def test_interrupt_in_the_first_evaluation_is_saved(build: Build, tmp_path: Path
     assert all((agent.actor_tensors()[k] == other.actor_tensors()[k]).all() for k in agent.actor_tensors())
 
 
+def test_what_was_handed_over_when_ctrl_c_came_is_saved(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, _ = build(save=True, chunk_rows=4, max_frames=1_000)
+    handed: list[int] = []
+    receive = trainer._end.recv_chunks
+
+    def noted(timeout_s: float) -> list[Chunk]:
+        chunks = receive(timeout_s)
+        handed.extend(chunk.n_transitions for chunk in chunks)
+        return chunks
+
+    monkeypatch.setattr(trainer._end, "recv_chunks", noted)
+    monkeypatch.setattr(trainer._memory, "append", stopping(trainer._memory.append, 2))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert trainer.is_saved
+    assert len(handed) > 2, "something was left to store"
+    assert trainer.stats.cumul_number_memories_generated == sum(handed)
+
+
 def test_interrupt_in_the_last_evaluation_is_saved(build: Build, tmp_path: Path) -> None:
     trainer, agent = build(save=True, max_frames=1_500, evaluate_every_frames=0)
     trainer._evaluator = stopping(trainer._evaluator, 2)

@@ -167,6 +167,7 @@ class Trainer:
                 training.publish(self.end)
                 self._keep_policy()
             except BaseException:
+                training.take_rest()  # the link is about to be told that it is saved
                 self._save()
                 raise
 

@@ -94,6 +94,7 @@ class TorchTrainingOffline:
         self.refused_chunks = self.duplicate_chunks = 0
         self._newest = Marks[str]()
         self._arrived = 0  # transitions in this life
+        self._handed_over: deque[Chunk] = deque()  # by the link, which counts them as ours
         self._told: set[int] = set()
         self._episodes: deque[Mapping[str, float]] = deque(maxlen=MAX_EPISODES)
         self._batches: Iterator[Any] | None = None
@@ -128,9 +129,15 @@ class TorchTrainingOffline:
 
     def receive(self, end: TrainerEnd, timeout_s: float = 0.0) -> int:
         """Store what has arrived; return the number of transitions."""
+        self._handed_over.extend(end.recv_chunks(timeout_s))
+        return self.take_rest()
+
+    def take_rest(self) -> int:
+        """Store what ``receive`` was interrupted in storing; return the number of transitions."""
         before = self.total_samples
-        for chunk in end.recv_chunks(timeout_s):
-            self._take(chunk)
+        while self._handed_over:
+            self._take(self._handed_over[0])
+            self._handed_over.popleft()
         self._arrived += self.total_samples - before
         return self.total_samples - before
 

@@ -1,6 +1,8 @@
 """Learns from what the workers send: receive, train, publish, evaluate, save, in one loop read top to bottom."""
 
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from trackmaster.rl.iqn import IQNAgent
 from trackmaster.rl.memory import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
 from trackmaster.rl.rollout_memory import RolloutMemory
+from trackmaster.rl.samples import Chunk, SampleError
 from trackmaster.rl.schedules import Schedule
 from trackmaster.rl.state_files import write_tree
 
@@ -91,6 +94,7 @@ class RacingTrainer:
         self._best = BestSnapshots(store.folder, options.keep_best) if store is not None else None
         self._worker_state, self._is_continued, self._new_options = worker_state, is_continued, new_options
         self._is_receiving = False
+        self._arrived: deque[Chunk] = deque()  # handed over by the link, which counts them as ours
         self.stats = stats or RunStats()
         self._collapse.restore(self.stats.collapse)
         self.is_saved = False
@@ -127,6 +131,8 @@ class RacingTrainer:
         except BaseException:
             if isinstance(self._end, RemoteTrainerEnd):
                 self._end.leave_workers()
+            with contextlib.suppress(SampleError):  # it would be the one that ends the run
+                self._take_arrived()
             self._save()
             raise
         return self.stats
@@ -188,26 +194,28 @@ class RacingTrainer:
 
     def _receive(self, timeout_s: float) -> None:
         self._is_receiving = True  # stays so if the worker is interrupted in the middle of a decision
-        chunks = self._end.recv_chunks(timeout_s)
+        self._arrived.extend(self._end.recv_chunks(timeout_s))
         self._is_receiving = False
-        for chunk in chunks:
-            metrics = self.stats.note_chunk(chunk, self._log.wall_s)
-            if metrics:
-                self._log.values(metrics)
-                if not began_on_the_way(chunk):
-                    self._log.note_episode(chunk.stats["finished"])
-            if chunk.fill_buffer and chunk.n_transitions:
-                added = self._memory.append(chunk)
-                self.stats.cumul_number_memories_generated += added
-                self.stats.cumul_number_single_memories_should_have_been_used += (
-                    added * self._options.uses_per_transition
-                )
+        self._take_arrived()
         frames = self.stats.cumul_number_frames_played
         self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
         self._agent.set_frames(frames)
         if isinstance(self._agent, IQNAgent) and isinstance(self._memory, IQNMemory):
             self._memory.gamma = self._agent.gamma  # the others' discount never changes
             self._memory.set_frames(frames)
+
+    def _take_arrived(self) -> None:
+        while self._arrived:
+            chunk = self._arrived[0]
+            added = self._memory.append(chunk) if chunk.fill_buffer and chunk.n_transitions else 0
+            self._arrived.popleft()  # not before: whoever is interrupted takes it once more
+            metrics = self.stats.note_chunk(chunk, self._log.wall_s)
+            if metrics:
+                self._log.values(metrics)
+                if not began_on_the_way(chunk):
+                    self._log.note_episode(chunk.stats["finished"])
+            self.stats.cumul_number_memories_generated += added
+            self.stats.cumul_number_single_memories_should_have_been_used += added * self._options.uses_per_transition
 
     def _train(self) -> None:
         memory, stats = self._memory, self.stats
