@@ -123,6 +123,35 @@ def test_who_is_there_drives_the_share_of_those_who_are_not(monkeypatch: pytest.
     assert sum(chunk.n_transitions for chunk in chunks) == 3 * 16
 
 
+def test_without_a_learner_shares_come_more_and_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, now, ended = InProcessTransport(), [0.0], list[float]()
+
+    def clock() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    worker = OnPolicyVectorWorker(
+        Counting(), Remembering, link, spec=SPEC, cycles=CYCLES, chunk_rows=50, history={"image": 3}, rollout_steps=8,
+        clock=clock,
+    )  # fmt: skip
+
+    def should_stop() -> bool:
+        if worker.is_waiting and worker.env_steps == 16 * (len(ended) + 1):
+            ended.append(now[0])
+            if len(ended) == 4:
+                link.publish(weights(2))
+        return len(ended) == 6
+
+    monkeypatch.setattr(link, "should_stop", should_stop)
+    link.publish(weights(1))
+    worker.run()
+    gaps = np.diff(ended)
+    assert gaps[1] - gaps[0] == pytest.approx(PATIENCE_S, abs=2)
+    assert gaps[2] - gaps[1] == pytest.approx(2 * PATIENCE_S, abs=2)
+    assert gaps[3] < PATIENCE_S, "newer weights are driven with at once"
+    assert gaps[4] == pytest.approx(gaps[0], abs=2), "and patience is short again"
+
+
 def test_pictures_sent_once_are_stacked_as_the_environment_stacked_them() -> None:
     link, seen = InProcessTransport(), Counting()
     worker = VectorRolloutWorker(seen, Remembering, link, spec=SPEC, cycles=CYCLES, chunk_rows=5, history={"image": 3})

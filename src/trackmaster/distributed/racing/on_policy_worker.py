@@ -10,7 +10,8 @@ WAIT_S = 0.002
 """How long a worker process rests before it looks again for new weights."""
 PATIENCE_S = 10.0
 """How long newer weights may be missing before a worker drives another share with those it has: over a network fewer
-workers may have come than the run expects, or one may be gone with its share, and the rollout would never be whole."""
+workers may have come than the run expects, or one may be gone with its share, and the rollout would never be whole.
+Twice as long before each further share: the learner may only be slow, or away until it is started again."""
 
 
 class OnPolicyVectorWorker(VectorRolloutWorker):
@@ -41,13 +42,17 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
 
     def run(self) -> None:
         """Collect until the trainer asks to stop."""
-        began = self._clock()
+        began, patience_s = self._clock(), PATIENCE_S
         while not self._end.should_stop():
+            version = self._driven
             self.collect(1)
+            if self._driven != version:
+                began, patience_s = self._clock(), PATIENCE_S
             if not self.is_waiting:
                 began = self._clock()
-            elif self._driven >= 0 and self._clock() - began > PATIENCE_S:
+            elif self._driven >= 0 and self._clock() - began > patience_s:
                 self._left = self._rollout_steps  # of the same version, so that the learner can use it as well
+                began, patience_s = self._clock(), 2 * patience_s
             else:
                 time.sleep(WAIT_S)
 
