@@ -1,6 +1,8 @@
 """The disk of a racing trainer is full: the run goes on and says so, and nothing is confirmed that is not on it."""
 
+import errno
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,22 @@ def test_a_full_disk_ends_no_run_and_nothing_is_confirmed_that_is_not_saved(buil
         assert json.loads(line)["track"] == "lane"
 
 
+def test_a_snapshot_that_cannot_be_saved_leaves_no_memory_in_the_way(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, agent = build(save=True, memory_rows=2_000, save_memory=True)
+    trainer._save()
+    before = sorted((tmp_path / "save" / "memory").iterdir())
+
+    def refused(folder: Path) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(agent, "save", refused)
+    trainer._save()
+    assert not trainer.is_saved
+    assert sorted((tmp_path / "save" / "memory").iterdir()) == before != []
+
+
 def test_an_end_that_cannot_be_saved_is_an_error_that_says_how_to_go_on(build: Build, tmp_path: Path) -> None:
     trainer, _ = build(save=True, max_frames=200, memory_rows=2_000, save_interval_s=1e9, keep_best=1)
     trainer._save()
@@ -112,11 +130,14 @@ def test_numbers_go_on_when_there_is_room_again(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_events_go_on_in_another_file_where_their_own_was_cut(tmp_path: Path) -> None:
+    earlier = set(threading.enumerate())
     with MetricsLogger(tmp_path, None) as logger:
         for number in range(60):
             log(logger, number)
         with full_disk(), pytest.raises(OSError, match="too large"):
             log(logger, 60)
+        for thread in set(threading.enumerate()) - earlier:  # it dies of the disk, and may not do so in another test
+            thread.join(60.0)
         log(logger, 61)
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -68,17 +68,23 @@ class CheckpointStore:
             write_memory: writes the replay memory into an existing folder.
         """
         number = max((int(p.name) for p in self._recoveries()), default=0) + 1
+        memory = self.folder / MEMORY / f"{number:06d}"
         if write_memory is not None:
-            with atomic_dir(self.folder / MEMORY / f"{number:06d}") as temporary:
+            with atomic_dir(memory) as temporary:
                 write_memory(temporary)
-            extra = {**extra, MEMORY: f"{number:06d}"}
+            extra = {**extra, MEMORY: memory.name}
         snapshot = self.folder / RECOVERY / f"{number:06d}"
-        with atomic_dir(snapshot) as temporary:
-            agent = write_agent(temporary)
-            atomic_write_text(temporary / STATS_FILE, json.dumps(stats, indent=1))
-            hashes = {p.name: sha256_of(p) for p in sorted(temporary.iterdir())}
-            state = {"version": STATE_VERSION, "agent": agent, "trainer": extra, "sha256": hashes}
-            atomic_write_text(temporary / STATE_FILE, json.dumps(state))
+        try:
+            with atomic_dir(snapshot) as temporary:
+                agent = write_agent(temporary)
+                atomic_write_text(temporary / STATS_FILE, json.dumps(stats, indent=1))
+                hashes = {p.name: sha256_of(p) for p in sorted(temporary.iterdir())}
+                state = {"version": STATE_VERSION, "agent": agent, "trainer": extra, "sha256": hashes}
+                atomic_write_text(temporary / STATE_FILE, json.dumps(state))
+        except OSError:
+            if write_memory is not None:  # no snapshot names it, and on a full disk it would stand in the way
+                shutil.rmtree(memory, ignore_errors=True)
+            raise
         if best:  # before the run tells of it: a run that is killed in between has the weights it tells of
             with atomic_dir(self.folder / BEST) as temporary:
                 for file in snapshot.iterdir():
@@ -87,9 +93,9 @@ class CheckpointStore:
         for old in self._recoveries()[: -self._keep]:
             shutil.rmtree(old)
         if write_memory is not None:
-            for memory in (self.folder / MEMORY).iterdir():
-                if memory.name != f"{number:06d}":
-                    shutil.rmtree(memory)
+            for older in memory.parent.iterdir():
+                if older.name != memory.name:
+                    shutil.rmtree(older)
 
     def load(self) -> tuple[Path, dict[str, Any], dict[str, Any]]:
         """Return the newest intact snapshot's folder, its state and its statistics.
