@@ -37,7 +37,9 @@ class ProbeConfig(Settings):
     """Frames to test them on."""
     every_map: bool = False
     """Hold every map out of the read-outs in turn, not only those that the run held out: less decided by chance where
-    these are few. The result is probe_every_map.json."""
+    these are few. The result is probe_every_map.json, on as many frames as the two limits allow together."""
+    use_tqdm: bool = True
+    """Show a progress bar on a terminal; without one, plain lines."""
 
 
 def run_probe(config: ProbeConfig) -> None:
@@ -50,7 +52,9 @@ def run_probe(config: ProbeConfig) -> None:
     artifact = Artifact.open(config.run_dir)
     if config.every_map:
         limit = config.max_fit_frames + config.max_test_frames
-        result = score_on_every_map(artifact, data_dir=config.data_dir, maps_dirs=config.maps_dirs, limit=limit)
+        result = score_on_every_map(
+            artifact, data_dir=config.data_dir, maps_dirs=config.maps_dirs, limit=limit, use_tqdm=config.use_tqdm
+        )
         print(table(result))
         print(f"{write_probe(config.run_dir, result, EVERY_MAP_NAME)}: kept beside the encoder.")
         return
@@ -105,7 +109,7 @@ def score_run(
 
 
 def score_on_every_map(
-    artifact: Artifact, *, data_dir: Path | None, maps_dirs: Sequence[Path], limit: int
+    artifact: Artifact, *, data_dir: Path | None, maps_dirs: Sequence[Path], limit: int, use_tqdm: bool = False
 ) -> dict[str, Any]:
     """Return the scores of a run's encoder with every map held out of the read-outs in turn.
 
@@ -114,6 +118,7 @@ def score_on_every_map(
         data_dir: captured frames; None takes the folder in the record.
         maps_dirs: where the maps are.
         limit: frames of all maps together.
+        use_tqdm: draw a progress bar on a terminal.
 
     Raises:
         PretrainError: the record lacks what is needed, or the frames cannot score the encoder.
@@ -130,7 +135,9 @@ def score_on_every_map(
         limit=limit,
         maps_dirs=maps_dirs,
     )
-    found = probe_every_map(state, pixel_scale(meta, artifact.path), side, notes, int(meta.get("seed", 0)))
+    found = probe_every_map(
+        state, pixel_scale(meta, artifact.path), side, notes, int(meta.get("seed", 0)), use_tqdm=use_tqdm
+    )
     return {"arch_hash": meta.get("arch_hash"), **found}
 
 

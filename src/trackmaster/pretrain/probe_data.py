@@ -38,11 +38,6 @@ class ProbeSide:
     groups: NDArray[np.int64]
     """(N,) number of the map, or of the replay where there is one map only."""
 
-    def at(self, rows: NDArray[np.bool_]) -> "ProbeSide":
-        """Return the frames of a mask (N,)."""
-        targets = {name: values[rows] for name, values in self.targets.items()}
-        return ProbeSide(self.frames_u8[rows], targets, self.groups[rows])
-
 
 @dataclass(frozen=True)
 class ProbeData:
@@ -140,7 +135,7 @@ def collect_all(
         DataError: frames or labels cannot be read.
         ProbeError: there is one map only, or not one window.
     """
-    chosen = spread_over_maps(replays, 2 * MAX_REPLAYS)
+    chosen = spread_over_maps(replays, max(2 * MAX_REPLAYS, len(group_tracks_by_map(replays))))
     if len(group_tracks_by_map(chosen)) < 2:
         raise ProbeError(ONE_MAP)
     meshes, notes = find_meshes({replay.map_uid for replay in chosen if replay.map_uid}, maps_dirs)

@@ -35,18 +35,43 @@ def features_of(
         ProbeError: the weights are those of another architecture.
     """
     channels = in_channels(state)
+    found = {}
+    fit, test = (encoded(state, scale, side, seed) for side in sides)
+    for who, features in fit.items():
+        to_unit = Scale.of(features)
+        found[who] = to_unit(features), to_unit(test[who])
+    pixels = [_pixels(side, channels) for side in sides]
+    found["pixel_pca"] = principal_components(pixels[0], pixels[1], _n_components(sides[0]))
+    return found
+
+
+def features_of_all(
+    state: Mapping[str, Tensor], scale: ImageNormalization, side: ProbeSide, seed: int
+) -> dict[str, F64]:
+    """Return for each of ``READERS`` the features (N, D) of all frames, unscaled.
+
+    The components of the pixels are those of all of them: an encoder, too, has seen pictures of most maps.
+
+    Raises:
+        ProbeError: the weights are those of another architecture.
+    """
+    pixels = _pixels(side, in_channels(state))
+    components, _ = principal_components(pixels, pixels[:0], _n_components(side))
+    return {**encoded(state, scale, side, seed), "pixel_pca": components}
+
+
+def encoded(state: Mapping[str, Tensor], scale: ImageNormalization, side: ProbeSide, seed: int) -> dict[str, F64]:
+    """Return the features (N, D) of an encoder and of random weights.
+
+    Raises:
+        ProbeError: the weights are those of another architecture.
+    """
+    channels = in_channels(state)
     trained = build_encoder(channels)
     trained.load_state_dict(dict(state))
     untrained = build_encoder(channels, generator=torch.Generator().manual_seed(seed))
-    found = {}
-    for who, network in (("encoder", trained), ("random_init", untrained)):
-        fit, test = (_encode(network, side, channels, scale) for side in sides)
-        to_unit = Scale.of(fit)
-        found[who] = to_unit(fit), to_unit(test)
-    height, width = sides[0].frames_u8.shape[-2:]
-    pixels = [_newest(side, channels).reshape(len(side.groups), -1) for side in sides]
-    found["pixel_pca"] = principal_components(pixels[0], pixels[1], encoder_dim(height, width))
-    return found
+    networks = {"encoder": trained, "random_init": untrained}
+    return {who: _encode(network, side, channels, scale) for who, network in networks.items()}
 
 
 def in_channels(state: Mapping[str, Tensor]) -> int:
@@ -60,6 +85,16 @@ def in_channels(state: Mapping[str, Tensor]) -> int:
     if channels < 1 or arch_hash(build_encoder(channels).state_dict()) != arch_hash(state):
         raise ProbeError(f"the weights (arch_hash {arch_hash(state)}) are not those of an encoder that is known here.")
     return channels
+
+
+def _n_components(side: ProbeSide) -> int:
+    """As many as the encoder has features."""
+    height, width = side.frames_u8.shape[-2:]
+    return encoder_dim(height, width)
+
+
+def _pixels(side: ProbeSide, channels: int) -> NDArray[np.uint8]:
+    return _newest(side, channels).reshape(len(side.groups), -1)
 
 
 def _newest(side: ProbeSide, channels: int) -> NDArray[np.uint8]:
