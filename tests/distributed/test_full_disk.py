@@ -97,6 +97,20 @@ def test_an_end_that_cannot_be_saved_is_an_error_that_says_how_to_go_on(build: B
     assert saved_frames(tmp_path / "save") == 0
 
 
+def test_a_best_state_that_could_not_be_kept_is_not_told_as_kept(build: Build, tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer, _ = build(save=True, say=said.append, memory_rows=2_000, **MANY)
+    trainer._save()
+    with full_disk():
+        trainer._evaluate()
+    trainer._tell_best()
+    assert "Its weights could not be written to" in said[-1]
+    assert not (tmp_path / "save" / "best_eval").exists()
+    trainer._collapse.note = lambda evaluations: True  # type: ignore[method-assign]
+    trainer._guard({}, is_best=False)
+    assert "going on from where the run is" in said[-1]
+
+
 def test_ctrl_c_on_a_full_disk_is_still_ctrl_c(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     trainer, _ = build(save=True, say=said.append, memory_rows=2_000)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.distributed.test_train import small
+from tests.full_disk import full_disk
 
 from trackmaster.distributed.racing.live_settings import LIVE_FILE, OF_IQN, OF_THE_LOOP, LiveSettings
 from trackmaster.distributed.racing.train import train
@@ -39,6 +40,19 @@ def test_schedules_and_limits_change_at_once(watched: tuple[LiveSettings, IQNAge
     assert kept.training.lr_schedule == ((0, 0.25),)
     assert kept.training.batch_size == 32
     assert live.poll() is None, "only a change counts"
+
+
+def test_a_full_disk_does_not_end_a_run_whose_settings_change(
+    watched: tuple[LiveSettings, IQNAgent, Path, list[str]],
+) -> None:
+    live, _, file, said = watched
+    file.write_text("training: {max_frames: 5}\n")
+    with full_disk():
+        changed = live.poll()
+    assert changed is not None
+    assert changed.training.max_frames == 5
+    assert "snapshot.yaml could not be written" in said[0]
+    assert "training.max_frames = 5" in said[1]
 
 
 @pytest.mark.parametrize(("text", "message"), [

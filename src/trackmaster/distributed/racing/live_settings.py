@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trackmaster.config import read_yaml
+from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.agent import TrainingAgent
@@ -48,6 +49,7 @@ class LiveSettings:
     def __init__(self, config: TrainConfig, agent: TrainingAgent, snapshot: Path, say: Callable[[str], None]) -> None:
         self.config, self._agent, self._snapshot, self._say = config, agent, snapshot, say
         self._path = config.run_dir / LIVE_FILE
+        self._trouble = DiskTrouble(say)
         self._seen = self._stamp()  # a file from an earlier life has had its effect, or was overruled since
         self._mention_earlier()
 
@@ -68,7 +70,8 @@ class LiveSettings:
             return None
         self.config = changed
         self._tell_agent()
-        atomic_write_text(self._snapshot, changed.to_yaml())
+        with self._trouble.survived(str(self._snapshot)):
+            atomic_write_text(self._snapshot, changed.to_yaml())
         self._say(f"{self._path}: from now on {_listed(changed, names)}.")
         return changed
 

@@ -99,6 +99,7 @@ class RacingTrainer:
         self._collapse.restore(self.stats.collapse)
         self.is_saved = False
         """Whether the last attempt to save the run came to its end."""
+        self._is_best_kept = True  # until the best state so far cannot be written
         self._last_saved = self._last_checked = clock()
         self._trouble = DiskTrouble(say)
         self._log = RunLog(
@@ -260,12 +261,16 @@ class RacingTrainer:
         has_collapsed = self._collapse.note(evaluations)  # before anything is saved, so that a resumed run knows of it
         if is_best:
             self._save(best=True)
+            self._is_best_kept = self.is_saved
         if self._best is not None:
             with self._trouble.survived("One of the best few states"):
                 self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
         if not has_collapsed or self._store is None:
             return
         best = self._store.folder / BEST
+        if not best.is_dir():
+            self._say("Driving was unlearnt, and the best state could not be written: going on from where the run is.")
+            return
         self._agent.load(best, self._store.agent_state(best))
         self._log.values({"Guard/collapse": float(self._collapse.n_collapses)})
         self._say(
@@ -306,5 +311,8 @@ class RacingTrainer:
             write_tree(folder, WORKER, state)
 
     def _tell_best(self) -> None:
-        if self._store is not None:
-            self._say(f"{self.stats.describe_best()} Its weights lie in {self._store.folder / BEST}.")
+        if self._store is None:
+            return
+        place = self._store.folder / BEST
+        kept = f"Its weights lie in {place}." if self._is_best_kept else f"Its weights could not be written to {place}."
+        self._say(f"{self.stats.describe_best()} {kept}")
