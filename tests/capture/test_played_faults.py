@@ -216,7 +216,7 @@ def test_a_map_that_was_asked_for_twice_does_not_load_into_the_race(
     scene: Scene, expected: dict[str, bytes], speaks_ours: bool
 ) -> None:
     # The session breaks when the map stands in the game's queue: the second try puts it there once more.
-    game = scene.start("garbage@menus", speaks_ours=speaks_ours, load_frames=150)
+    game = scene.start("garbage@menus", speaks_ours=speaks_ours, load_frames=3000)
     recorder, begun = scene.recorder(), list[str | None]()
     game._faults.watch = lambda phase, _: begun.append(recorder._player.map_name) if phase == "load" else None
     with game:

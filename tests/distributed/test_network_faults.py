@@ -144,6 +144,7 @@ def test_a_new_trainer_gets_what_the_dead_one_had_not_taken_and_versions_grow(tm
 
 def kill(end: Any) -> None:
     """End a client as SIGKILL would: its socket is closed by the system, nobody says goodbye."""
+    until(lambda: end._loop is not None, "the thread runs")
     end._options = end._options.__class__(shortest_wait_s=3600, longest_wait_s=3600)
     end._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(end._loop)])
     end._thread.join()

@@ -231,9 +231,11 @@ def test_a_password_lets_in_and_pins_the_first_certificate(tmp_path: Path) -> No
     said: list[str] = []
     with relay(tmp_path, tls=True, password=GOOD_PASSWORD) as server:
         where = ServerAddress("127.0.0.1", server.port, password=GOOD_PASSWORD)
-        with trainer_end(where, say=said.append) as trainer, worker_end(where) as worker:
-            worker.send_chunk(chunk(0))
-            assert len(receive(trainer, 1)) == 1
+        with trainer_end(where, say=said.append) as trainer:
+            trainer.wait_connected(60)
+            with worker_end(where) as worker:
+                worker.send_chunk(chunk(0))
+                assert len(receive(trainer, 1)) == 1
         assert "First connection" in said[0]
         with worker_end(where, say=said.append) as worker:
             worker.wait_connected(60)
