@@ -55,6 +55,11 @@ def test_every_verb_refuses_an_unknown_flag(name: str, capsys: pytest.CaptureFix
     assert "--no-such-flag" in capsys.readouterr().err
 
 
+def test_a_flag_for_what_is_written_without_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["drive", "--run-dir", "save/quick"]) == 1
+    assert "RUN_DIR is written without a flag: leave --run-dir out." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", sorted(cli.VERBS))
 def test_every_verb_has_variables_of_its_own_and_refuses_a_misspelt_one(name: str) -> None:
     config = cli._load(cli.VERBS[name].config)

@@ -17,6 +17,7 @@ import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    CliPositionalArg,
     CliSettingsSource,
     EnvSettingsSource,
     InitSettingsSource,
@@ -69,6 +70,7 @@ PREFIXES = (
 
 MAX_LISTED = 20
 """Longest list of known names in an error; the help holds the others."""
+_POSITIONAL = get_args(CliPositionalArg[int])[1]
 
 _Sources = tuple[Mapping[str, Any], Mapping[str, str]]
 _LOADING: contextvars.ContextVar[_Sources | None] = contextvars.ContextVar("loading", default=None)
@@ -395,4 +397,7 @@ def _explain_sources(cls: type[Settings], message: str, prog: str | None) -> str
     if word is None:
         return f"'{words[0]}' follows no flag that takes it. A switch is turned off with --no-NAME.{help_line}"
     flags = ["--" + ".".join(path).replace("_", "-") for path in _paths(cls)] + ["--config"]
+    name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    if name in cls.model_fields and _POSITIONAL in cls.model_fields[name].metadata:
+        return f"{name.upper()} is written without a flag: leave {word.partition('=')[0]} out.{help_line}"
     return f"The flag {word} is not known here.{_suggest(word.partition('=')[0], flags)}{help_line}"
