@@ -11,7 +11,7 @@ import trackmaster
 
 PACKAGE = Path(trackmaster.__file__).parent
 FLOORS = [
-    {"allocator", "errors", "units", "config", "files", "home", "progress"},
+    {"allocator", "errors", "units", "config", "files", "home", "interrupts", "progress"},
     *(
         {room}
         for room in (

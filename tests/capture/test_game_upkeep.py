@@ -15,7 +15,6 @@ from trackmaster.capture import CaptureConfig
 from trackmaster.capture.autosave import ghosts_in_autosaves
 from trackmaster.capture.errors import ReplayRejectedError, WorkerLostError
 from trackmaster.capture.games import choose_game, find_games
-from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.outcomes import Outcome
 from trackmaster.capture.played import PlayedRecorder
@@ -31,6 +30,7 @@ from trackmaster.game.setup.keeper import GameKeeper
 from trackmaster.game.setup.launcher import LaunchError
 from trackmaster.game.setup.settings import GameSettings
 from trackmaster.game.standin.server import Standin
+from trackmaster.interrupts import ended_like_ctrl_c
 
 from .conftest import instance_in
 from .test_played_faults import Scene

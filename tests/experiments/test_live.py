@@ -20,6 +20,7 @@ from trackmaster.cli import main
 from trackmaster.errors import TrackmasterError
 from trackmaster.experiments import live as live_module
 from trackmaster.experiments.live import LiveServer, Pace
+from trackmaster.interrupts import StopFlag
 from trackmaster.view.live_page import EVENTS_PATH, line_event, live_page, state_event
 
 LINE = np.stack([np.arange(9.0), np.full(9, 5.0), np.arange(9.0)], axis=1)
@@ -74,7 +75,7 @@ def get(url: str, path: str = "/", host: str | None = None) -> tuple[int, str, s
 def test_viewers_are_told_everything_in_order_and_late_ones_what_matters(look_at: Callable[[str], Viewer]) -> None:
     with LiveServer("<p>page</p>", 0) as live:
         first = look_at(live.url)
-        live.wait_for_viewer()
+        live.wait_for_viewer(StopFlag())
         live.tell("begin", {"text": "0"})
         live.tell("state", {"x": 1})
         live.tell("end", {"text": "end of 0"})
@@ -132,7 +133,7 @@ def test_a_page_of_an_earlier_drive_that_is_still_open_neither_begins_this_one_n
         assert get(live.url, foreign)[0] == 204, "which tells a browser not to come again"
         assert not live._has_viewer.is_set()
         viewer = look_at(live.url, own)
-        live.wait_for_viewer()
+        live.wait_for_viewer(StopFlag())
         live.tell("over", {"text": "all"})
     assert list(viewer) == [("over", {"text": "all"})]
 

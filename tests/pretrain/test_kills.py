@@ -32,7 +32,7 @@ import torch
 from trackmaster import pretrain
 from trackmaster.data import cache_build, decode, ensure_cache
 from trackmaster.pretrain import lightning_loop, native
-from trackmaster.pretrain.stopping import StopFlag
+from trackmaster.interrupts import StopFlag
 
 torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])  # imports much, here once instead of in every process
 WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"}

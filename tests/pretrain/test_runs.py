@@ -13,13 +13,13 @@ import torch
 from trackmaster import pretrain
 from trackmaster.data import DataError
 from trackmaster.errors import ConfigError, InterruptedRunError
+from trackmaster.interrupts import StopFlag
 from trackmaster.nn.encoder import arch_hash, build_encoder
 from trackmaster.pretrain import Artifact, PretrainConfig, PretrainError
 from trackmaster.pretrain.artifact import load_encoder
 from trackmaster.pretrain.autoencoder import Autoencoder
 from trackmaster.pretrain.feed import make_feeds, open_training_data
 from trackmaster.pretrain.recorder import EpochRecorder
-from trackmaster.pretrain.stopping import StopFlag
 from trackmaster.pretrain.task import TaskLoss
 
 FRAMEWORKS = ["lightning", "native"]

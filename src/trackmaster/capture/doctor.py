@@ -8,7 +8,6 @@ from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import ReplayFile
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.capture.games import Games, ready_games
-from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.played import PlayedRecorder
 from trackmaster.capture.recorder import Recorder
 from trackmaster.capture.source import read_source
@@ -18,6 +17,7 @@ from trackmaster.game.setup.config import DoctorConfig
 from trackmaster.game.setup.instances import instance_of
 from trackmaster.game.setup.keeper import GameKeeper, can_launch
 from trackmaster.game.setup.settings import load_game_settings
+from trackmaster.interrupts import ended_like_ctrl_c
 from trackmaster.track.bundled import bundled_folder
 
 

@@ -11,7 +11,6 @@ from trackmaster.capture.alike import AlikeFailures
 from trackmaster.capture.config import DEFAULT_REPLAYS, DEFAULT_TRACK_IDS, CaptureConfig
 from trackmaster.capture.discover import ReplayFile, find_replays, read_track_ids, same_folder
 from trackmaster.capture.games import Games, add_enter_maps, choose_game, ready_games
-from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.ledger import CaptureSummary, Ledger
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.notes import game_notes, simulator_notes
@@ -20,6 +19,7 @@ from trackmaster.capture.pool import WorkerPool
 from trackmaster.capture.schedule import TrackQueue
 from trackmaster.capture.tasks import attempt
 from trackmaster.capture.writer import UtcClock, utc_now
+from trackmaster.interrupts import ended_like_ctrl_c
 from trackmaster.progress import progress
 
 __all__ = ["CaptureSummary", "capture", "run_capture"]

@@ -10,7 +10,6 @@ from trackmaster.capture.config import CaptureConfig
 from trackmaster.capture.discover import REPLAY_SUFFIX, ReplayFile
 from trackmaster.capture.errors import CaptureError, ReplayRejectedError
 from trackmaster.capture.games import choose_game, ready_games
-from trackmaster.capture.interrupts import ended_like_ctrl_c
 from trackmaster.capture.maker import CaptureMaker
 from trackmaster.capture.plan import parse_frame
 from trackmaster.capture.scripts import run_script
@@ -19,6 +18,7 @@ from trackmaster.capture.staging import staged_name, without_intros
 from trackmaster.capture.validate_config import ValidateConfig
 from trackmaster.capture.writer import UtcClock, utc_now, write_json
 from trackmaster.files import atomic_write_bytes, atomic_write_text, sha256_of
+from trackmaster.interrupts import ended_like_ctrl_c
 
 log = logging.getLogger(__name__)
 

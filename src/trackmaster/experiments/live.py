@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self
 from aiohttp import web
 
 from trackmaster.errors import TrackmasterError
+from trackmaster.interrupts import StopFlag
 from trackmaster.view.live_page import EVENTS_PATH
 
 Kind = Literal["begin", "state", "end", "over"]
@@ -74,10 +75,14 @@ class LiveServer:
         self._call(self._finish)
         self._thread.join(_JOIN_S)
 
-    def wait_for_viewer(self) -> None:
-        """Return as soon as somebody has opened the page."""
+    def wait_for_viewer(self, stop: StopFlag) -> None:
+        """Return as soon as somebody has opened the page.
+
+        Raises:
+            StoppedError: a stop was asked for.
+        """
         while not self._has_viewer.wait(_LOOK_S):  # a wait without limit cannot be interrupted on Windows
-            pass
+            stop.check()
 
     def tell(self, kind: Kind, values: dict[str, Any]) -> None:
         """Send an event to all viewers, and later to those who come late, as far as they need it."""

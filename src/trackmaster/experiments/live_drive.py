@@ -10,6 +10,7 @@ from trackmaster.errors import InterruptedRunError
 from trackmaster.experiments.lap import Lap, Watch, describe, drive_lap, look_colors
 from trackmaster.experiments.live import LiveServer, Pace
 from trackmaster.game import CarState, Start
+from trackmaster.interrupts import StopFlag, StoppedError, stop_on_interrupt
 from trackmaster.rl.actor import ActorModule
 from trackmaster.track import Track
 from trackmaster.view.live_page import LINE_EVERY_TICKS, line_event, live_page, state_event
@@ -48,31 +49,32 @@ def drive_live(
         triangles=mesh.triangles,
         look_colors=look_colors(mesh.look),
     )
-    laps: list[Lap] = []
+    laps, stop = list[Lap](), StopFlag()
     try:
-        with LiveServer(page, port) as live:
+        with stop_on_interrupt(stop), LiveServer(page, port) as live:
             print(f"Live page: {live.url} (the drive begins when it is opened; Ctrl+C ends it)", flush=True)
-            live.wait_for_viewer()
+            live.wait_for_viewer(stop)
             for number, start in enumerate(starts):
                 live.tell("begin", {"text": f"Episode {number}, of {len(starts)}"})
-                lap = drive_lap(actor, track, config, start, _shown_on(live, speed))
+                lap = drive_lap(actor, track, config, start, _shown_on(live, speed, stop))
                 laps.append(lap)
                 line = line_event(lap.states.position_m[::LINE_EVERY_TICKS])
                 live.tell("end", {"text": f"Episode {number}: {describe(lap)}", **line})
             live.tell("over", {"text": "The drive is over; this page may be closed."})
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         raise InterruptedRunError(
             f"stopped after {len(laps)} of {len(starts)} episodes; the live page is closed and nothing was written."
         ) from None
     return laps
 
 
-def _shown_on(live: LiveServer, speed: float) -> Watch:
-    """Return what shows one episode on the page, at the speed of the race."""
+def _shown_on(live: LiveServer, speed: float, stop: StopFlag) -> Watch:
+    """Return what shows one episode on the page, at the speed of the race, until a stop is asked for."""
     pace = Pace(speed)
 
     def watch(car: CarState, progress_m: float) -> None:
         pace.wait(car.time_ms)
+        stop.check()
         live.tell(
             "state", state_event(car.position_m, float(np.linalg.norm(car.velocity_mps)), car.time_ms, progress_m)
         )

@@ -75,7 +75,7 @@ def train_lightning(session: Session, checkpoint: Path | None = None) -> None:
 
     Raises:
         PretrainError: the loss is no longer a number, or the checkpoint is of another loop or network.
-        TrainingStoppedError: a stop was asked for.
+        StoppedError: a stop was asked for.
     """
     options = session.config.lightning
     # Its notes about devices and tips would drown ours; the profiler reports through the same logger.

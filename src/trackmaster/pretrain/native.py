@@ -22,7 +22,7 @@ def train_native(session: Session, checkpoint: Path | None = None) -> None:
 
     Raises:
         PretrainError: the loss is no longer a number, or the checkpoint is of another loop or network.
-        TrainingStoppedError: a stop was asked for.
+        StoppedError: a stop was asked for.
     """
     task = session.task.to(session.device)
     optimizer = session.make_optimizer()

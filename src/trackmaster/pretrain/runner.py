@@ -12,6 +12,7 @@ import torch
 from trackmaster import __version__
 from trackmaster.data import DataError
 from trackmaster.errors import ConfigError, InterruptedRunError
+from trackmaster.interrupts import StopFlag, StoppedError, stop_on_interrupt
 from trackmaster.nn.encoder import encoder_dim
 from trackmaster.pretrain.agent_shape import read_agent_shape
 from trackmaster.pretrain.artifact import Artifact, put_back, write_artifact, write_resolved_config
@@ -28,7 +29,6 @@ from trackmaster.pretrain.resume import run_folder
 from trackmaster.pretrain.session import Session
 from trackmaster.pretrain.simclr import LightlySimClr, SimClr
 from trackmaster.pretrain.sinks import MetricSinks
-from trackmaster.pretrain.stopping import StopFlag, TrainingStoppedError, stop_on_interrupt
 from trackmaster.pretrain.task import TaskSpec, VisualTask
 from trackmaster.pretrain.torch_modes import torch_modes
 from trackmaster.pretrain.vae import VariationalAutoencoder
@@ -165,7 +165,7 @@ def _train(session: Session, checkpoint: Path | None) -> bool:
                 from trackmaster.pretrain.lightning_loop import train_lightning  # slow to import
 
                 train_lightning(session, checkpoint)
-    except TrainingStoppedError:
+    except StoppedError:
         return True
     return False
 

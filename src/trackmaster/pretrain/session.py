@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from trackmaster.interrupts import StopFlag
 from trackmaster.pretrain.checkpoints import CheckpointKeeper
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.pretrain.errors import DivergedError
 from trackmaster.pretrain.feed import TensorFeed
 from trackmaster.pretrain.recorder import EpochRecorder, LossMeter, Weights
 from trackmaster.pretrain.sinks import MetricSinks
-from trackmaster.pretrain.stopping import StopFlag
 from trackmaster.pretrain.task import TaskLoss, VisualTask
 
 _VALIDATION_STREAM = 1 << 20  # as an epoch number: far from any real one, and the same noise in every epoch

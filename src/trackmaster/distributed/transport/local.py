@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from trackmaster.distributed.transport.contract import TransportError, Weights
-from trackmaster.distributed.transport.interrupts import interrupts_held_back
 from trackmaster.distributed.transport.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.errors import TrackmasterError
+from trackmaster.interrupts import interrupts_held_back
 from trackmaster.rl.samples import Chunk, SampleSpec
 
 POLL_S = 0.2
