@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from trackmaster.nn.policy_networks import PolicyNetworks
-from trackmaster.rl.batches import TransitionBatch
-from trackmaster.rl.redq import REDQTrainingAgent
-from trackmaster.rl.sac import SACTrainingAgent
+from trackmaster.rl.continuous.batches import TransitionBatch
+from trackmaster.rl.continuous.redq import REDQTrainingAgent
+from trackmaster.rl.continuous.sac import SACTrainingAgent
 
 N_FLOATS, N_ACTIONS, BATCH = 115, 3, 256
 SPACE = gym.spaces.Dict({"floats": gym.spaces.Box(-1, 1, (N_FLOATS,))})

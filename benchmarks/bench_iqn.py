@@ -22,13 +22,13 @@ from trackmaster.distributed.racing.workers import make_worker
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.nn.iqn import IQNNetwork, fixed_tau
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import IQNAgent
-from trackmaster.rl.iqn_onnx import OnnxPolicy
-from trackmaster.rl.memory import Batch, IQNMemory
-from trackmaster.rl.precision import cpu_has_bf16
-from trackmaster.rl.priorities import Priorities
-from trackmaster.rl.samples import Chunk, iqn_sample_spec
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.onnx_actor import OnnxPolicy
+from trackmaster.rl.iqn.precision import cpu_has_bf16
+from trackmaster.rl.memory.priorities import Priorities
+from trackmaster.rl.memory.replay import Batch, IQNMemory
+from trackmaster.rl.samples.chunk import Chunk, iqn_sample_spec
 
 BATCH = 512
 ROUNDS = 5

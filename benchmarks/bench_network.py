@@ -27,7 +27,7 @@ from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
 from trackmaster.distributed.relay.server import RelayOptions, RelayServer
 from trackmaster.distributed.wire import link_spec
 from trackmaster.distributed.wire.messages import decode, encode
-from trackmaster.rl.samples import Chunk, ColumnSpec, SampleSpec
+from trackmaster.rl.samples.chunk import Chunk, ColumnSpec, SampleSpec
 
 CHUNK_ROWS = 100
 ROUNDS = 3

@@ -26,10 +26,10 @@ from trackmaster.distributed.link.trainer_end import WebSocketTrainerEnd
 from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
 from trackmaster.distributed.relay.server import RelayOptions, RelayServer
 from trackmaster.distributed.wire import link_spec
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import RealClock
-from trackmaster.env.realtime_config import realtime_config
-from trackmaster.rl.samples import Chunk, ColumnSpec
+from trackmaster.env.realtime.clock import RealClock
+from trackmaster.env.realtime.config import realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
+from trackmaster.rl.samples.chunk import Chunk, ColumnSpec
 
 SPEC = {
     "image": ColumnSpec((4, 64, 64), "|u1"),

@@ -35,7 +35,7 @@ from trackmaster.distributed.relay.server import RelayOptions, RelayServer
 from trackmaster.distributed.security.join_string import parse_join
 from trackmaster.distributed.security.server_keys import ServerKeys
 from trackmaster.distributed.wire import link_spec
-from trackmaster.rl.samples import Chunk, ColumnSpec
+from trackmaster.rl.samples.chunk import Chunk, ColumnSpec
 
 PRELOADED = [f"trackmaster.distributed.{name}" for name in ("relay.server", "link.trainer_end", "link.worker_end")]
 SPEC = {"floats": ColumnSpec((16,), "<f4"), "reward": ColumnSpec((), "<f4")}

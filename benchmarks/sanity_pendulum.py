@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from trackmaster.nn.policy_networks import PolicyNetworks
-from trackmaster.rl.continuous_samples import continuous_sample_spec
-from trackmaster.rl.gaussian_actor import GaussianActor
-from trackmaster.rl.ppo import PPOTrainingAgent
-from trackmaster.rl.redq import REDQTrainingAgent
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.sac import SACTrainingAgent
-from trackmaster.rl.samples import Chunk
-from trackmaster.rl.transition_memory import TransitionMemory
+from trackmaster.rl.continuous.columns import continuous_sample_spec
+from trackmaster.rl.continuous.gaussian_actor import GaussianActor
+from trackmaster.rl.continuous.ppo import PPOTrainingAgent
+from trackmaster.rl.continuous.redq import REDQTrainingAgent
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.continuous.sac import SACTrainingAgent
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.samples.chunk import Chunk
 
 OBSERVATION = gym.spaces.Dict({"floats": gym.spaces.Box(-8.0, 8.0, (3,), np.float32)})
 ACTION = gym.spaces.Box(-2.0, 2.0, (1,), np.float32)

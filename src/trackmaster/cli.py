@@ -111,8 +111,8 @@ VERBS: dict[str, Verb] = {
     ),
     "record reward": Verb(
         "drive a track of TrackMania 2020 once and keep the way, against which rewards are measured",
-        "trackmaster.env.demo_command:RecordRewardConfig",
-        "trackmaster.env.demo_command:run_record_reward",
+        "trackmaster.env.demo.command:RecordRewardConfig",
+        "trackmaster.env.demo.command:run_record_reward",
     ),
     "fidelity": Verb(
         "drive real inputs open loop and compare with the ghosts",

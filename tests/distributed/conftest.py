@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.rl.iqn_config import IQNConfig
+from trackmaster.rl.iqn.config import IQNConfig
 from trackmaster.rl.schedules import Schedule
 
 HERE = Path(__file__).parent

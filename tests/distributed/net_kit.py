@@ -17,7 +17,7 @@ from trackmaster.distributed.relay.server import RelayOptions, RelayServer
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import TrainerEnd, Weights
 from trackmaster.distributed.wire import link_spec
-from trackmaster.rl.samples import Chunk, iqn_sample_spec
+from trackmaster.rl.samples.chunk import Chunk, iqn_sample_spec
 
 SPEC = iqn_sample_spec((1, 6, 6), 4)
 DESCRIBED = link_spec.describe(SPEC)

@@ -23,15 +23,15 @@ from trackmaster.experiments.drive import DriveConfig, run_drive
 from trackmaster.experiments.lap import drive_lap, lap_timeline
 from trackmaster.game import Start
 from trackmaster.nn.policy_networks import PolicyNetworks
-from trackmaster.rl.best_snapshots import BestSnapshots
-from trackmaster.rl.checkpoint import CheckpointStore
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.continuous_samples import continuous_sample_spec
-from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.continuous.columns import continuous_sample_spec
+from trackmaster.rl.continuous.sac import SACTrainingAgent
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.evaluation.best_snapshots import BestSnapshots
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.files.checkpoint import CheckpointStore
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.sac import SACTrainingAgent
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.transition_memory import TransitionMemory
 
 CONFIGS = Path("config_files/rl")
 SMALL = [

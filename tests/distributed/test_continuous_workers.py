@@ -13,9 +13,9 @@ from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRoll
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.continuous_samples import continuous_sample_spec, frame_history
-from trackmaster.rl.evaluation import evaluate
-from trackmaster.rl.transition_memory import TransitionMemory
+from trackmaster.rl.continuous.columns import continuous_sample_spec, frame_history
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.evaluation.episodes import evaluate
 
 SPACE = gym.spaces.Dict({
     "floats": gym.spaces.Box(-1e6, 1e6, (2,), np.float32), "image": gym.spaces.Box(0, 255, (3, 1, 1), np.uint8),

@@ -9,8 +9,8 @@ from tests.distributed.test_train import small
 
 from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.distributed.racing.train import train
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.samples.chunk import Chunk
 
 PAGE = Path(__file__).parents[2] / "docs" / "train.md"
 PLACES = {

@@ -21,11 +21,11 @@ from trackmaster.distributed.racing.environments import load_tracks, make_racing
 from trackmaster.distributed.racing.train import train
 from trackmaster.distributed.racing.trainer import RacingTrainer
 from trackmaster.errors import TrackmasterError
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.evaluation_log import read_evaluations
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.evaluation.log import read_evaluations
+from trackmaster.rl.files.state_files import read_tree, write_tree
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.samples import SampleError
-from trackmaster.rl.state_files import read_tree, write_tree
+from trackmaster.rl.samples.chunk import SampleError
 
 FLAGS = [
     *(flag for flag in SMALL if flag not in ("--memory.memory-size-schedule", "[[0,2000,200]]")), *TRACK,

@@ -13,7 +13,7 @@ from tests.full_disk import full_disk
 from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.trainer import RacingTrainer
 from trackmaster.distributed.transport.contract import RemoteTrainerEnd
-from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
+from trackmaster.rl.files.checkpoint import CheckpointError, CheckpointStore
 from trackmaster.rl.metrics import MetricsLogger
 
 __all__ = ["build"]

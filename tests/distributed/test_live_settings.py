@@ -8,8 +8,8 @@ from tests.full_disk import full_disk
 
 from trackmaster.distributed.racing.live_settings import LIVE_FILE, OF_IQN, OF_THE_LOOP, LiveSettings
 from trackmaster.distributed.racing.train import train
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.iqn.agent import IQNAgent
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.distributed.transport.ray_link import RayTransport
 from trackmaster.distributed.wire.link_spec import SpecError, columns_of, describe, differences, parse
 from trackmaster.errors import ConfigError, InterruptedRunError
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 
 PATIENCE_S = 300
 IMPATIENT = """

@@ -12,7 +12,7 @@ from trackmaster.distributed.racing.pretrained import begin_with_encoder, write_
 from trackmaster.distributed.racing.train import train
 from trackmaster.errors import ConfigError
 from trackmaster.nn.encoder import build_encoder
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.iqn.agent import IQNAgent
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.distributed.net_kit import chunk, receive, relay, trainer_end, worker
 
 from trackmaster.distributed.racing.chunks import OUTCOME, check_race_chunk
 from trackmaster.distributed.racing.run_stats import RunStats
-from trackmaster.rl.samples import Chunk, SampleError
+from trackmaster.rl.samples.chunk import Chunk, SampleError
 
 TRACKS = ("läne", "other")
 STATS = dict.fromkeys(OUTCOME, 1.0)

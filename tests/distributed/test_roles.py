@@ -24,8 +24,8 @@ from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.checkpoint import CheckpointError
-from trackmaster.rl.tm_memories import GenericTorchMemory, MemoryTMFull, get_local_buffer_sample_tm20_imgs
+from trackmaster.rl.files.checkpoint import CheckpointError
+from trackmaster.rl.memory.tm_memories import GenericTorchMemory, MemoryTMFull, get_local_buffer_sample_tm20_imgs
 
 Say = Callable[[str], None]
 Quiet: Say = lambda _: None  # noqa: E731
@@ -569,7 +569,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(toy: ModuleType, tmp_path: Path
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trackmaster.rl.memory_shards.np.save", full)
+    monkeypatch.setattr("trackmaster.rl.memory.shards.np.save", full)
     with pytest.raises(OSError, match="No space left"):
         trainer.run()
     assert path.read_bytes() == before

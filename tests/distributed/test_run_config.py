@@ -28,7 +28,7 @@ from trackmaster.distributed.config_json.verbs import (
 )
 from trackmaster.env.ids import interface_named
 from trackmaster.errors import ConfigError
-from trackmaster.rl.samples import ColumnSpec
+from trackmaster.rl.samples.chunk import ColumnSpec
 
 SEED_CONFIG = {
     "RUN_NAME": "trackmaster_v1", "WINDOW_WIDTH": 256, "WINDOW_HEIGHT": 128, "IMG_WIDTH": 64, "IMG_HEIGHT": 64,

@@ -17,7 +17,7 @@ import pytest
 
 from trackmaster.distributed.run_checkpoint import load_training
 from trackmaster.distributed.training_offline import TorchTrainingOffline
-from trackmaster.rl.tm_memories import GenericTorchMemory
+from trackmaster.rl.memory.tm_memories import GenericTorchMemory
 
 SCRIPT = Path(__file__).with_name("seed_process.py")
 PATIENCE_S = 240.0

@@ -19,8 +19,8 @@ from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.distributed.wire.link_spec import agree, describe
 from trackmaster.errors import ConfigError
-from trackmaster.rl.samples import ColumnSpec
-from trackmaster.rl.tm_memories import GenericTorchMemory
+from trackmaster.rl.memory.tm_memories import GenericTorchMemory
+from trackmaster.rl.samples.chunk import ColumnSpec
 
 PHRASE = "a pass phrase for the toys"
 

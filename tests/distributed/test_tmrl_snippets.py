@@ -148,7 +148,7 @@ def test_real_time_configuration() -> None:
     class TMInterface(RealTimeGymInterface):
         pass
 
-    from trackmaster.env.realtime_config import RealTimeConfig
+    from trackmaster.env.realtime.config import RealTimeConfig
 
     config = RealTimeConfig.from_dict(run("rtgym configuration", TMInterface=TMInterface)["config"])
     assert (config.act_buf_len, config.reset_act_buf, config.time_step_duration) == (4, False, 0.05)
@@ -156,8 +156,8 @@ def test_real_time_configuration() -> None:
 
 def test_real_time_interface() -> None:
     """Open are the bodies; they are filled in by a subclass of what the listing defines."""
-    from trackmaster.env.realtime import RealTimeEnv
-    from trackmaster.env.realtime_clock import VirtualClock
+    from trackmaster.env.realtime.clock import VirtualClock
+    from trackmaster.env.realtime.environment import RealTimeEnv
 
     listed = run("rtgym interface")["TMInterface"]
 
@@ -440,7 +440,7 @@ def test_spaces_and_preprocessor(toy: ModuleType) -> None:
 
 
 def test_ppo_hyper_parameters_are_names_of_the_agent() -> None:
-    ppo = pytest.importorskip("trackmaster.rl.ppo", reason="PPO is not part of this build")
+    ppo = pytest.importorskip("trackmaster.rl.continuous.ppo", reason="PPO is not part of this build")
     values = run("ppo hyper-parameters")
     options = {name: value for name, value in values.items() if isinstance(value, (int, float)) and name[0] != "_"}
     assert ppo.PPOTrainingAgent(spaces.Box(-1, 1, (4,)), PEDALS, "cpu", **options)

@@ -27,10 +27,12 @@ from trackmaster.distributed.racing.workers import make_worker
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.errors import ConfigError, InterruptedRunError
 from trackmaster.nn.weights import WeightsError
-from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.evaluation_log import read_evaluations
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.evaluation.log import read_evaluations
+from trackmaster.rl.files.checkpoint import CheckpointError, CheckpointStore
+from trackmaster.rl.files.names import ONLINE_FILE
+from trackmaster.rl.iqn.actor import IQNActor
+from trackmaster.rl.iqn.agent import IQNAgent
 from trackmaster.track import ReferenceLine
 
 SMALL = [

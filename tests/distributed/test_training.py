@@ -18,15 +18,17 @@ from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRoll
 from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.checkpoint import BEST, CheckpointStore
-from trackmaster.rl.evaluation import Evaluation, evaluate
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor, IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.memory import IQNMemory
+from trackmaster.rl.evaluation.episodes import Evaluation, evaluate
+from trackmaster.rl.files.checkpoint import BEST, CheckpointStore
+from trackmaster.rl.files.names import ONLINE_FILE
+from trackmaster.rl.iqn.actor import IQNActor
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.memory.replay import IQNMemory
+from trackmaster.rl.memory.targets import MiniRace
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.samples import Chunk, iqn_sample_spec
+from trackmaster.rl.samples.chunk import Chunk, iqn_sample_spec
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.targets import MiniRace
 
 STARTS = np.linspace(-0.5, 0.5, 10).tolist()
 

@@ -27,7 +27,7 @@ from trackmaster.distributed.transport.contract import TrainerEnd, WorkerEnd
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.distributed.transport.local import LocalTransport, LocalWorkerEnd, _Worker
 from trackmaster.distributed.transport.shared_slots import ChunkSlots
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 KINDS = ("in_process", "local", "websocket", "websocket_tls", "ray")
 

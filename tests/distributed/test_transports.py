@@ -18,7 +18,7 @@ from trackmaster.distributed.transport.contract import TransportError, Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.distributed.transport.local import LocalTransport, LocalWorkerEnd, _Worker
 from trackmaster.distributed.transport.shared_slots import ChunkSlots, WeightsBoard
-from trackmaster.rl.samples import Chunk, SampleError, iqn_sample_spec
+from trackmaster.rl.samples.chunk import Chunk, SampleError, iqn_sample_spec
 
 SPEC = iqn_sample_spec((1, 36, 36), 8)
 PATIENCE_S = 60.0

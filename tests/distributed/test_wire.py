@@ -15,7 +15,7 @@ from tests.distributed.wire_samples import CHUNK, SAMPLES, SESSION, same
 from trackmaster.distributed.wire import framing
 from trackmaster.distributed.wire.framing import WireError
 from trackmaster.distributed.wire.messages import Ack, decode, encode, wire_session
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 GOLDEN = dict(line.split(" ") for line in (Path(__file__).parent / "golden_frames.txt").read_text("ascii").splitlines())
 FUZZ_CASES = 25_000

@@ -10,7 +10,7 @@ from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRoll
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.samples import Chunk, iqn_sample_spec
+from trackmaster.rl.samples.chunk import Chunk, iqn_sample_spec
 
 
 class ScriptActor(ActorModule):

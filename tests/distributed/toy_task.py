@@ -6,7 +6,7 @@ from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRoll
 from trackmaster.distributed.transport.local import LocalWorkerEnd
 from trackmaster.errors import TrackmasterError
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.samples import iqn_sample_spec
+from trackmaster.rl.samples.chunk import iqn_sample_spec
 
 SPEC = iqn_sample_spec(IMAGE, N_FLOATS)
 

@@ -16,7 +16,7 @@ from trackmaster.distributed.wire.messages import (
     WeightsFrame,
     Welcome,
 )
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 SESSION = bytes(range(16))
 HASH = bytes(range(32))

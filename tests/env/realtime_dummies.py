@@ -3,7 +3,7 @@
 import gymnasium as gym
 import numpy as np
 
-from trackmaster.env.realtime_clock import VirtualClock
+from trackmaster.env.realtime.clock import VirtualClock
 
 
 class Recorder:

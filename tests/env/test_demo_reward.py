@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trackmaster.env import EnvError
-from trackmaster.env.demo_reward import CheckpointReward, DemoReward, DemoRewardConfig, resampled, trajectory_reward
+from trackmaster.env.demo.reward import CheckpointReward, DemoReward, DemoRewardConfig, resampled, trajectory_reward
 
 STRAIGHT = resampled([[0, 0, 0], [300, 0, 0]])
 

@@ -8,8 +8,8 @@ from tests.env.realtime_dummies import Recorder
 
 from trackmaster.env import EnvError
 from trackmaster.env.ids import IDS, INTERFACES, REALTIME_ID, interface_named, make_realtime, register_ids
-from trackmaster.env.realtime_clock import VirtualClock
-from trackmaster.env.realtime_config import realtime_config
+from trackmaster.env.realtime.clock import VirtualClock
+from trackmaster.env.realtime.config import realtime_config
 
 
 @pytest.mark.parametrize("env_id", [env_id for env_id in IDS if "Simulator" in env_id])

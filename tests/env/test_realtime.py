@@ -11,9 +11,9 @@ import pytest
 from tests.env.realtime_dummies import Recorder, ThinkingClock
 
 from trackmaster.env import EnvError
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import RealClock, VirtualClock
-from trackmaster.env.realtime_config import RealTimeConfig, realtime_config
+from trackmaster.env.realtime.clock import RealClock, VirtualClock
+from trackmaster.env.realtime.config import RealTimeConfig, realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
 
 
 def virtual(interface: Any = Recorder, **changes: Any) -> RealTimeEnv:

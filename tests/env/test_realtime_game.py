@@ -5,18 +5,18 @@ import pytest
 from tests.env.realtime_dummies import ThinkingClock
 
 from trackmaster.env import EnvError, Start
-from trackmaster.env.demo_reward import CheckpointReward, resampled
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import RealClock
-from trackmaster.env.realtime_config import realtime_config
-from trackmaster.env.realtime_game import (
+from trackmaster.env.demo.reward import CheckpointReward, resampled
+from trackmaster.env.realtime.clock import RealClock
+from trackmaster.env.realtime.config import realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
+from trackmaster.env.realtime.game import (
     GameExactLidarInterface,
     GameInterface,
     GameLidarInterface,
     GameLidarProgressInterface,
     demo_of,
 )
-from trackmaster.env.screen_lidar import ScreenLidar
+from trackmaster.env.realtime.screen_lidar import ScreenLidar
 from trackmaster.game import GameError, SimulatorGame
 from trackmaster.game.state import CarState, Inputs
 from trackmaster.track import Track, TrackError

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from trackmaster.env.ids import interface_named
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import RealClock, VirtualClock
-from trackmaster.env.realtime_config import realtime_config
-from trackmaster.env.realtime_game import GameExactLidarInterface
-from trackmaster.env.realtime_tmnf import TmnfExactLidarInterface, TmnfInterface
+from trackmaster.env.realtime.clock import RealClock, VirtualClock
+from trackmaster.env.realtime.config import realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
+from trackmaster.env.realtime.game import GameExactLidarInterface
+from trackmaster.env.realtime.tmnf import TmnfExactLidarInterface, TmnfInterface
 from trackmaster.game.link.errors import LinkError
 from trackmaster.game.standin.faults import Fault
 from trackmaster.game.standin.game import GameOptions

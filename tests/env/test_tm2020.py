@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackmaster.env import EnvError, realtime_tm2020
-from trackmaster.env.demo_files import demo_map_uid, load_demo, record_demo, save_demo
-from trackmaster.env.demo_reward import resampled
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import RealClock
-from trackmaster.env.realtime_config import realtime_config
-from trackmaster.env.realtime_game import demo_of
-from trackmaster.env.realtime_tm2020 import (
+from trackmaster.env import EnvError
+from trackmaster.env.demo.files import demo_map_uid, load_demo, record_demo, save_demo
+from trackmaster.env.demo.reward import resampled
+from trackmaster.env.realtime import tm2020
+from trackmaster.env.realtime.clock import RealClock
+from trackmaster.env.realtime.config import realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
+from trackmaster.env.realtime.game import demo_of
+from trackmaster.env.realtime.tm2020 import (
     StandinClock,
     Tm2020Interface,
     Tm2020LidarInterface,
     Tm2020LidarProgressInterface,
     Tm2020Source,
 )
-from trackmaster.env.tm2020_watch import RaceWatch
+from trackmaster.env.realtime.tm2020_watch import RaceWatch
 from trackmaster.game.link.errors import LinkError
 from trackmaster.game.openplanet.client import OpenPlanetClient
 from trackmaster.game.openplanet.desk import BUTTON_A, BUTTON_B, Desk
@@ -139,9 +140,9 @@ def test_the_window_has_the_size_that_is_wished(
         asked.append(size)
         raise LinkError("no display here")
 
-    monkeypatch.setattr(realtime_tm2020, "WindowScreen", no_window)
+    monkeypatch.setattr(tm2020, "WindowScreen", no_window)
     pad = Desk(port=standin.desk_port)
-    monkeypatch.setattr(realtime_tm2020, "VirtualGamepad", lambda: pad)
+    monkeypatch.setattr(tm2020, "VirtualGamepad", lambda: pad)
     for wish, size in (
         ({"window_width": 640, "window_height": 300}, (640, 300)),
         ({"window_width": 640}, (640, interface.window[1])),
@@ -231,7 +232,7 @@ def test_ghosts_are_saved_where_the_game_runs_after_every_episode(
     straight: Track, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: list[tuple[str, int]] = []
-    monkeypatch.setattr(realtime_tm2020, "save_ghost", lambda host, port: saved.append((host, port)))
+    monkeypatch.setattr(tm2020, "save_ghost", lambda host, port: saved.append((host, port)))
     with OpenPlanetStandin(straight, is_virtual=True) as standin:
         kwargs = {"save_replays": True, "host": "localhost", "ghost_port": 1_234}
         for changes, expected in (({}, 2), ({"wait_on_done": True, "reset_act_buf": True}, 3)):

@@ -6,9 +6,9 @@ import torch
 
 from trackmaster.distributed.racing.algorithms import algorithm_of
 from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE
-from trackmaster.rl.torch_files import save_torch
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.files.names import ONLINE_FILE
+from trackmaster.rl.files.torch_files import save_torch
 
 FLAT_OUT, NOTHING = 0, 3
 

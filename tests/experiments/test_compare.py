@@ -16,8 +16,8 @@ from trackmaster.experiments.compare_config import CompareConfig
 from trackmaster.experiments.race_stats import RACE_TAG
 from trackmaster.experiments.run_logs import read_run
 from trackmaster.experiments.seed_interval import cell, over_seeds, t_975
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import append_evaluations
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.evaluation.log import append_evaluations
 from trackmaster.rl.metrics import MetricsLogger
 
 EXPLO = "Race/explo_race_{}_trained_lane"

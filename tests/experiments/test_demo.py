@@ -20,7 +20,7 @@ from trackmaster.files import sha256_of
 from trackmaster.nn.encoder import build_encoder
 from trackmaster.pretrain.pixels import normalise
 from trackmaster.replays.catalogue import Catalogue, catalogue_path
-from trackmaster.rl.evaluation_log import LoggedEvaluation, read_evaluations
+from trackmaster.rl.evaluation.log import LoggedEvaluation, read_evaluations
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.env import evaluation_starts
 from trackmaster.experiments.drive import chosen_entry
 from trackmaster.experiments.lap import Lap, lap_timeline
-from trackmaster.rl.config_world import MapEntry
-from trackmaster.rl.iqn import ONLINE_FILE
+from trackmaster.rl.config.world import MapEntry
+from trackmaster.rl.files.names import ONLINE_FILE
 from trackmaster.view.drive_figure import LIFT_M, OtherLine, drive_figure
 
 FAST = ["--width", "96", "--height", "64", "--no-use-tqdm"]

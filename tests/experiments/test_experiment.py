@@ -23,7 +23,7 @@ from trackmaster.experiments.matrix_report import markdown
 from trackmaster.experiments.matrix_results import EncoderResult, Outcome, Results, expert_s
 from trackmaster.experiments.plan import ExperimentPlan, merged
 from trackmaster.experiments.program import UNKNOWN, program
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 
 SMALL: dict[str, Any] = {
     "training": {"max_frames": 300, "batch_size": 32},

@@ -17,7 +17,7 @@ from tests.experiments.printed_commands import COMMANDS
 from trackmaster.experiments.collect import read_replays
 from trackmaster.experiments.demo import BUNDLED_DIR
 from trackmaster.pretrain import Artifact
-from trackmaster.rl.torch_files import load_torch
+from trackmaster.rl.files.torch_files import load_torch
 
 DOCUMENTS = {"S0": "000_*.txt", "S1": "001_*.txt", "S4": "004_*.txt"}
 QUICK = {

@@ -13,8 +13,8 @@ from trackmaster.nn.encoder import build_encoder
 from trackmaster.nn.iqn import IQNNetwork
 from trackmaster.pretrain import Artifact, PretrainError, init_iqn_from_encoder
 from trackmaster.pretrain.artifact import write_artifact
-from trackmaster.rl.checkpoint import CheckpointStore
-from trackmaster.rl.iqn import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
+from trackmaster.rl.files.checkpoint import CheckpointStore
+from trackmaster.rl.files.names import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
 
 RECORD = {"image_size": 64, "image_normalization": "iqn", "image_normalization_formula": "(x-128)/128"}
 

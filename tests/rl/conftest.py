@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.samples import Chunk, SampleSpec, iqn_sample_spec
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.samples.chunk import Chunk, SampleSpec, iqn_sample_spec
 from trackmaster.rl.schedules import Schedule
 
 N_FLOATS = 3

@@ -12,7 +12,7 @@ from torch import nn
 from trackmaster.nn.weights import WeightsError
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.agent_state import remember_constructed
+from trackmaster.rl.files.agent_state import remember_constructed
 
 SEEN = spaces.Tuple((spaces.Box(-1, 1, (2,)), spaces.Dict({"b": spaces.Box(0, 1, (1,)), "a": spaces.Box(0, 1, (3,))})))
 ACTIONS = spaces.Box(-1.0, 1.0, (2,))

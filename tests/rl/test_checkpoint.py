@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from trackmaster.nn.weights import WeightsError
-from trackmaster.rl.checkpoint import BEST, RECOVERY, STATE_FILE, STATS_FILE, CheckpointError, CheckpointStore
-from trackmaster.rl.iqn import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
+from trackmaster.rl.files.checkpoint import BEST, RECOVERY, STATE_FILE, STATS_FILE, CheckpointError, CheckpointStore
+from trackmaster.rl.files.names import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
 
 
 def writer(value: str) -> Any:

@@ -8,7 +8,7 @@ import yaml
 
 from trackmaster.env.layout import OBS_MEAN, OBS_STD
 from trackmaster.errors import ConfigError
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 
 CONFIGS = Path("config_files/rl")
 

@@ -15,15 +15,22 @@ from tests.rl.toy_point import ACTION, OBSERVATION, ToyPoint, drive
 from trackmaster.errors import ConfigError
 from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.nn.weights import WeightsError
-from trackmaster.rl.batches import Rollout, TransitionBatch
-from trackmaster.rl.continuous_samples import continuous_sample_spec
+from trackmaster.rl.continuous.batches import Rollout, TransitionBatch
+from trackmaster.rl.continuous.columns import continuous_sample_spec
+from trackmaster.rl.continuous.gaussian_actor import GaussianActor
+from trackmaster.rl.continuous.ppo import PPOTrainingAgent, advantages, clipped_policy_loss, divergence
+from trackmaster.rl.continuous.redq import REDQTrainingAgent
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.continuous.sac import (
+    SACTrainingAgent,
+    actor_loss,
+    critic_loss,
+    entropy_loss,
+    polyak_update,
+    soft_target,
+)
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
 from trackmaster.rl.exploration import ActingError
-from trackmaster.rl.gaussian_actor import GaussianActor
-from trackmaster.rl.ppo import PPOTrainingAgent, advantages, clipped_policy_loss, divergence
-from trackmaster.rl.redq import REDQTrainingAgent
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.sac import SACTrainingAgent, actor_loss, critic_loss, entropy_loss, polyak_update, soft_target
-from trackmaster.rl.transition_memory import TransitionMemory
 
 SMALL = PolicyNetworks(hidden_sizes=(32, 32))
 OFF_POLICY = {"gamma": 0.9, "alpha": 0.05, "lr_actor": 3e-3, "lr_critic": 3e-3, "networks": SMALL, "seed": 0}

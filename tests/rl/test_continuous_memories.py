@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from trackmaster.rl.continuous_samples import continuous_sample_spec, frame_history, observed
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.samples import Chunk, SampleError
-from trackmaster.rl.transition_memory import TransitionMemory
-from trackmaster.rl.variety import action_variety, policy_variety
+from trackmaster.rl.continuous.columns import continuous_sample_spec, frame_history, observed
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.continuous.variety import action_variety, policy_variety
+from trackmaster.rl.samples.chunk import Chunk, SampleError
 
 SPACE = gym.spaces.Dict({
     "floats": gym.spaces.Box(-1e6, 1e6, (1,), np.float32), "image": gym.spaces.Box(0, 255, (3, 2, 2), np.uint8),

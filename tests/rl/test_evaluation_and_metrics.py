@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.evaluation import Evaluation, evaluate, wilson_interval
+from trackmaster.rl.evaluation.episodes import Evaluation, evaluate, wilson_interval
 from trackmaster.rl.metrics import MetricsLogger
 
 

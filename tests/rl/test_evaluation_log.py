@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from trackmaster.errors import TrackmasterError
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import append_evaluations, forget_evaluations_after, read_evaluations
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.evaluation.log import append_evaluations, forget_evaluations_after, read_evaluations
 
 OUTCOME = {"first": Evaluation((None, 12_300), (3.5, 90.0), (0.0, 1.0))}
 

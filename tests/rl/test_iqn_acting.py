@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from trackmaster.errors import ConfigError
-from trackmaster.rl.iqn import IQNActor, IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
+from trackmaster.rl.iqn.actor import IQNActor
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.config import IQNConfig
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -37,7 +38,7 @@ def test_both_runtimes_agree(tiny_config: IQNConfig, n: int, n_frames: int) -> N
 
 
 def test_runtimes_agree_at_the_published_size() -> None:
-    from trackmaster.rl.config import TrainConfig
+    from trackmaster.rl.config.training import TrainConfig
 
     config = dataclasses.replace(TrainConfig.load([]).to_iqn_config(), acting="onnxruntime")
     fast, plain = IQNActor(config, seed=0), IQNActor(dataclasses.replace(config, acting="torch"), seed=0)

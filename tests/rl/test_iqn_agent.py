@@ -12,11 +12,12 @@ from trackmaster.errors import ConfigError
 from trackmaster.nn.iqn import stratified_tau
 from trackmaster.nn.weights import WeightsError, load_strict
 from trackmaster.rl.exploration import ActingError, ExplorationRates, choose_actions
-from trackmaster.rl.iqn import IQNActor, IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.memory import Batch
+from trackmaster.rl.files.torch_files import load_torch
+from trackmaster.rl.iqn.actor import IQNActor
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.memory.replay import Batch
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.torch_files import load_torch
 
 
 def batch_of(n: int, seed: int, *, reward: torch.Tensor | None = None, gamma: float = 1.0) -> Batch:

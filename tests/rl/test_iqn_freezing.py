@@ -9,10 +9,10 @@ import torch
 from tests.rl.test_iqn_agent import batch_of
 
 from trackmaster.errors import ConfigError
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.iqn_parts import N_TENSORS, PREFIXES, PartName, PartRule, apply_freezing, part_of
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.iqn.parts import N_TENSORS, PREFIXES, PartName, PartRule, apply_freezing, part_of
 
 
 def weights(agent: IQNAgent) -> dict[str, torch.Tensor]:

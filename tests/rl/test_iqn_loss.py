@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trackmaster.rl.iqn_loss import SelfNormalisation, bootstrap_target, by_sample, quantile_huber_loss, taken
+from trackmaster.rl.iqn.loss import SelfNormalisation, bootstrap_target, by_sample, quantile_huber_loss, taken
 
 
 def test_loss_by_hand() -> None:

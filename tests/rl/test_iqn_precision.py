@@ -7,10 +7,11 @@ import pytest
 import torch
 from tests.rl.test_iqn_agent import batch_of
 
-from trackmaster.rl.compiled import Compiled
-from trackmaster.rl.iqn import SCALER_FILE, IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.precision import autocast_dtype, cpu_has_bf16
+from trackmaster.rl.files.names import SCALER_FILE
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.compiled import Compiled
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.iqn.precision import autocast_dtype, cpu_has_bf16
 
 
 def flat(agent: IQNAgent) -> torch.Tensor:

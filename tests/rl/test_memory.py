@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trackmaster.rl.memory import Batch, IQNMemory
-from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
-from trackmaster.rl.targets import MiniRace
+from trackmaster.rl.memory.replay import Batch, IQNMemory
+from trackmaster.rl.memory.targets import MiniRace
+from trackmaster.rl.samples.chunk import Chunk, SampleError, SampleSpec
 
 MakeChunk = Callable[..., Chunk]
 LONG = MiniRace(horizon_actions=10_000, oversample_long_term_steps=10_000, oversample_maximum_term_steps=9_999)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.rl.conftest import MakeChunk
 
-from trackmaster.rl.iqn import IQNAgent
-from trackmaster.rl.iqn_config import IQNConfig
-from trackmaster.rl.memory import IQNMemory
-from trackmaster.rl.priorities import Priorities, SumTree
-from trackmaster.rl.samples import SampleError, SampleSpec
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.iqn.config import IQNConfig
+from trackmaster.rl.memory.priorities import Priorities, SumTree
+from trackmaster.rl.memory.replay import IQNMemory
+from trackmaster.rl.memory.targets import MiniRace
+from trackmaster.rl.samples.chunk import SampleError, SampleSpec
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.targets import MiniRace
 
 
 @settings(deadline=None)

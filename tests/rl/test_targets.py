@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from trackmaster.errors import ConfigError
+from trackmaster.rl.memory.targets import MiniRace, n_step_return, window_steps
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.targets import MiniRace, n_step_return, window_steps
 
 
 def test_exponential_schedules_hit_the_published_check_values() -> None:

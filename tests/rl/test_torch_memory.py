@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.rl.buffer import Buffer
-from trackmaster.rl.chunk_builder import ChunkBuilder
-from trackmaster.rl.crc_check import CrcError
-from trackmaster.rl.memory_shards import drop_older
-from trackmaster.rl.nested import leaves
-from trackmaster.rl.pictures import with_jpeg
-from trackmaster.rl.sample_columns import checksums, row_of
-from trackmaster.rl.samples import Chunk, SampleError
-from trackmaster.rl.tm_memories import (
+from trackmaster.rl.memory.crc_check import CrcError
+from trackmaster.rl.memory.shards import drop_older
+from trackmaster.rl.memory.tm_memories import (
     GenericTorchMemory,
     MemoryTMFull,
     MemoryTMLidar,
     get_local_buffer_sample_lidar,
     get_local_buffer_sample_tm20_imgs,
 )
-from trackmaster.rl.torch_memory import TorchMemory
+from trackmaster.rl.memory.torch_memory import TorchMemory
+from trackmaster.rl.samples.buffer import Buffer
+from trackmaster.rl.samples.chunk import Chunk, SampleError
+from trackmaster.rl.samples.chunk_builder import ChunkBuilder
+from trackmaster.rl.samples.columns import checksums, row_of
+from trackmaster.rl.samples.nested import leaves
+from trackmaster.rl.samples.pictures import with_jpeg
 
 
 @pytest.fixture(scope="module")
@@ -340,9 +340,9 @@ def test_a_picture_that_claims_to_be_huge_is_not_unpacked(world: ModuleType) -> 
 def test_many_pictures_that_unpack_to_gigabytes_are_not_unpacked(world: ModuleType, monkeypatch: Any) -> None:
     compressor = with_jpeg(get_local_buffer_sample_tm20_imgs)
     chunk = drive(world.DelayedWorld((9,)), 10, compressor=compressor, crc=False)[0][0]
-    monkeypatch.setattr("trackmaster.rl.pictures.MAX_PIXELS", len(chunk) * 36)
+    monkeypatch.setattr("trackmaster.rl.samples.pictures.MAX_PIXELS", len(chunk) * 36)
     full().append(chunk)
-    monkeypatch.setattr("trackmaster.rl.pictures.MAX_PIXELS", len(chunk) * 36 - 1)
+    monkeypatch.setattr("trackmaster.rl.samples.pictures.MAX_PIXELS", len(chunk) * 36 - 1)
     monkeypatch.setattr("cv2.imdecode", None)  # whoever calls it fails
     with pytest.raises(SampleError, match=f"{len(chunk)} pictures of {len(chunk) * 36} pixels"):
         full().append(chunk)
@@ -387,8 +387,8 @@ def test_sequences_are_consecutive(world: ModuleType) -> None:
 
 
 def test_a_saved_memory_goes_on_with_the_same_draws(world: ModuleType, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("trackmaster.rl.memory_shards.SHARD_ROWS", 64)
-    monkeypatch.setattr("trackmaster.rl.memory_ring.SHARD_ROWS", 64)
+    monkeypatch.setattr("trackmaster.rl.memory.shards.SHARD_ROWS", 64)
+    monkeypatch.setattr("trackmaster.rl.memory.ring.SHARD_ROWS", 64)
     chunks, _ = drive(world.DelayedWorld((40, 5)), 700)
     memory = MemoryTMFull("cpu", 3, memory_size=400, batch_size=8, seed=2)
     for chunk in chunks[:40]:

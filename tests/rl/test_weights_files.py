@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackmaster.nn.weights import WeightsError
-from trackmaster.rl.weights_files import (
+from trackmaster.rl.files.weights_files import (
     TorchJSONDecoder,
     TorchJSONEncoder,
     read_weights,
@@ -124,6 +124,6 @@ def test_missing_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(WeightsError, match="no such file"):
         read_weights(tmp_path / "no.tmod", like={})
     write_weights(tmp_path / "run.tmod", OWN)
-    monkeypatch.setattr("trackmaster.rl.weights_files.MAX_BYTES", 10)
+    monkeypatch.setattr("trackmaster.rl.files.weights_files.MAX_BYTES", 10)
     with pytest.raises(WeightsError, match="expected at most 10"):
         read_weights(tmp_path / "run.tmod", like=OWN)

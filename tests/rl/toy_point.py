@@ -10,8 +10,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.rl.continuous_samples import continuous_sample_spec
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.continuous.columns import continuous_sample_spec
+from trackmaster.rl.samples.chunk import Chunk
 
 LIMIT, STEP = 10, 0.3
 OBSERVATION = gym.spaces.Dict({"floats": gym.spaces.Box(-2.0, 2.0, (2,), np.float32)})

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from trackmaster.distributed.transport.contract import TrainerEnd, TransportError, Weights, WorkerEnd
     from trackmaster.distributed.transport.in_process import InProcessTransport
     from trackmaster.distributed.transport.local import LocalTransport
-    from trackmaster.rl.config import TrainConfig
-    from trackmaster.rl.samples import Chunk
+    from trackmaster.rl.config.training import TrainConfig
+    from trackmaster.rl.samples.chunk import Chunk
 
 _ON_FIRST_USE = {
-    "Chunk": "trackmaster.rl.samples",
+    "Chunk": "trackmaster.rl.samples.chunk",
     "EvaluateConfig": "trackmaster.distributed.racing.command",
     "InProcessTransport": "trackmaster.distributed.transport.in_process",
     "LocalTransport": "trackmaster.distributed.transport.local",
@@ -48,7 +48,7 @@ _ON_FIRST_USE = {
     "TorchTrainingOffline": "trackmaster.distributed.training_offline",
     "RelayOptions": "trackmaster.distributed.relay.server",
     "RelayServer": "trackmaster.distributed.relay.server",
-    "TrainConfig": "trackmaster.rl.config",
+    "TrainConfig": "trackmaster.rl.config.training",
     "TrainResult": "trackmaster.distributed.racing.train",
     "Trainer": "trackmaster.distributed.trainer",
     "TrainerEnd": "trackmaster.distributed.transport.contract",

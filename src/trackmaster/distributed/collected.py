@@ -6,10 +6,10 @@ from typing import Any
 
 from trackmaster.distributed.observed import act_history, left_out_history
 from trackmaster.distributed.transport.contract import WorkerEnd
-from trackmaster.rl.buffer import Buffer, Sample
-from trackmaster.rl.chunk_builder import ChunkBuilder
-from trackmaster.rl.sample_columns import checksums, row_of
-from trackmaster.rl.samples import Chunk, Columns, ColumnSpec, SampleSpec
+from trackmaster.rl.samples.buffer import Buffer, Sample
+from trackmaster.rl.samples.chunk import Chunk, Columns, ColumnSpec, SampleSpec
+from trackmaster.rl.samples.chunk_builder import ChunkBuilder
+from trackmaster.rl.samples.columns import checksums, row_of
 
 
 def sample_columns(

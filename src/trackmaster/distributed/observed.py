@@ -6,9 +6,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from trackmaster.rl.nested import leaves
-from trackmaster.rl.sample_columns import is_obs, leaf_of
-from trackmaster.rl.samples import Columns
+from trackmaster.rl.samples.chunk import Columns
+from trackmaster.rl.samples.columns import is_obs, leaf_of
+from trackmaster.rl.samples.nested import leaves
 
 MAX_HISTORY = 64
 """Longest history that is taken for one; what travels repeats no more rows."""

@@ -15,7 +15,7 @@ from trackmaster.distributed.security.join_string import DEFAULT_PORT
 from trackmaster.distributed.transport.contract import WorkerEnd
 from trackmaster.errors import ConfigError
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.buffer import Buffer, Sample
+from trackmaster.rl.samples.buffer import Buffer, Sample
 
 CHUNK_ROWS = 200
 """Samples after which a chunk is sent although the episode goes on."""

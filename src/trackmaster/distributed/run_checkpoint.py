@@ -18,9 +18,9 @@ import torch
 
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.files import atomic_path
-from trackmaster.rl.checkpoint import CheckpointError
-from trackmaster.rl.memory_shards import drop_older
-from trackmaster.rl.samples import SampleError
+from trackmaster.rl.files.checkpoint import CheckpointError
+from trackmaster.rl.memory.shards import drop_older
+from trackmaster.rl.samples.chunk import SampleError
 
 FORMAT, VERSION = "trackmaster.tcpt", 1
 STATE = "state.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.files import atomic_write_text
-from trackmaster.rl.best_snapshots import RANK_FILE, BestSnapshots
+from trackmaster.rl.evaluation.best_snapshots import RANK_FILE, BestSnapshots
 
 MEMORY_FILE = "guard.json"
 

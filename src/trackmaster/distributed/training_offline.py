@@ -12,11 +12,11 @@ from typing import Any
 from trackmaster.distributed.transport.contract import TrainerEnd, Weights
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.agent_state import remember_constructed
-from trackmaster.rl.buffer import Buffer
 from trackmaster.rl.device import resolve_device
-from trackmaster.rl.sample_columns import check_samples, samples_of
-from trackmaster.rl.samples import Chunk, SampleError
+from trackmaster.rl.files.agent_state import remember_constructed
+from trackmaster.rl.samples.buffer import Buffer
+from trackmaster.rl.samples.chunk import Chunk, SampleError
+from trackmaster.rl.samples.columns import check_samples, samples_of
 
 CHECK_S = 1.0
 PROFILE_LINES = 25

@@ -14,21 +14,21 @@ import gymnasium as gym
 from rtgym import DEFAULT_CONFIG_DICT
 
 from trackmaster.env.errors import EnvError
-from trackmaster.env.realtime import RealTimeEnv
-from trackmaster.env.realtime_clock import Clock
-from trackmaster.env.realtime_config import realtime_config
+from trackmaster.env.realtime.clock import Clock
+from trackmaster.env.realtime.config import realtime_config
+from trackmaster.env.realtime.environment import RealTimeEnv
 
 INTERFACES: Final[Mapping[str, str]] = {
-    "SIMULATOR": "trackmaster.env.realtime_game:GameInterface",
-    "SIMULATORLIDAR": "trackmaster.env.realtime_game:GameLidarInterface",
-    "SIMULATORLIDARPROGRESS": "trackmaster.env.realtime_game:GameLidarProgressInterface",
-    "SIMULATOREXACTLIDAR": "trackmaster.env.realtime_game:GameExactLidarInterface",
-    "TM20FULL": "trackmaster.env.realtime_tm2020:Tm2020Interface",
-    "TM20IMAGES": "trackmaster.env.realtime_tm2020:Tm2020Interface",
-    "TM20LIDAR": "trackmaster.env.realtime_tm2020:Tm2020LidarInterface",
-    "TM20LIDARPROGRESS": "trackmaster.env.realtime_tm2020:Tm2020LidarProgressInterface",
-    "TMNF": "trackmaster.env.realtime_tmnf:TmnfInterface",
-    "TMNFEXACTLIDAR": "trackmaster.env.realtime_tmnf:TmnfExactLidarInterface",
+    "SIMULATOR": "trackmaster.env.realtime.game:GameInterface",
+    "SIMULATORLIDAR": "trackmaster.env.realtime.game:GameLidarInterface",
+    "SIMULATORLIDARPROGRESS": "trackmaster.env.realtime.game:GameLidarProgressInterface",
+    "SIMULATOREXACTLIDAR": "trackmaster.env.realtime.game:GameExactLidarInterface",
+    "TM20FULL": "trackmaster.env.realtime.tm2020:Tm2020Interface",
+    "TM20IMAGES": "trackmaster.env.realtime.tm2020:Tm2020Interface",
+    "TM20LIDAR": "trackmaster.env.realtime.tm2020:Tm2020LidarInterface",
+    "TM20LIDARPROGRESS": "trackmaster.env.realtime.tm2020:Tm2020LidarProgressInterface",
+    "TMNF": "trackmaster.env.realtime.tmnf:TmnfInterface",
+    "TMNFEXACTLIDAR": "trackmaster.env.realtime.tmnf:TmnfExactLidarInterface",
 }
 """Where each interface stands; imported when it is asked for."""
 
@@ -89,7 +89,7 @@ def make_realtime(
 def register_ids() -> None:
     """Make the ids known to Gymnasium; ids that are known stay as they are."""
     if REALTIME_ID not in gym.registry:
-        gym.register(REALTIME_ID, entry_point="trackmaster.env.realtime:RealTimeEnv")
+        gym.register(REALTIME_ID, entry_point="trackmaster.env.realtime.environment:RealTimeEnv")
     for env_id, name in IDS.items():
         if env_id not in gym.registry:
             gym.register(env_id, entry_point="trackmaster.env.ids:make_realtime", kwargs={"interface_name": name})

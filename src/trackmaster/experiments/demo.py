@@ -32,9 +32,9 @@ from trackmaster.files import atomic_write_text
 from trackmaster.gbx import plain_text
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.progress import progress
-from trackmaster.rl.checkpoint import BEST
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.files.checkpoint import BEST
+from trackmaster.rl.files.names import ONLINE_FILE
 from trackmaster.track import Track
 from trackmaster.units import format_race_time
 

@@ -16,7 +16,7 @@ from trackmaster.experiments.report_data import Evaluation, FramePicture, Replay
 from trackmaster.experiments.stages import Place
 from trackmaster.gbx import plain_text
 from trackmaster.pretrain.artifact import Artifact
-from trackmaster.rl.evaluation_log import LoggedEvaluation
+from trackmaster.rl.evaluation.log import LoggedEvaluation
 from trackmaster.track import Track
 from trackmaster.units import format_race_time
 

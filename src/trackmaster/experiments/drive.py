@@ -21,7 +21,7 @@ from trackmaster.files import atomic_write_bytes, atomic_write_text, safe_name
 from trackmaster.game import SimulatorGame
 from trackmaster.game.recording import record_ghost
 from trackmaster.progress import progress
-from trackmaster.rl.config_world import MapEntry
+from trackmaster.rl.config.world import MapEntry
 from trackmaster.track import Track
 from trackmaster.track.bundled import bundled_folder
 from trackmaster.view.drive_figure import OtherLine, drive_figure

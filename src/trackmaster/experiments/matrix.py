@@ -15,7 +15,7 @@ from trackmaster.experiments.plan import Arm, ExperimentPlan, merged
 from trackmaster.files import atomic_write_text, sha256_of
 from trackmaster.pretrain.artifact import META_NAME
 from trackmaster.pretrain.config import PretrainConfig
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 from trackmaster.track.bundled import bundled_challenge
 from trackmaster.track.errors import TrackError
 

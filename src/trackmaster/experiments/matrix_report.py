@@ -10,7 +10,7 @@ from trackmaster.experiments.matrix_results import Outcome, Results, expert_s, o
 from trackmaster.experiments.paired import TEST_NAME, PairedTest, paired_p, with_adjusted
 from trackmaster.experiments.program import program
 from trackmaster.experiments.seed_interval import INTERVAL_LEGEND, Estimate, cell, over_seeds
-from trackmaster.rl.evaluation import wilson_interval
+from trackmaster.rl.evaluation.episodes import wilson_interval
 from trackmaster.units import format_race_time
 
 COLUMNS = {

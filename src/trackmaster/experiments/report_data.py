@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.rl.evaluation import Evaluation as Judged
+from trackmaster.rl.evaluation.episodes import Evaluation as Judged
 
 
 @dataclass(frozen=True)

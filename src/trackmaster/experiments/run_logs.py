@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from trackmaster.config import read_yaml
 from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.errors import ConfigError, TrackmasterError
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, read_evaluations
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.evaluation.log import EVALUATIONS_FILE, read_evaluations
 from trackmaster.rl.metrics import HEADER
 
 METRICS_FILE = "metrics.csv"

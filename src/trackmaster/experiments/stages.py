@@ -14,9 +14,9 @@ from trackmaster.pretrain.artifact import Artifact
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.pretrain.inject import init_iqn_from_encoder
 from trackmaster.pretrain.runner import run as run_pretraining
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.config_world import MapCycleSection, MapEntry
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.config.world import MapCycleSection, MapEntry
+from trackmaster.rl.evaluation.log import EVALUATIONS_FILE, LoggedEvaluation, read_evaluations
 
 RUN_NAME = "demo"
 

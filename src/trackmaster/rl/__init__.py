@@ -9,46 +9,47 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trackmaster.rl.actor import ActorModule
     from trackmaster.rl.agent import TrainingAgent
-    from trackmaster.rl.checkpoint import CheckpointError, CheckpointStore
-    from trackmaster.rl.config import TrainConfig
-    from trackmaster.rl.evaluation import Evaluation, evaluate
-    from trackmaster.rl.gaussian_actor import GaussianActor
-    from trackmaster.rl.iqn import IQNActor, IQNAgent
-    from trackmaster.rl.iqn_config import IQNConfig
-    from trackmaster.rl.memory import IQNMemory, Memory
+    from trackmaster.rl.config.training import TrainConfig
+    from trackmaster.rl.continuous.gaussian_actor import GaussianActor
+    from trackmaster.rl.continuous.ppo import PPOTrainingAgent
+    from trackmaster.rl.continuous.redq import REDQTrainingAgent
+    from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+    from trackmaster.rl.continuous.sac import SACTrainingAgent
+    from trackmaster.rl.continuous.transition_memory import TransitionMemory
+    from trackmaster.rl.evaluation.episodes import Evaluation, evaluate
+    from trackmaster.rl.files.checkpoint import CheckpointError, CheckpointStore
+    from trackmaster.rl.iqn.actor import IQNActor
+    from trackmaster.rl.iqn.agent import IQNAgent
+    from trackmaster.rl.iqn.config import IQNConfig
+    from trackmaster.rl.memory.replay import IQNMemory, Memory
+    from trackmaster.rl.memory.torch_memory import TorchMemory
     from trackmaster.rl.metrics import MetricsLogger
-    from trackmaster.rl.ppo import PPOTrainingAgent
-    from trackmaster.rl.redq import REDQTrainingAgent
-    from trackmaster.rl.rollout_memory import RolloutMemory
-    from trackmaster.rl.sac import SACTrainingAgent
     from trackmaster.rl.schedules import Schedule
     from trackmaster.rl.torch_actor import TorchActorModule
-    from trackmaster.rl.torch_memory import TorchMemory
-    from trackmaster.rl.transition_memory import TransitionMemory
 
 _ON_FIRST_USE = {
     "ActorModule": "actor",
-    "CheckpointError": "checkpoint",
-    "CheckpointStore": "checkpoint",
-    "Evaluation": "evaluation",
-    "GaussianActor": "gaussian_actor",
-    "IQNActor": "iqn",
-    "IQNAgent": "iqn",
-    "IQNConfig": "iqn_config",
-    "IQNMemory": "memory",
-    "Memory": "memory",
+    "CheckpointError": "files.checkpoint",
+    "CheckpointStore": "files.checkpoint",
+    "Evaluation": "evaluation.episodes",
+    "GaussianActor": "continuous.gaussian_actor",
+    "IQNActor": "iqn.actor",
+    "IQNAgent": "iqn.agent",
+    "IQNConfig": "iqn.config",
+    "IQNMemory": "memory.replay",
+    "Memory": "memory.replay",
     "MetricsLogger": "metrics",
-    "PPOTrainingAgent": "ppo",
-    "REDQTrainingAgent": "redq",
-    "RolloutMemory": "rollout_memory",
-    "SACTrainingAgent": "sac",
+    "PPOTrainingAgent": "continuous.ppo",
+    "REDQTrainingAgent": "continuous.redq",
+    "RolloutMemory": "continuous.rollout_memory",
+    "SACTrainingAgent": "continuous.sac",
     "Schedule": "schedules",
     "TorchActorModule": "torch_actor",
-    "TorchMemory": "torch_memory",
-    "TrainConfig": "config",
+    "TorchMemory": "memory.torch_memory",
+    "TrainConfig": "config.training",
     "TrainingAgent": "agent",
-    "TransitionMemory": "transition_memory",
-    "evaluate": "evaluation",
+    "TransitionMemory": "continuous.transition_memory",
+    "evaluate": "evaluation.episodes",
 }
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trackmaster.nn.weights import WeightsError, load_strict, plain_state
-from trackmaster.rl.nested import length, map_leaves
-from trackmaster.rl.weights_files import read_weights, write_json_weights, write_weights
+from trackmaster.rl.files.weights_files import read_weights, write_json_weights, write_weights
+from trackmaster.rl.samples.nested import length, map_leaves
 
 Observation = Mapping[str, NDArray[Any]]
 """Arrays by name with a leading axis for the cars: ``image`` (N, C, H, W) uint8 and ``floats`` (N, F) float32."""

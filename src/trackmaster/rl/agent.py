@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.agent_state import load_attributes, save_attributes
+from trackmaster.rl.files.agent_state import load_attributes, save_attributes
 
 
 class TrainingAgent(ABC):

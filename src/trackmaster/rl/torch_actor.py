@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.nested import map_leaves
+from trackmaster.rl.samples.nested import map_leaves
 
 Module = TypeVar("Module", bound=nn.Module)
 

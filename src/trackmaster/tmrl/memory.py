@@ -1,7 +1,6 @@
 """Memories, and the compressors that belong to them."""
 
-from trackmaster.rl.pictures import with_jpeg
-from trackmaster.rl.tm_memories import (
+from trackmaster.rl.memory.tm_memories import (
     GenericTorchMemory,
     MemoryTMFull,
     MemoryTMLidar,
@@ -10,7 +9,8 @@ from trackmaster.rl.tm_memories import (
     get_local_buffer_sample_lidar_progress,
     get_local_buffer_sample_tm20_imgs,
 )
-from trackmaster.rl.torch_memory import TorchMemory
+from trackmaster.rl.memory.torch_memory import TorchMemory
+from trackmaster.rl.samples.pictures import with_jpeg
 
 __all__ = [
     "GenericTorchMemory",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trackmaster.env.demo_command import RecordRewardConfig, run_record_reward
+from trackmaster.env.demo.command import RecordRewardConfig, run_record_reward
 from trackmaster.errors import TrackmasterError
 from trackmaster.game.openplanet.command import openplanet_standin
 from trackmaster.game.openplanet.desk import Desk

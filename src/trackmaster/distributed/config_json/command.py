@@ -92,7 +92,7 @@ def _serve(settings: RunSettings, say: Callable[[str], None]) -> None:
 def _check_environment(settings: RunSettings, say: Callable[[str], None]) -> None:
     """Drive a few steps without a policy and tell what is observed."""
     from trackmaster.distributed.config_json.roles import make_env
-    from trackmaster.rl.nested import leaves
+    from trackmaster.rl.samples.nested import leaves
 
     config, folder = prepared(settings, say=say)
     env = make_env(config, folder)

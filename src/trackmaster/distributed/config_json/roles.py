@@ -17,7 +17,7 @@ from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.env.ids import make_realtime
 from trackmaster.errors import ConfigError
 from trackmaster.rl.device import resolve_device
-from trackmaster.rl.tm_memories import (
+from trackmaster.rl.memory.tm_memories import (
     MemoryTMFull,
     MemoryTMLidar,
     MemoryTMLidarProgress,
@@ -88,7 +88,7 @@ def interface_options(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
             "window_height": config.WINDOW_HEIGHT,
         }  # fmt: skip
     if config.ENV.REWARD_CONFIG:
-        from trackmaster.env.demo_reward import DemoRewardConfig
+        from trackmaster.env.demo.reward import DemoRewardConfig
 
         constants: dict[str, Any] = {name.lower(): value for name, value in config.ENV.REWARD_CONFIG.items()}
         options["reward_config"] = DemoRewardConfig(**constants)
@@ -183,7 +183,7 @@ def make_training_cls(config: RunConfig, folder: RunFolder, *, say: Say = print)
 
 def make_actor(observation_space: Any, action_space: Any) -> Any:
     """Return the policy of the agents here, with fresh weights."""
-    from trackmaster.rl.gaussian_actor import GaussianActor
+    from trackmaster.rl.continuous.gaussian_actor import GaussianActor
 
     return GaussianActor(observation_space, action_space)
 
@@ -194,8 +194,8 @@ def make_agent_cls(alg: AlgSection) -> Callable[..., Any]:
     Raises:
         ConfigError: the algorithm trains in another way.
     """
-    from trackmaster.rl.redq import REDQTrainingAgent
-    from trackmaster.rl.sac import SACTrainingAgent
+    from trackmaster.rl.continuous.redq import REDQTrainingAgent
+    from trackmaster.rl.continuous.sac import SACTrainingAgent
 
     if alg.ALGORITHM in ELSEWHERE:
         raise ConfigError(

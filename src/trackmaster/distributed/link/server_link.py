@@ -12,7 +12,7 @@ from trackmaster.distributed.link.worker_end import WebSocketWorkerEnd
 from trackmaster.distributed.security.join_string import DEFAULT_PORT, LOOPBACK, SCHEME, ServerAddress, parse_join
 from trackmaster.distributed.wire.link_spec import describe
 from trackmaster.errors import ConfigError
-from trackmaster.rl.samples import SampleSpec
+from trackmaster.rl.samples.chunk import SampleSpec
 
 MakeColumns = Callable[[Any, Any], SampleSpec]
 """Makes the columns of the samples from the observation and the action space."""

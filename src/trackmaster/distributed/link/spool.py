@@ -9,7 +9,7 @@ from pathlib import Path
 from trackmaster.distributed.wire import framing
 from trackmaster.distributed.wire.messages import decode
 from trackmaster.files import atomic_write_bytes
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 SUFFIX = ".chunk"
 _NAME = re.compile(r"([0-9a-f]{32})-(\d{12})")

@@ -10,7 +10,7 @@ from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Message, Publish, Stat, Welcome
-from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+from trackmaster.rl.samples.chunk import Chunk, SampleError, SampleSpec
 
 
 class WebSocketTrainerEnd(LinkClient):

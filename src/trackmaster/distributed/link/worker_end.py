@@ -23,7 +23,7 @@ from trackmaster.distributed.wire.messages import (
     decode,
     encode,
 )
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 OUTBOX_BYTES = 64 * 2**20
 FIRST_WEIGHTS_S = 0.2

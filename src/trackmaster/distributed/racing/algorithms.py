@@ -11,14 +11,15 @@ from trackmaster.distributed.racing.vector_worker import VectorRolloutWorker
 from trackmaster.distributed.transport.contract import WorkerEnd
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.evaluation import VectorEnvironment
-from trackmaster.rl.iqn import IQNActor, IQNAgent
-from trackmaster.rl.memory import IQNMemory
-from trackmaster.rl.priorities import Priorities
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.samples import SampleSpec, iqn_sample_spec
-from trackmaster.rl.transition_memory import TransitionMemory
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.evaluation.episodes import VectorEnvironment
+from trackmaster.rl.iqn.actor import IQNActor
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.memory.priorities import Priorities
+from trackmaster.rl.memory.replay import IQNMemory
+from trackmaster.rl.samples.chunk import SampleSpec, iqn_sample_spec
 
 RacingMemory = IQNMemory | TransitionMemory | RolloutMemory
 
@@ -114,7 +115,7 @@ class ContinuousAlgorithm:
         from trackmaster.env.spaces import observation_space
         from trackmaster.nn.observation_layout import analog_action_space
         from trackmaster.rl.carried import HIDDEN_COLUMN
-        from trackmaster.rl.continuous_samples import continuous_sample_spec, frame_history
+        from trackmaster.rl.continuous.columns import continuous_sample_spec, frame_history
 
         self._config = config
         self.observation_space = observation_space(config.to_env_config(), WIDTHS[config.policy.floats])
@@ -142,9 +143,9 @@ class ContinuousAlgorithm:
 
     def agent(self, device: str, say: Callable[[str], None]) -> TrainingAgent:
         """Return the learner with fresh weights."""
-        from trackmaster.rl.ppo import PPOTrainingAgent
-        from trackmaster.rl.redq import REDQTrainingAgent
-        from trackmaster.rl.sac import SACTrainingAgent
+        from trackmaster.rl.continuous.ppo import PPOTrainingAgent
+        from trackmaster.rl.continuous.redq import REDQTrainingAgent
+        from trackmaster.rl.continuous.sac import SACTrainingAgent
 
         del say
         config, sees, does = self._config, self.observation_space, self.action_space
@@ -171,7 +172,7 @@ class ContinuousAlgorithm:
 
     def actor(self, seed: int) -> ActorModule:
         """Return an actor without weights."""
-        from trackmaster.rl.gaussian_actor import GaussianActor
+        from trackmaster.rl.continuous.gaussian_actor import GaussianActor
 
         return GaussianActor(self.observation_space, self.action_space, networks=self.networks, seed=seed)
 

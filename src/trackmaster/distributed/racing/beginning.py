@@ -12,11 +12,12 @@ from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.distributed.racing.trainer import RECEIVED, REPLAY, WORKER
 from trackmaster.errors import ConfigError
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.checkpoint import CheckpointStore
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE, IQNAgent
-from trackmaster.rl.memory import IQNMemory
-from trackmaster.rl.state_files import read_tree
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.files.checkpoint import CheckpointStore
+from trackmaster.rl.files.names import ONLINE_FILE
+from trackmaster.rl.files.state_files import read_tree
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.memory.replay import IQNMemory
 
 CONFIG_SNAPSHOT = "config_snapshot.yaml"
 RESUMABLE = (

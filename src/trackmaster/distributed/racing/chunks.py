@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from trackmaster.distributed.wire.messages import MAX_ROWS
 from trackmaster.env.actions import N_ACTIONS
-from trackmaster.rl.samples import Chunk, SampleError
+from trackmaster.rl.samples.chunk import Chunk, SampleError
 
 OUTCOME = frozenset({"return", "finished", "race_time_ms", "progress_m", "is_exploration"})
 """Numbers that tell how an episode went."""

@@ -7,7 +7,7 @@ may be chance or a passing change of style; several in a row are not.
 import statistics
 from collections.abc import Mapping
 
-from trackmaster.rl.evaluation import Evaluation
+from trackmaster.rl.evaluation.episodes import Evaluation
 
 
 class CollapseGuard:

@@ -11,7 +11,7 @@ from trackmaster.distributed.racing.environments import load_tracks
 from trackmaster.distributed.racing.evaluator import RacingEvaluator
 from trackmaster.distributed.racing.train import train
 from trackmaster.distributed.racing.trained import chosen_weights, open_run, trained_actor
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 from trackmaster.units import format_race_time
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from trackmaster.distributed.racing.vector_worker import EpisodeKind
 from trackmaster.errors import ConfigError
-from trackmaster.rl.config import MapEntry, TrainConfig
-from trackmaster.rl.evaluation import VectorEnvironment
+from trackmaster.rl.config.training import MapEntry, TrainConfig
+from trackmaster.rl.evaluation.episodes import VectorEnvironment
 
 if TYPE_CHECKING:
     from trackmaster.track import ReferenceLine, Track

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from trackmaster.distributed.racing.environments import make_racing_env, track_names
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.evaluation import Evaluation, VectorEnvironment, evaluate
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.evaluation.episodes import Evaluation, VectorEnvironment, evaluate
 
 if TYPE_CHECKING:
     from trackmaster.track import Track

@@ -17,8 +17,8 @@ from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.iqn.agent import IQNAgent
 
 LIVE_FILE = "live.yaml"
 

@@ -23,8 +23,8 @@ from trackmaster.distributed.transport.contract import TrainerEnd, TransportErro
 from trackmaster.distributed.wire import link_spec
 from trackmaster.distributed.wire.messages import MAX_ROWS
 from trackmaster.errors import ConfigError, InterruptedRunError
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.samples import SampleSpec
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.samples.chunk import SampleSpec
 
 if TYPE_CHECKING:
     from trackmaster.track import Track

@@ -16,7 +16,7 @@ from trackmaster.pretrain.artifact import ENCODER_NAME, META_NAME, load_encoder,
 from trackmaster.pretrain.earlier import INIT_NAME
 from trackmaster.pretrain.inject import HEAD_PREFIX
 from trackmaster.pretrain.prepared import PreparedEncoder, prepare_encoder, recorded_size
-from trackmaster.rl.iqn import IQNAgent
+from trackmaster.rl.iqn.agent import IQNAgent
 
 
 def begin_with_encoder(agent: IQNAgent, source: Path) -> dict[str, Any]:

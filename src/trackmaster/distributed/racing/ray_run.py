@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from trackmaster.distributed.transport.ray_link import RayTask, RayTransport, ray_session
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 """Ray's own variable; "auto" or host:port joins a cluster, without it Ray starts on this machine."""

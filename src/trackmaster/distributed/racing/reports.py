@@ -6,12 +6,12 @@ from torch import nn
 
 from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.iqn import IQNAgent
-from trackmaster.rl.memory import IQNMemory
-from trackmaster.rl.ppo import PPOTrainingAgent
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.sac import SACTrainingAgent
-from trackmaster.rl.transition_memory import TransitionMemory
+from trackmaster.rl.continuous.ppo import PPOTrainingAgent
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.continuous.sac import SACTrainingAgent
+from trackmaster.rl.continuous.transition_memory import TransitionMemory
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.memory.replay import IQNMemory
 
 
 class Report(Protocol):

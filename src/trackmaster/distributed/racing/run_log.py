@@ -13,8 +13,8 @@ from trackmaster.distributed.racing.options import TrainerOptions
 from trackmaster.distributed.racing.reports import report_of
 from trackmaster.distributed.racing.run_stats import RunStats
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import append_evaluations
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.evaluation.log import append_evaluations
 from trackmaster.rl.metrics import MetricsLogger
 
 

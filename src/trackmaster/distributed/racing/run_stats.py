@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.samples.chunk import Chunk
 from trackmaster.units import format_race_time
 
 ROLLING_SHARE = 0.1

@@ -27,10 +27,10 @@ from trackmaster.distributed.transport.local import LocalTransport
 from trackmaster.errors import InterruptedRunError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.checkpoint import CheckpointStore
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 from trackmaster.rl.device import resolve_device
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE, forget_evaluations_after
+from trackmaster.rl.evaluation.log import EVALUATIONS_FILE, forget_evaluations_after
+from trackmaster.rl.files.checkpoint import CheckpointStore
 from trackmaster.rl.metrics import MetricsLogger
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from trackmaster.env.layout import FLOAT_LAYOUT_VERSION
 from trackmaster.errors import ConfigError
 from trackmaster.nn.weights import WeightsError, change_normalisation, load_strict, plain_state
 from trackmaster.rl.actor import ActorModule
-from trackmaster.rl.checkpoint import BEST, STATE_FILE, CheckpointError
-from trackmaster.rl.config import TrainConfig
-from trackmaster.rl.iqn import ONLINE_FILE, IQNActor
-from trackmaster.rl.torch_files import load_torch
+from trackmaster.rl.config.training import TrainConfig
+from trackmaster.rl.files.checkpoint import BEST, STATE_FILE, CheckpointError
+from trackmaster.rl.files.names import ONLINE_FILE
+from trackmaster.rl.files.torch_files import load_torch
+from trackmaster.rl.iqn.actor import IQNActor
 
 
 def open_run(run_dir: Path, *, seed: int) -> TrainConfig:

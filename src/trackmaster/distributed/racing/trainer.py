@@ -16,17 +16,17 @@ from trackmaster.distributed.racing.run_stats import RunStats, began_on_the_way
 from trackmaster.distributed.transport.contract import RemoteTrainerEnd, TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
-from trackmaster.rl.best_snapshots import BestSnapshots
-from trackmaster.rl.checkpoint import BEST, CheckpointError, CheckpointStore
-from trackmaster.rl.evaluation import Evaluation
-from trackmaster.rl.evaluation_log import EVALUATIONS_FILE
-from trackmaster.rl.iqn import IQNAgent
-from trackmaster.rl.memory import IQNMemory
+from trackmaster.rl.continuous.rollout_memory import RolloutMemory
+from trackmaster.rl.evaluation.best_snapshots import BestSnapshots
+from trackmaster.rl.evaluation.episodes import Evaluation
+from trackmaster.rl.evaluation.log import EVALUATIONS_FILE
+from trackmaster.rl.files.checkpoint import BEST, CheckpointError, CheckpointStore
+from trackmaster.rl.files.state_files import write_tree
+from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.rl.memory.replay import IQNMemory
 from trackmaster.rl.metrics import MetricsLogger
-from trackmaster.rl.rollout_memory import RolloutMemory
-from trackmaster.rl.samples import Chunk, SampleError
+from trackmaster.rl.samples.chunk import Chunk, SampleError
 from trackmaster.rl.schedules import Schedule
-from trackmaster.rl.state_files import write_tree
 
 REPLAY, WORKER = "replay", "worker"
 """Names in the folder of a saved memory."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from trackmaster.distributed.transport.contract import WorkerEnd
 from trackmaster.rl.actor import ActorModule, Observation
 from trackmaster.rl.carried import CarriedState
-from trackmaster.rl.evaluation import VectorEnvironment
-from trackmaster.rl.samples import Chunk, Columns, SampleSpec
+from trackmaster.rl.evaluation.episodes import VectorEnvironment
+from trackmaster.rl.samples.chunk import Chunk, Columns, SampleSpec
 
 Info = Mapping[str, NDArray[Any]]
 

@@ -10,7 +10,7 @@ from trackmaster.distributed.racing.algorithms import algorithm_of
 from trackmaster.distributed.racing.environments import load_tracks, make_racing_env, plan_fleet, track_names
 from trackmaster.distributed.racing.vector_worker import VectorRolloutWorker
 from trackmaster.distributed.transport.contract import WorkerEnd
-from trackmaster.rl.config import TrainConfig
+from trackmaster.rl.config.training import TrainConfig
 
 if TYPE_CHECKING:
     from trackmaster.track import Track

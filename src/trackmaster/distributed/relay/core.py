@@ -34,7 +34,7 @@ from trackmaster.distributed.wire.messages import (
     WeightsFrame,
     Welcome,
 )
-from trackmaster.rl.samples import Chunk, SampleError, SampleSpec
+from trackmaster.rl.samples.chunk import Chunk, SampleError, SampleSpec
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from trackmaster.errors import TrackmasterError
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 
 class TransportError(TrackmasterError):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trackmaster.distributed.transport.contract import Weights
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 
 class InProcessTransport:

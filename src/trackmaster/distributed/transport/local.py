@@ -21,7 +21,7 @@ from trackmaster.distributed.transport.contract import TransportError, Weights
 from trackmaster.distributed.transport.shared_slots import ChunkSlots, WeightsBoard
 from trackmaster.errors import TrackmasterError
 from trackmaster.interrupts import interrupts_held_back
-from trackmaster.rl.samples import Chunk, SampleSpec
+from trackmaster.rl.samples.chunk import Chunk, SampleSpec
 
 POLL_S = 0.2
 CLOSE_S = 10.0

@@ -14,7 +14,7 @@ from typing import Any
 from trackmaster.distributed.transport.contract import TransportError, Weights
 from trackmaster.distributed.wire.messages import decode, encode
 from trackmaster.errors import ConfigError
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 STOP_CHECK_S = 0.2
 """How often a worker asks whether to end."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trackmaster.distributed.transport.contract import TransportError, Weights
-from trackmaster.rl.samples import Columns, SampleSpec
+from trackmaster.rl.samples.chunk import Columns, SampleSpec
 
 ALIGNMENT = 64
 READ_ATTEMPTS = 100

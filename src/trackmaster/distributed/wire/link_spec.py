@@ -7,7 +7,7 @@ from typing import Any
 
 from trackmaster.distributed.wire.messages import MAX_SPEC_BYTES
 from trackmaster.errors import TrackmasterError
-from trackmaster.rl.samples import ColumnSpec, SampleSpec
+from trackmaster.rl.samples.chunk import ColumnSpec, SampleSpec
 
 COLUMNS = "columns"
 MAX_NAMED = 6

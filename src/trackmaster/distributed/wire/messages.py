@@ -23,7 +23,7 @@ import numpy as np
 
 from trackmaster.distributed.wire import framing
 from trackmaster.distributed.wire.framing import WireError
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 ROLES = ("worker", "trainer", "observer")
 MAX_ROWS = 250

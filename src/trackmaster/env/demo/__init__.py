@@ -1,0 +1,1 @@
+"""Demonstrated drives: recording them, and rewards along them."""

@@ -1,0 +1,1 @@
+"""What a training run is told: sections, their defaults, and what each part gets of them."""

@@ -1,0 +1,1 @@
+"""Judging an actor by deterministic episodes, and keeping what was seen."""

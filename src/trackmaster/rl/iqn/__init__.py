@@ -1,0 +1,1 @@
+"""Implicit quantile networks: agent, actor, loss, update step, and what makes them fast."""

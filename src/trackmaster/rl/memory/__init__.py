@@ -1,0 +1,1 @@
+"""Replay memories: rows stored once, transitions rebuilt when they are drawn."""
