@@ -169,7 +169,7 @@ def _link(
     if performance.transport == "ray":
         from trackmaster.distributed.racing.ray_run import start_on_ray
 
-        return start_on_ray(config, functools.partial(run_worker_process, config, played=played))
+        return start_on_ray(config, functools.partial(run_worker_process, config, played=played), say=say)
     return LocalTransport(
         functools.partial(run_worker_process, config, played=played), performance.gpu_collectors_count,
         spec=algorithm.spec, max_rows=algorithm.chunk_rows, n_slots=performance.max_rollout_queue_size,

@@ -1,6 +1,7 @@
 """Collects experience: drives N cars with the newest weights and sends what they lived through."""
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,9 @@ from trackmaster.rl.samples.chunk import Chunk, Columns, SampleSpec
 
 Info = Mapping[str, NDArray[Any]]
 
+WAIT_S = 0.02
+"""How long a worker rests before it looks for the first weights again; the first evaluation comes before them and needs
+the processor itself."""
 _CAR_FIELDS = ("cycle_position", "episode_id", "context", "first_step", "stats")
 
 
@@ -134,6 +138,8 @@ class VectorRolloutWorker:
         """Collect until the trainer asks to stop."""
         while not self._end.should_stop():
             self.collect(1)
+            if self._observation is None:
+                time.sleep(WAIT_S)
 
     def collect(self, n_steps: int) -> None:
         """Drive every car for ``n_steps`` decisions; does nothing until the first weights have arrived."""
