@@ -31,6 +31,7 @@ from tests.distributed.wire_samples import same
 from trackmaster.distributed.link.backoff import jittered_waits
 from trackmaster.distributed.link.outbox import Outbox, Parcel
 from trackmaster.distributed.link.spool import Spool
+from trackmaster.distributed.relay.chunk_queue import ChunkQueue, Entry
 from trackmaster.distributed.relay.core import CoreOptions
 from trackmaster.distributed.relay.journal import JOURNAL, Journal, Kept
 from trackmaster.distributed.relay.server import RelayServer
@@ -40,6 +41,7 @@ from trackmaster.distributed.wire.link_spec import describe
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import encode
 from trackmaster.errors import ConfigError
+from trackmaster.rl.samples import Chunk
 
 
 def at(server: RelayServer, role: str, port: int) -> ServerAddress:
@@ -49,8 +51,10 @@ def at(server: RelayServer, role: str, port: int) -> ServerAddress:
 
 
 def test_every_role_killed_at_random_moments_doubles_and_loses_nothing(tmp_path: Path) -> None:
-    report = run_under_fire(tmp_path, kills_per_role=2, seed=5)
+    report = run_under_fire(tmp_path, kills_per_role=2, seed=5, cuts=2, full_disks=2)
     assert report.kills == {"server": 2, "trainer": 2, "worker": 2}
+    assert (report.cuts, report.full_disks) == (2, 2)
+    assert report.refused >= 2
     assert (report.doubled, report.lost) == (0, 0)
     assert report.invented <= 2, "only a worker killed before it could note a chunk leaves one that nobody noted"
     assert report.arrived == report.accepted + report.invented
@@ -172,6 +176,70 @@ def test_a_worker_that_vanishes_is_reported_as_unknown(tmp_path: Path) -> None:
         kill(worker)
         until(lambda: server.numbers()["workers_lost"] == 1, "the loss is counted")
     assert any("what it had not sent is unknown" in line for line in said)
+
+
+def test_a_goodbye_is_heard_although_the_answer_before_it_reaches_nobody(tmp_path: Path) -> None:
+    with relay(tmp_path, tls=True) as server:
+        for _ in range(20):
+            with worker_end(server) as worker:
+                worker.wait_connected(60)  # and asks for weights, which are under way when it closes
+        until(lambda: server.numbers()["workers"] == 0, "everybody has left")
+        assert server.numbers()["workers_lost"] == 0
+
+
+def test_a_learner_that_takes_nothing_holds_workers_near_and_its_end_lets_them_go(tmp_path: Path) -> None:
+    with relay(tmp_path) as server:
+        trainer = trainer_end(server, max_ahead=4)
+        until(lambda: server._core is not None and server._core.store.queue._max_ahead == 4, "the trainer's wish")
+        with worker_end(server) as worker:
+            worker.wait_connected(60)
+            worker.keep_near(3)
+            driving = threading.Thread(target=lambda: [worker.send_chunk(chunk(number)) for number in range(40)])
+            driving.start()
+            until(lambda: (server.numbers()["chunks"], worker.waiting_chunks) == (4, 3), "both places are full")
+            found: list[Chunk] = []
+            while len(found) < 20:
+                found += trainer.recv_chunks(0.5)
+                assert server.numbers()["chunks"] <= len(found) + 4
+                assert worker.waiting_chunks <= 3
+            kill(trainer)
+            driving.join()
+            until(lambda: server.numbers()["chunks"] == 40, "everything is on the server")
+        with trainer_end(server) as later:
+            rest = receive(later, 1)
+            while rest[-1].seq < 39:
+                rest += receive(later, 1)
+        assert [c.seq for c in found] == list(range(len(found)))
+        assert [c.seq for c in rest] == list(range(rest[0].seq, 40))
+        assert rest[0].seq <= len(found), "what the dead trainer had not acknowledged comes again"
+
+
+def test_chunks_that_go_back_to_the_queue_count_as_ahead_again() -> None:
+    queue = ChunkQueue(10**6)
+    queue.keep_near(2)
+    entries = [Entry(b"s" * 16, seq, 0, 1, b"x") for seq in range(3)]
+
+    async def play() -> None:
+        turn = queue.give_back()
+        for entry in entries[:2]:
+            assert queue.has_room(0, 1)
+            queue.put(entry)
+        assert not queue.has_room(0, 1)
+        assert queue.has_room(1, 1), "another worker is as near as it is"
+        for _ in range(2):
+            taken = await queue.take(turn)
+            assert taken is not None
+            queue.note_taken(taken)
+        assert queue.has_room(0, 1), "the trainer has them, though not on disk"
+        queue.give_back()
+        assert not queue.has_room(0, 1)
+        queue.ack(b"s" * 16, 0)
+        assert queue.has_room(0, 1)
+        queue.put(entries[2])
+        queue.keep_near(None)
+        assert queue.has_room(0, 1)
+
+    asyncio.run(play())
 
 
 def test_the_number_of_workers_is_limited_and_a_free_place_is_taken(tmp_path: Path) -> None:

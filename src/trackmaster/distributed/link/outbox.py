@@ -51,7 +51,12 @@ class Outbox:
     @property
     def is_sent(self) -> bool:
         """Whether nothing waits to be sent for the first time on this connection."""
-        return self._next >= len(self._parcels)
+        return self.unsent <= 0
+
+    @property
+    def unsent(self) -> int:
+        """Parcels that have not been sent on this connection."""
+        return len(self._parcels) - self._next
 
     def has_room(self, size: int) -> bool:
         """Return whether a parcel may be added; one that is larger than the box fits into an empty one."""

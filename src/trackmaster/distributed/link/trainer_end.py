@@ -1,5 +1,6 @@
 """A trainer's end of the network: chunks exactly once into the memory, weights out as soon as they are there."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ class WebSocketTrainerEnd(LinkClient):
         acknowledge: "received" as soon as a chunk was handed over, "saved" when ``confirm`` says that it is on disk;
             the latter counts on a durable server only.
         marks: highest number by session that an earlier life has saved.
+        max_ahead: chunks of each worker that the server takes before this trainer has taken them; as many as fit there
+            when left out. Fast simulators would otherwise fill it with what weights of long ago drove.
         stop_workers: whether ``close`` ends the workers too.
         options: times.
         say: where lines for people go.
@@ -36,12 +39,14 @@ class WebSocketTrainerEnd(LinkClient):
     def __init__(
         self, address: ServerAddress, columns: SampleSpec | None, *, spec: bytes, run_name: str = "",
         acknowledge: str = "received", marks: Mapping[str, int] | None = None, stop_workers: bool = True,
-        check: Callable[[Chunk], None] | None = None, options: LinkOptions | None = None,
+        check: Callable[[Chunk], None] | None = None, max_ahead: int | None = None,
+        options: LinkOptions | None = None,
         say: Callable[[str], None] = print,
     ) -> None:  # fmt: skip
         super().__init__(address, "trainer", spec=spec, run_name=run_name, options=options, say=say)
         self._columns, self._check, self._told = columns, check, set[int]()
         self._acknowledge, self._stop_workers = acknowledge, stop_workers
+        self._max_ahead, self._tells_ahead = max_ahead, False
         self._inbox: deque[tuple[bytes, int, Chunk | None]] = deque()
         self._marks = Marks({bytes.fromhex(session): seq for session, seq in (marks or {}).items()})
         self._confirmed = Marks(dict(self._marks.items()))
@@ -132,6 +137,7 @@ class WebSocketTrainerEnd(LinkClient):
     def _begin(self, welcome: Welcome) -> None:
         self._taken = 0  # what waits here counts as taken by the earlier connection
         self._due_acks = dict(self._confirmed.items())
+        self._tells_ahead = self._max_ahead is not None
         if self._is_new or self._first_version is None:  # an earlier trainer's clock may be ahead of ours
             self._is_new, before = False, self._base
             self._base = max(before, welcome.weights_version + 1)
@@ -176,10 +182,14 @@ class WebSocketTrainerEnd(LinkClient):
         with self._changed:
             acks, self._due_acks = self._due_acks, {}
             taken, self._taken = self._taken, 0
+            ahead, self._tells_ahead = self._max_ahead if self._tells_ahead else None, False
             publish = None if self._is_published else self._publish
             self._is_published = True
+        if ahead is not None:
+            await send.message(Stat({"ahead": float(ahead)}))
         for session, seq in acks.items():
             await send.message(Ack(session, seq))
+            await asyncio.sleep(0)  # a connection that breaks meanwhile is noticed in between
         if taken:
             await send.message(Stat({"taken": float(taken)}))
         if publish is not None:

@@ -61,7 +61,16 @@ class WebSocketWorkerEnd(LinkClient):
         self._is_finished = False
         self._is_durable = False
         self._told_drops = self._sent_drops = 0
+        self._max_ahead: int | None = None
         self.start()
+
+    def keep_near(self, max_ahead: int) -> None:
+        """While the server is there, hold the owner once so many chunks have not been taken.
+
+        For owners that can wait, as simulators can: what they drive with weights of long ago teaches little. Those that
+        drop are not held, and while the server is away the outbox alone decides.
+        """
+        self._max_ahead = max_ahead if self._on_full == "block" else None
 
     @property
     def worker_id(self) -> int:
@@ -90,7 +99,7 @@ class WebSocketWorkerEnd(LinkClient):
         episode = (self.session, chunk.episode_id)
         parcel = Parcel(self.session, self._seq, number, episode, len(frame), chunk.n_steps, frame)
         with self._changed:
-            while not self._outbox.has_room(len(frame)):
+            while not self._has_room(len(frame)):
                 self._raise_if_fatal()
                 if self._closing or self._is_finished:
                     return
@@ -156,6 +165,14 @@ class WebSocketWorkerEnd(LinkClient):
         if left and self._fatal is None:
             self._say(f"{left} chunks of this worker were not acknowledged before it ended.")
 
+    def _has_room(self, size: int) -> bool:
+        if self._max_ahead is not None and self._is_connected:
+            # A durable server acknowledges when its trainer saves: there, what has left here counts as taken.
+            ahead = self._outbox.unsent if self._is_durable else len(self._outbox)
+            if ahead >= self._max_ahead:
+                return False
+        return self._outbox.has_room(size)
+
     def _newer(self, have: int) -> Weights | None:
         return self._weights if self._weights is not None and self._weights.version > have else None
 
@@ -196,6 +213,8 @@ class WebSocketWorkerEnd(LinkClient):
         while True:
             with self._changed:
                 found = self._outbox.next_frame()
+                if self._max_ahead is not None:
+                    self._changed.notify_all()
                 dropped = self._outbox.dropped_chunks
                 asks = self._wants_weights and not self._has_asked
                 if asks:

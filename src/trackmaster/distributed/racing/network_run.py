@@ -82,6 +82,7 @@ def open_trainer_end(
     more: dict[str, Any] = {
         "spec": spec, "run_name": config.run_name, "say": say, "marks": received,
         "acknowledge": "saved" if config.memory.save_with_checkpoint else "received",
+        "max_ahead": config.performance.max_rollout_queue_size,
         "check": functools.partial(check_race_chunk, tracks=track_names(config)),
     }  # fmt: skip
     if network.join is not None:
@@ -142,6 +143,7 @@ def run_train_worker(settings: TrainWorkerConfig) -> None:
             config = config_from(end.run_spec, settings.maps)
             tracks = load_tracks(config)
             check_tracks(end.run_spec, config, tracks)
+            end.keep_near(config.performance.max_rollout_queue_size)
             print(f"Worker {end.worker_id} drives {', '.join(track_names(config))}; Ctrl+C ends it.", flush=True)
             lives = int.from_bytes(end.session[:4], "big")  # no life of a worker drives with the draws of another
             worker = make_worker(config, end, end.worker_id, tracks=tracks, played=lives)

@@ -34,6 +34,9 @@ class ChunkQueue:
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._turn = 0
+        self._ahead: dict[tuple[bytes, int], int] = {}
+        self._n_ahead: Counter[int] = Counter()
+        self._max_ahead: int | None = None
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -41,9 +44,21 @@ class ChunkQueue:
 
     def has_room(self, worker: int, size: int) -> bool:
         """Return whether a chunk fits; one that is larger than the whole queue fits into an empty one."""
+        if self._max_ahead is not None and self._n_ahead[worker] >= self._max_ahead:
+            return False
         mine = self._held[worker]
         fits_all = self.bytes == 0 or self.bytes + size <= self._max_bytes
         return fits_all and (mine == 0 or mine + size <= self._max_bytes // WORKER_SHARE)
+
+    def keep_near(self, max_ahead: int | None) -> None:
+        """Let each worker have so many chunks here that the trainer has not taken; None for as many as fit."""
+        self._max_ahead = max_ahead
+        self._room.set()
+
+    def note_taken(self, entry: Entry) -> None:
+        """The trainer has it, though perhaps not on disk yet."""
+        self._no_longer_ahead(entry)
+        self._room.set()
 
     async def wait_for_room(self, worker: int, size: int) -> None:
         """Wait until a chunk fits."""
@@ -55,6 +70,7 @@ class ChunkQueue:
         """Append a chunk."""
         self._waiting.append(entry)
         self._count(entry, 1)
+        self._note_ahead(entry)
         self._some.set()
 
     async def take(self, turn: int) -> Entry | None:
@@ -78,6 +94,8 @@ class ChunkQueue:
     def give_back(self) -> int:
         """What was sent without an acknowledgement goes to the next trainer, in the same order; return its turn."""
         self._turn += 1
+        for entry in self._sent:
+            self._note_ahead(entry)
         self._waiting.extendleft(reversed(self._sent))
         self._sent.clear()
         self._some.set()  # also for whoever waits on an earlier turn
@@ -105,6 +123,8 @@ class ChunkQueue:
         self._waiting.clear()
         self._sent.clear()
         self._held.clear()
+        self._ahead.clear()
+        self._n_ahead.clear()
         self.bytes = 0
         self._room.set()
         return dropped
@@ -114,3 +134,16 @@ class ChunkQueue:
         self._held[entry.worker] += sign * entry.size
         if not self._held[entry.worker]:
             del self._held[entry.worker]
+        if sign < 0:
+            self._no_longer_ahead(entry)
+
+    def _note_ahead(self, entry: Entry) -> None:
+        key = (entry.session, entry.seq)
+        if key not in self._ahead:
+            self._ahead[key] = entry.worker
+            self._n_ahead[entry.worker] += 1
+
+    def _no_longer_ahead(self, entry: Entry) -> None:
+        worker = self._ahead.pop((entry.session, entry.seq), None)
+        if worker is not None:
+            self._n_ahead[worker] -= 1

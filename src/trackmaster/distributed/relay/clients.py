@@ -51,6 +51,11 @@ class Client:
         """Send a message."""
         await self.connection.send(encode(message))
 
+    async def answer(self, message: Message) -> None:
+        """Send a message to a client that may have closed meanwhile: what it said before that is still to be read."""
+        with contextlib.suppress(ConnectionClosed):
+            await self.send(message)
+
     async def try_send(self, message: Message) -> None:
         """Send a message unless the client is gone or takes too long."""
         with contextlib.suppress(ConnectionClosed, TimeoutError):

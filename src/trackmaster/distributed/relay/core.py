@@ -176,6 +176,7 @@ class RelayCore:
                 older.connection.transport.abort()
         elif role == "trainer":
             older, self.trainer = self.trainer, client
+            self.store.queue.keep_near(None)  # until it says how near
             self.counts["trainers"] += 1
             if older is not None:
                 older.connection.transport.abort()
@@ -189,6 +190,7 @@ class RelayCore:
             del self.workers[session]
         if client is self.trainer:
             self.trainer = None
+            self.store.queue.keep_near(None)  # workers drive on while there is room
         self.observers.discard(client)
         if client.identity.role == "worker" and not client.said_bye:
             self.counts["workers_lost"] += 1
@@ -201,15 +203,15 @@ class RelayCore:
     async def _serve_worker(self, client: Client) -> None:
         known = self.store.known(client.hello.session)
         if known is not None and known.acked >= 0:
-            await client.send(Ack(client.hello.session, known.acked))
+            await client.answer(Ack(client.hello.session, known.acked))
         if self._finished:
-            await client.send(Bye(FINISHED))
+            await client.answer(Bye(FINISHED))
         async for frame, message in client.messages():
             if isinstance(message, Chunk):
                 await self._take_chunk(client, frame, message)
             elif isinstance(message, WantWeights):
                 newer = self._weights if self._weights.version > message.have else _no_weights(self._weights.version)
-                await client.send(newer)
+                await client.answer(newer)
             elif isinstance(message, Stat):
                 client.numbers = dict(message.numbers)
             elif isinstance(message, Bye):
@@ -240,7 +242,7 @@ class RelayCore:
         if not self.store.is_durable:
             known.acked = known.received
         if known.acked >= 0:
-            await client.send(Ack(session, known.acked))
+            await client.answer(Ack(session, known.acked))
 
     async def _keep(self, known: Session, entry: Entry, chunk: Chunk) -> None:
         async with known.arriving:  # what a lost connection still has in hand comes before what the next one brings
@@ -290,6 +292,8 @@ class RelayCore:
                 self._weights = WeightsFrame(message.version, message.blob, message.sha256)
         elif isinstance(message, Stat):
             delivery.note_taken(int(message.numbers.get("taken", 0)))
+            if (ahead := int(message.numbers.get("ahead", 0))) > 0:
+                self.store.queue.keep_near(ahead)
         elif isinstance(message, Bye):
             client.said_bye = True
             self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")

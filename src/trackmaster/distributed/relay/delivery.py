@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from trackmaster.distributed.relay.chunk_queue import Entry
 from trackmaster.distributed.relay.chunk_store import ChunkStore
 from trackmaster.distributed.relay.clients import Client
 
@@ -23,13 +24,13 @@ class Delivery:
     def __init__(self, store: ChunkStore, trainer: Client, note_sent: Callable[[], None]) -> None:
         self._store, self._trainer, self._note_sent = store, trainer, note_sent
         self._turn = store.queue.give_back()
-        self._window: deque[int] = deque()
+        self._window: deque[Entry] = deque()
         self._taken = asyncio.Event()
 
     def note_taken(self, n_chunks: int) -> None:
         """The trainer has taken the oldest chunks."""
         for _ in range(min(n_chunks, len(self._window))):
-            self._window.popleft()
+            self._store.queue.note_taken(self._window.popleft())
         self._taken.set()
 
     async def run(self) -> None:
@@ -40,7 +41,7 @@ class Delivery:
             sqlite3.Error: the journal cannot be read.
         """
         while True:
-            while sum(self._window) > TRAINER_WINDOW_BYTES:
+            while sum(entry.size for entry in self._window) > TRAINER_WINDOW_BYTES:
                 self._taken.clear()
                 await self._taken.wait()
             entry = await self._store.queue.take(self._turn)
@@ -48,8 +49,9 @@ class Delivery:
                 return
             frame = await self._store.frame(entry)
             if frame is None:
+                self._store.queue.note_taken(entry)
                 continue
-            self._window.append(len(frame))
+            self._window.append(entry)
             await self._trainer.connection.send(frame)
             self._note_sent()
             await asyncio.sleep(0)  # sending alone would not let anything in while the network is fast

@@ -42,7 +42,7 @@ class PerformanceSection(FiniteSection):
     gpu_collectors_count: int = Field(default=1, ge=1, le=64)
     """Worker processes; the name is that of the reference, no GPU is needed."""
     max_rollout_queue_size: int = Field(default=4, ge=1, le=64)
-    """Chunks a worker may be ahead of the learner."""
+    """Chunks a worker may be ahead of the learner; over the network as many again wait in its outbox."""
     chunk_rows: int = Field(default=200, ge=2, le=4096)
     """Rows of an episode that travel together."""
     send_shared_network_every_n_batches: int = Field(default=10, ge=1)
