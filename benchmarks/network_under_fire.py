@@ -1,14 +1,17 @@
-"""Kill server, trainer and workers at random moments and count what arrived in the end.
+"""Kill server, trainer and workers at random moments, cut their link, fill a disk, and count what arrived in the end.
 
-    python benchmarks/network_under_fire.py [--kills 20] [--seed 0]
+    python -m benchmarks.network_under_fire [--kills 20] [--cuts 20] [--full-disks 5] [--seed 0]
 
-A durable server, one trainer and two workers with spools run as processes of their own over TLS. Each is killed
-(SIGKILL) as often as asked for, at moments drawn from a seed, and started again. The trainer writes down every chunk it
-has taken before it confirms it; each worker writes down every chunk that its end has accepted. At the end the two lists
-must be the same: nothing doubled, nothing lost, nothing invented.
+A durable server, one trainer and two workers with spools run as processes of their own over TLS. Between the server and
+the others lies a link that delays every segment and holds 1 % back for longer (``slow_link.py``). Each role is killed
+(SIGKILL) as often as asked for, at moments drawn from a seed, and started again; the link is cut; the trainer's disk
+refuses to write for a while, and every other time the trainer is killed before there is room again. The trainer writes
+down every chunk it has taken before it confirms it; each worker writes down every chunk that its end has accepted. At
+the end the two lists must be the same: nothing doubled, nothing lost, nothing invented.
 """
 
 import argparse
+import errno
 import multiprocessing
 import os
 import random
@@ -23,9 +26,10 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
+from benchmarks.slow_link import SlowLink
 
 from trackmaster.distributed.link.client import LinkOptions
 from trackmaster.distributed.link.spool import Spool
@@ -48,6 +52,8 @@ PATIENCE_S = 120.0
 AHEAD = 100
 """Chunks that a worker may be ahead; it keeps the lists short."""
 PAUSE_S = 0.002
+DELAY_S = 0.05
+KILLED_WHILE_FULL = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Report:
     """What came of a run under fire."""
 
     kills: dict[str, int]
+    cuts: int
+    full_disks: int
+    refused: int
+    """Attempts of the trainer to save that its disk refused."""
     accepted: int
     """Chunks that a worker's end had accepted."""
     arrived: int
@@ -67,9 +77,12 @@ class Report:
 class Ground:
     """Files and the port that all roles share."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, link_port: int) -> None:
+        self.folder, self.port, self._link_port = folder, port, link_port
         self.taken = folder / "taken.txt"
+        self.full = folder / "full"
+        """Exists while the trainer's disk is full."""
+        self.refused = folder / "refused.txt"
 
     def accepted(self, number: int) -> Path:
         """Return where a worker notes what its end has accepted."""
@@ -77,7 +90,7 @@ class Ground:
 
     def join(self, role: str) -> str:
         """Return the join string of a role."""
-        return ServerKeys(self.folder / "keys").joins(host="127.0.0.1", port=self.port)[f"{role}-1"]
+        return ServerKeys(self.folder / "keys").joins(host="127.0.0.1", port=self._link_port)[f"{role}-1"]
 
 
 def run_server(ground: Ground) -> None:
@@ -97,13 +110,26 @@ def run_trainer(ground: Ground) -> None:
         parse_join(ground.join("trainer")), SPEC, spec=DESCRIBED, acknowledge="saved", marks=marks, options=QUICK,
         say=_nobody,
     )  # fmt: skip
-    with ground.taken.open("a") as file:
+    unsaved: list[Chunk] = []
+    with ground.taken.open("a") as file, ground.refused.open("a") as refused:
         while True:
-            chunks = end.recv_chunks(0.5)
-            file.write("".join(f"{c.session} {c.seq}\n" for c in chunks))
-            file.flush()
-            os.fsync(file.fileno())
+            unsaved += end.recv_chunks(0.1)
+            try:
+                save(ground, file, unsaved)
+            except OSError as error:  # not saved, so not confirmed, and tried again
+                refused.write(f"{error}\n")
+                refused.flush()
+                continue
+            unsaved.clear()
             end.confirm()
+
+
+def save(ground: Ground, file: TextIO, chunks: list[Chunk]) -> None:
+    if chunks and ground.full.exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    file.write("".join(f"{c.session} {c.seq}\n" for c in chunks))
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def run_worker(ground: Ground, number: int, stop: Any) -> None:
@@ -134,10 +160,23 @@ def read_list(path: Path) -> list[tuple[str, int]]:
     return [(session, int(seq)) for session, _, seq in (line.partition(" ") for line in lines) if len(session) == 32]
 
 
-def run_under_fire(folder: Path, kills_per_role: int, seed: int) -> Report:
-    """Run the roles, kill them, and count."""
+def run_under_fire(
+    folder: Path, kills_per_role: int, seed: int, *, cuts: int = 0, full_disks: int = 0, delay_s: float = 0.0
+) -> Report:
+    """Run the roles, do to them what is asked for, and count."""
     ServerKeys(folder / "keys").create("127.0.0.1", 6666)
-    ground = Ground(folder, _free_port())
+    port = _free_port()
+    with SlowLink(port, delay_s=delay_s, held_share=0.01 if delay_s else 0.0, seed=seed) as link:
+        ground = Ground(folder, port, link.port)
+        order = [role for role in ("server", "trainer", "worker") for _ in range(kills_per_role)]
+        order += ["link"] * cuts + ["disk"] * full_disks
+        rng = random.Random(seed)
+        rng.shuffle(order)
+        _play(ground, link, order, rng)
+        return _report(ground, Counter(order))
+
+
+def _play(ground: Ground, link: SlowLink, order: list[str], rng: random.Random) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)  # or every life would import torch anew
     stop = context.Event()
@@ -147,30 +186,39 @@ def run_under_fire(folder: Path, kills_per_role: int, seed: int) -> Report:
         **{f"worker {n}": lambda n=n: _start(context, run_worker, ground, n, stop) for n in range(WORKERS)},
     }
     running = {name: start() for name, start in starts.items()}
-    rng = random.Random(seed)
-    order = [role for role in ("server", "trainer", "worker") for _ in range(kills_per_role)]
-    rng.shuffle(order)
+
+    def kill(name: str) -> None:
+        os.kill(running[name].pid or 0, signal.SIGKILL)
+        running[name].join()
+        running[name] = starts[name]()
+
     try:
         for role in order:
             _wait_for_growth(ground.taken, rng.randint(*GROWTH))
-            name = f"worker {rng.randrange(WORKERS)}" if role == "worker" else role
-            os.kill(running[name].pid or 0, signal.SIGKILL)
-            running[name].join()
-            running[name] = starts[name]()
+            if role == "link":
+                link.cut()
+            elif role == "disk":
+                ground.full.touch()
+                _wait_for_growth(ground.refused, 1)
+                if rng.random() < KILLED_WHILE_FULL:
+                    kill("trainer")
+                ground.full.unlink()
+            else:
+                kill(f"worker {rng.randrange(WORKERS)}" if role == "worker" else role)
         stop.set()
         _wait_for(lambda: all(running[f"worker {n}"].exitcode is not None for n in range(WORKERS)), "the workers' end")
     finally:
         for process in running.values():
             process.kill()
             process.join()
-    return _report(ground, Counter(order))
 
 
-def _report(ground: Ground, kills: Counter[str]) -> Report:
+def _report(ground: Ground, events: Counter[str]) -> Report:
     arrived = read_list(ground.taken)
     accepted = [item for number in range(WORKERS) for item in read_list(ground.accepted(number))]
     return Report(
-        dict(kills), len(accepted), len(arrived), len(arrived) - len(set(arrived)),
+        {role: events[role] for role in ("server", "trainer", "worker")}, events["link"], events["disk"],
+        _count(ground.refused), len(accepted), len(arrived), len(arrived) - len(set(arrived)),
         len(set(accepted) - set(arrived)), len(set(arrived) - set(accepted)),
     )  # fmt: skip
 
@@ -215,11 +263,15 @@ def _nobody(line: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="per role")
+    parser.add_argument("--cuts", type=int, default=20, help="of the link")
+    parser.add_argument("--full-disks", type=int, default=5, help="of the trainer")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        report = run_under_fire(Path(folder), options.kills, options.seed)
+        report = run_under_fire(
+            Path(folder), options.kills, options.seed, cuts=options.cuts, full_disks=options.full_disks, delay_s=DELAY_S
+        )
     print(f"{report} in {time.monotonic() - started:.0f} s")
     return int(bool(report.doubled or report.lost or report.invented > report.kills["worker"]))
 

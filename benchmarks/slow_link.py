@@ -35,6 +35,10 @@ class SlowLink:
         """Where clients connect to."""
         self.cuts = 0
         """How often ``cut`` was called."""
+        self.segments = 0
+        """How many were carried."""
+        self.held = 0
+        """How many of them were held back for longer."""
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -65,8 +69,12 @@ class SlowLink:
         while not self._is_closed:
             try:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:  # nobody is there
+                _end(near)
                 continue
             with self._lock:
                 self._open |= {near, far}
@@ -82,7 +90,7 @@ class SlowLink:
         due = 0.0
         try:
             while data := source.recv(SEGMENT):
-                held = self._held_s if self._rng.random() < self._held_share else 0.0
+                held = self._held_s if self._draw() else 0.0
                 due = max(due, time.monotonic() + self._delay_s + held)
                 with changed:
                     waiting.append((due, data))
@@ -94,6 +102,12 @@ class SlowLink:
             changed.notify()
         deliverer.join()
         _end(source)
+
+    def _draw(self) -> bool:
+        with self._lock:
+            is_held = self._rng.random() < self._held_share
+            self.segments, self.held = self.segments + 1, self.held + is_held
+            return is_held
 
     def _deliver(self, sink: socket.socket, waiting: list[tuple[float, bytes]], changed: threading.Condition) -> None:
         try:

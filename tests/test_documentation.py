@@ -102,6 +102,8 @@ def check_command(page: str, command: str) -> None:
         assert words[2] in tasks
     elif words[:2] == ["python", "-m"] and words[2] in {"pip", "pytest"}:
         return
+    elif words[:2] == ["python", "-m"] and words[2].startswith("benchmarks."):
+        assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file()
     elif words[:2] == ["python", "-m"] and words[2].startswith("replays_tmnf."):
         check_flags(verb_of_module(words[2]), words[3:])
     elif words[0] == "trackmaster" or words[:3] == ["python", "-m", "trackmaster"]:

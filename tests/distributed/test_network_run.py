@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from benchmarks.slow_link import SlowLink
 from tests.distributed.net_kit import SPEC, relay, trainer_end, until, worker_end
 from tests.distributed.test_continuous_training import SMALL as CONTINUOUS
 from tests.distributed.test_train import small
@@ -99,6 +100,29 @@ def test_server_trainer_and_two_workers_train_over_tls(here: Path) -> None:
         if written.is_file():
             tokens = [join.partition("t=")[2].encode() for join in joins.values()]
             assert not any(token in written.read_bytes() for token in tokens), f"a token lies in {written}"
+
+
+def test_over_a_distant_link_training_goes_on_and_all_counts_agree(here: Path) -> None:
+    """50 ms each way, and 1 % of the segments as late as a lost and repeated one: what ``slow_link`` does by itself."""
+    keys = here / "keys"
+    with relay(here, tls=True) as server, SlowLink(server.port) as link:
+        join = ServerKeys(keys).joins(host="127.0.0.1", port=link.port)["worker-1"]
+        with (
+            program("train", "worker", TRAIN_WORKER_JOIN=join) as one,
+            program("train", "worker", TRAIN_WORKER_JOIN=join) as two,
+        ):
+            stats = train(over_network(keys, link.port), say=lambda line: None).stats
+            outputs = [worker.communicate(timeout=PATIENCE_S)[0] for worker in (one, two)]
+            codes = [one.returncode, two.returncode]
+        numbers = server.numbers()
+        assert link.segments > 0
+    assert codes == [0, 0], outputs
+    driven = sum(int(re.findall(r"drove (\d+) decisions", output)[0]) for output in outputs)
+    assert stats.cumul_number_batches_done > 0
+    assert 900 <= stats.cumul_number_frames_played <= numbers["steps"] <= driven
+    assert numbers["delivered"] + numbers["queue_chunks"] >= numbers["chunks"] > 0
+    lost = ("dropped", "duplicates", "refused_frames", "workers_lost", "refused_tokens")
+    assert {name: numbers[name] for name in lost} == dict.fromkeys(lost, 0.0)
 
 
 def test_ppo_trains_over_tls_although_one_of_two_workers_never_comes(here: Path, repository_root: Path) -> None:
