@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.distributed.net_kit import DESCRIBED, chunk, receive, relay, trainer_end, until, worker_end
-from tests.distributed.test_wire import mutate
-from tests.distributed.wire_samples import SESSION
+from tests.distributed.wire_samples import SESSION, mutate
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import random
 import socket
 import sqlite3
@@ -41,7 +42,7 @@ from trackmaster.distributed.wire.link_spec import describe
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.distributed.wire.messages import encode
 from trackmaster.errors import ConfigError
-from trackmaster.rl.samples import Chunk
+from trackmaster.rl.samples.chunk import Chunk
 
 
 def at(server: RelayServer, role: str, port: int) -> ServerAddress:
@@ -531,6 +532,13 @@ def test_waiting_times_grow_with_jitter_up_to_their_limit() -> None:
         longest = min(30.0, 2.0**number)
         assert longest / 2 <= wait <= longest
     assert len(set(found)) == 50
+
+
+def test_broken_connections_are_told_by_us_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with relay(tmp_path):
+        for sentence in ("SSL connection is closed", "something new"):
+            logging.getLogger("asyncio").warning(sentence)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == ["something new"]
 
 
 def test_fifty_connections_over_tls_one_after_the_other_all_come_through(tmp_path: Path) -> None:

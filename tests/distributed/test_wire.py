@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.distributed.wire_samples import CHUNK, SAMPLES, SESSION, same
+from tests.distributed.wire_samples import CHUNK, SAMPLES, SESSION, mutate, same
 
 from trackmaster.distributed.wire import framing
 from trackmaster.distributed.wire.framing import WireError
@@ -209,35 +209,6 @@ def test_what_the_other_side_would_refuse_is_not_sent(chunk: dict[str, Any], bec
 def test_long_sentences_are_cut_and_still_text() -> None:
     decoded = decode(encode(SAMPLES["error"].__class__("code", "é" * 400)))  # type: ignore[call-arg]
     assert decoded == SAMPLES["error"].__class__("code", "é" * 128)  # type: ignore[call-arg]
-
-
-TYPE_BYTES = (0xC0, 0xC1, 0xC4, 0xC6, 0xC7, 0xC9, 0xD6, 0xD9, 0xDB, 0xDD, 0xDF, 0x80, 0x90, 0xCB, 0xD3)
-"""First bytes of msgpack's types."""
-
-
-def mutate(frame: bytes, rng: random.Random, others: list[bytes]) -> bytes:
-    """A frame with bytes flipped, cut out, doubled, replaced by foreign ones, or by what msgpack takes for a type."""
-    changed = bytearray(frame)
-    for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
-        at = rng.randrange(len(changed) + 1)
-        choice = rng.randrange(6)
-        if choice == 0 and at < len(changed):
-            changed[at] ^= 1 << rng.randrange(8)
-        elif choice == 1 and at < len(changed):
-            changed[at] = rng.choice(TYPE_BYTES)
-        elif choice == 2:
-            del changed[at : at + rng.randrange(1, 9)]
-        elif choice == 3:
-            changed[at:at] = rng.randbytes(rng.randrange(1, 9))
-        elif choice == 4:
-            other = rng.choice(others)
-            start = rng.randrange(len(other))
-            changed[at:at] = other[start : start + rng.randrange(1, 40)]
-        else:
-            del changed[at:]
-        if not changed:
-            break
-    return bytes(changed)
 
 
 def test_tampered_frames_end_in_a_message_or_in_our_error() -> None:

@@ -1,6 +1,7 @@
-"""One message of every kind, small enough to read, and how chunks are compared."""
+"""One message of every kind, small enough to read, how chunks are compared, and how frames are tampered with."""
 
 import dataclasses
+import random
 
 import numpy as np
 
@@ -62,3 +63,32 @@ def same(one: Message, other: Message) -> bool:
             for a, b in zip(arrays[0].values(), arrays[1].values(), strict=True)
         )
     )
+
+
+TYPE_BYTES = (0xC0, 0xC1, 0xC4, 0xC6, 0xC7, 0xC9, 0xD6, 0xD9, 0xDB, 0xDD, 0xDF, 0x80, 0x90, 0xCB, 0xD3)
+"""First bytes of msgpack's types."""
+
+
+def mutate(frame: bytes, rng: random.Random, others: list[bytes]) -> bytes:
+    """A frame with bytes flipped, cut out, doubled, replaced by foreign ones, or by what msgpack takes for a type."""
+    changed = bytearray(frame)
+    for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
+        at = rng.randrange(len(changed) + 1)
+        choice = rng.randrange(6)
+        if choice == 0 and at < len(changed):
+            changed[at] ^= 1 << rng.randrange(8)
+        elif choice == 1 and at < len(changed):
+            changed[at] = rng.choice(TYPE_BYTES)
+        elif choice == 2:
+            del changed[at : at + rng.randrange(1, 9)]
+        elif choice == 3:
+            changed[at:at] = rng.randbytes(rng.randrange(1, 9))
+        elif choice == 4:
+            other = rng.choice(others)
+            start = rng.randrange(len(other))
+            changed[at:at] = other[start : start + rng.randrange(1, 40)]
+        else:
+            del changed[at:]
+        if not changed:
+            break
+    return bytes(changed)

@@ -21,6 +21,7 @@ from trackmaster.distributed.link.entrance import CLOSE_S, OPEN_S, Entrance, Ref
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.distributed.wire import framing, link_spec
+from trackmaster.distributed.wire.known_warnings import leave_out_known_warnings
 from trackmaster.distributed.wire.messages import (
     SESSION_BYTES,
     Bye,
@@ -86,6 +87,7 @@ class LinkClient:
 
     def start(self) -> Self:
         """Begin to connect; nothing waits for it."""
+        leave_out_known_warnings()
         self._thread.start()
         return self
 

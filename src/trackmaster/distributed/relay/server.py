@@ -37,6 +37,7 @@ from trackmaster.distributed.security.join_string import (
 from trackmaster.distributed.security.server_keys import ServerKeys, default_folder
 from trackmaster.distributed.security.tokens import ROLES, Identity, TokenStore, check_password, new_token
 from trackmaster.distributed.wire.framing import MAX_FRAME_BYTES
+from trackmaster.distributed.wire.known_warnings import leave_out_known_warnings
 from trackmaster.errors import ConfigError, TrackmasterError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the point of a server; plain text is refused there
@@ -113,6 +114,7 @@ class RelayServer:
         """
         if self._thread is not None:
             return self
+        leave_out_known_warnings()
         self._thread = threading.Thread(target=self._run_loop, name="trackmaster-server", daemon=True)
         self._thread.start()
         self._is_ready.wait()
