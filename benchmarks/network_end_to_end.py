@@ -7,7 +7,7 @@ documentation. ``slow`` is the same with a relay of ours between them that delay
 back for 200 ms more (``slow_link.py``). ``ray`` is the trainer with ``--ray-workers`` workers on a Ray of this machine.
 
 SAC drives ``config_sac.yaml`` (the state of the car, bundled track ``table_top``), IQN ``config_quick.yaml`` with
-pictures of 36x36 and a narrow network (``first_steps``), both until 95 % of the deterministic attempts of an
+pictures of 36x36 and a narrower network (``first_steps``), both until 95 % of the deterministic attempts of an
 evaluation finish or the frames are used up. One row per run: frames, minutes, evaluated finishes and progress before
 the first update and at the best evaluation, chunks on the server, CPU seconds of each role. The program fails unless
 every process ends well, what was counted on the way agrees, and the agent drives better than it began.
@@ -46,10 +46,13 @@ FLAGS = {
     "iqn": (
         "--config", str(CONFIGS / "config_quick.yaml"),
         "--neural-network.w-downsized", "36", "--neural-network.h-downsized", "36",
-        "--neural-network.dense-hidden-dimension", "128",
+        "--neural-network.dense-hidden-dimension", "256", "--memory.min-times-single-memory-is-used", "5",
     ),
 }  # fmt: skip
-MOST_FRAMES = {"sac": 60_000, "iqn": 70_000}
+CARS, AHEAD = {"sac": 16, "iqn": 32}, {"sac": 4, "iqn": 8}
+"""Cars of the preset and chunks that wait for its learner, both shared out among the workers: cars change their weights
+between episodes, and what waits is old, so that more of both would drive a larger part of the run with old weights."""
+MOST_FRAMES = {"sac": 60_000, "iqn": 60_000}
 PATIENCE_S = 60.0
 
 
@@ -275,11 +278,16 @@ def _outcome(
 
 def run(algorithm: str, link: str, options: argparse.Namespace, folder: Path) -> Outcome:
     frames = options.max_frames or MOST_FRAMES[algorithm]
-    flags = (*FLAGS[algorithm], *COMMON, "--training.max-frames", str(frames), *options.flags)
+    n_workers = options.ray_workers if link == "ray" else options.workers
+    shares = (
+        "--environment.n-envs", str(max(1, CARS[algorithm] // n_workers)),
+        "--performance.max-rollout-queue-size", str(max(1, AHEAD[algorithm] // n_workers)),
+    )  # fmt: skip
+    flags = (*FLAGS[algorithm], *COMMON, *shares, "--training.max-frames", str(frames), *options.flags)
     patience_s = options.patience_minutes * 60
     if link == "ray":
-        return run_on_ray(algorithm, flags, options.ray_workers, folder, patience_s)
-    return run_over_network(algorithm, link, flags, options.workers, folder, patience_s)
+        return run_on_ray(algorithm, flags, n_workers, folder, patience_s)
+    return run_over_network(algorithm, link, flags, n_workers, folder, patience_s)
 
 
 def _nobody(line: str) -> None:

@@ -188,6 +188,25 @@ def test_a_goodbye_is_heard_although_the_answer_before_it_reaches_nobody(tmp_pat
         assert server.numbers()["workers_lost"] == 0
 
 
+def test_workers_that_look_for_a_trainer_every_few_seconds_are_worth_no_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path, say=said.append) as server:
+        for _ in range(3):
+            with worker_end(server, spec=b"") as asking:
+                asking.wait_connected(60)
+        until(lambda: server.numbers()["workers"] == 0, "everybody has left")
+        assert said == []
+        with trainer_end(server) as trainer:
+            trainer.wait_connected(60)
+            with worker_end(server, spec=b"") as worker:
+                worker.wait_connected(60)
+                worker.send_chunk(chunk(0))
+                assert len(receive(trainer, 1)) == 1
+            until(lambda: server.numbers()["workers"] == 0, "it has left")
+    assert sum("Worker 0" in line and "has come" in line for line in said) == 1
+    assert sum("Worker 0" in line and "goodbye" in line for line in said) == 1
+
+
 def test_a_learner_that_takes_nothing_holds_workers_near_and_its_end_lets_them_go(tmp_path: Path) -> None:
     with relay(tmp_path) as server:
         trainer = trainer_end(server, max_ahead=4)

@@ -35,6 +35,8 @@ class Client:
     worker_id: int = -1
     is_held_back: bool = False
     """Whether nothing is read from it at the moment, because the queue is full."""
+    is_asking: bool = False
+    """Whether it only looks every few seconds if a trainer has come, which is worth no line."""
     said_bye: bool = False
     numbers: dict[str, float] = field(default_factory=dict)
     """What it last said about itself."""

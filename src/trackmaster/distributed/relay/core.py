@@ -137,6 +137,7 @@ class RelayCore:
             return f"There are {len(others)} workers, no more are allowed.", True
         if hello.spec and self.store.spec and not link_spec.agree(hello.spec, self.store.spec):
             return f"Worker and trainer differ: {link_spec.differences(hello.spec, self.store.spec)}.", False
+        client.is_asking = not hello.spec and not self.store.spec
         client.worker_id = hello.worker_id
         if client.worker_id < 0 or client.worker_id in others:
             client.worker_id = next(n for n in range(len(others) + 1) if n not in others)
@@ -182,7 +183,8 @@ class RelayCore:
                 older.connection.transport.abort()
         else:
             self.observers.add(client)
-        self._say(f"{name_of(client)} has come.")
+        if not client.is_asking:
+            self._say(f"{name_of(client)} has come.")
 
     def _leave(self, client: Client) -> None:
         session = client.hello.session
@@ -192,6 +194,8 @@ class RelayCore:
             self.trainer = None
             self.store.queue.keep_near(None)  # workers drive on while there is room
         self.observers.discard(client)
+        if client.is_asking:
+            return
         if client.identity.role == "worker" and not client.said_bye:
             self.counts["workers_lost"] += 1
             self._say(f"{name_of(client)} is gone without a goodbye; what it had not sent is unknown.")
@@ -216,7 +220,8 @@ class RelayCore:
                 client.numbers = dict(message.numbers)
             elif isinstance(message, Bye):
                 client.said_bye = True
-                self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
+                if not client.is_asking:
+                    self._say(f"{name_of(client)} says goodbye{': ' + message.reason if message.reason else ''}.")
             else:
                 raise ClientError("role", f"A worker may not send {type(message).__name__}.")
 
@@ -228,6 +233,7 @@ class RelayCore:
                 chunk.check(self._columns)
             except SampleError as error:
                 raise ClientError("spec", str(error)) from None
+        client.is_asking = False
         session = bytes.fromhex(chunk.session)
         client.sessions.add(session)
         if len(client.sessions) > MAX_SESSIONS:
