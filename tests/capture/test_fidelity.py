@@ -13,7 +13,7 @@ from trackmaster.capture.fidelity import runs
 from trackmaster.capture.fidelity.command import measure_all, run_fidelity
 from trackmaster.capture.fidelity.config import FidelityConfig
 from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find_files, read_drives
-from trackmaster.capture.fidelity.fit import fit_windows, rotation_matrix
+from trackmaster.capture.fidelity.fit import Fit, fit_windows, rotation_matrix
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
 from trackmaster.capture.fidelity.measured import CLASSES, class_summary
 from trackmaster.capture.fidelity.roll import measure, roll, twins_apart
@@ -107,6 +107,21 @@ def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Tra
     assert before.min() > 0.1
     assert after.max() < 5e-3
     assert np.abs(get(fit.state, "velocity") - right).max() < 0.06
+
+
+def test_a_window_is_fitted_again_only_to_be_explained_better(recording: Recording, track: Track) -> None:
+    windows = windows_at([30, 40, 50], 10)
+    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer())
+    found = fit_windows(World(track, 3 * 14), recording, windows, warm)
+    kept = Fit.none(3, warm)
+    kept.take_in(found, np.array([0, 1, 2]), 2)
+    assert kept.residual[:2] == pytest.approx(found.residual[:2])
+    assert np.isinf(kept.residual[2])
+    assert np.array_equal(kept.state.floats[:, :2], found.state.floats[:, :2])
+    worse = Fit(warm, found.residual + 1.0)
+    kept.take_in(worse, np.array([0, 1, 2]), 3)
+    assert np.array_equal(kept.state.floats[:, :2], found.state.floats[:, :2])
+    assert kept.residual[2] == worse.residual[2]
 
 
 def test_a_car_put_back_onto_its_ghost_keeps_its_wheels_where_they_are(recording: Recording, track: Track) -> None:

@@ -46,7 +46,7 @@ SCENES = {
     "slide": Scene("asphalt", (0, 0.02, 0), (0, 0, 70), lambda k: (0.8, k > 60, k < 60), 200, "6d3fa42c42407d7d"),
     "boost": Scene("turbo", (0, 0.02, 0), (0, 0, 30), lambda k: (0.1, 1, 0), 200, "67d159dfec53d813"),
     "dirt": Scene("dirt", (0, 0.02, 0), (0, 0, 35), weave, 300, "4c95d09ef76569a7"),
-    "loop": Scene("loop", (336, 9.4, 330), (0, 0, 75), full_gas, 300, "233ab0faf7e5c307"),
+    "loop": Scene("loop", (336, 9.4, 330), (0, 0, 75), full_gas, 300, "84253410ab6885bb"),
     "water": Scene("pool", (0, 8, 0), (3, -9, 85), lambda k: (0.3, 1, k > 200), 300, "b026992cfb0cfd68"),
 }  # fmt: skip
 

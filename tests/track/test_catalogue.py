@@ -8,6 +8,8 @@ import pytest
 from trackmaster.track.catalogue import Clip, Exit, Site, known_blocks
 from trackmaster.track.catalogue.dirt_roads import section
 from trackmaster.track.catalogue.hillsides import bank
+from trackmaster.track.catalogue.kerb_ends import fading_kerb
+from trackmaster.track.catalogue.measured import ASPHALT_HALF_WIDTH_M, KERB_M, ROAD_SURFACE_M
 from trackmaster.track.catalogue.spec import BlockSpec
 from trackmaster.track.mesh import TriangleMesh
 from trackmaster.track.placement import local_joint
@@ -116,3 +118,34 @@ def test_ways_through_blocks_have_no_gaps() -> None:
     widest = {name: np.linalg.norm(np.diff(way, axis=0), axis=1).max() for name, way in ways if way is not None}
     assert len(widest) > 100
     assert {name: gap for name, gap in widest.items() if gap > 2.0} == {}
+
+
+def test_kerbs_end_in_a_point_on_their_outer_edge() -> None:
+    full, half, end = (fading_kerb(share) for share in (1.0, 0.5, 0.0))
+    assert full[1:] == pytest.approx(np.add(KERB_M, (ASPHALT_HALF_WIDTH_M, 0.0)))
+    assert half[:, 1].max() == pytest.approx(full[:, 1].max() / 2)
+    assert half[1, 0] == pytest.approx((full[1, 0] + full[-1, 0]) / 2)
+    assert end[1:] == pytest.approx(np.broadcast_to([full[-1, 0], 0.0], (5, 2)))
+
+
+def test_the_kerb_on_a_plate_is_level_up_to_a_line_that_leads_to_its_outer_edge() -> None:
+    spec = next(spec for name, _, spec in known_blocks() if name == "StadiumPlatformToRoad")
+    mesh = mesh_of(spec, on_ground=True)
+    across = 16.0 + ASPHALT_HALF_WIDTH_M + np.array([0.15, 0.33])
+    heights, _ = mesh.ground_below(np.stack([across, np.full(2, 3.0), np.full(2, 23.4)], axis=1))
+    assert heights[0] == pytest.approx(ROAD_SURFACE_M, abs=1e-4)
+    assert heights[1] > ROAD_SURFACE_M + 0.005
+    before, _ = mesh.ground_below(np.stack([across, np.full(2, 3.0), np.full(2, 15.0)], axis=1))
+    assert before == pytest.approx(ROAD_SURFACE_M, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "material"), [(2.0, Material.ASPHALT), (11.0, Material.ASPHALT), (11.5, Material.METAL)]
+)
+def test_half_a_loop_is_road_for_its_first_eleven_degrees(degrees: float, material: Material) -> None:
+    spec = next(spec for name, _, spec in known_blocks() if name == "StadiumLoopLeft")
+    mesh = mesh_of(spec, on_ground=True)
+    angle = np.radians(degrees)
+    above = np.array([[16.0 + 64.0 * angle / np.pi, 8.0, 42.6552 * np.sin(angle)]])
+    _, hit = mesh.ground_below(above)
+    assert mesh.material[hit[0]] == material

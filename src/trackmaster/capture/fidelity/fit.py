@@ -1,7 +1,9 @@
 """Velocity, rates and what else a ghost stores too coarsely, fitted on the first 0.6 s of many windows at once.
 
-Gauss-Newton with finite differences; the simulator itself is the model, one perturbed car per parameter and window, all
-in one world.
+The simulator itself is the model. Where wheels meet edges, what comes of a start is so rugged that a descent on all
+0.6 s at once ends in the nearest dent (with ghosts that the simulator drove itself, through loops, 3 to 30 times as far
+from them as the true start). So the fit begins with the first tenth of a second and takes in one more after the other,
+and in each round tries steps of several lengths and chance changes along what is still uncertain.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from trackmaster.capture.fidelity.drives import F64, Recording
-from trackmaster.capture.fidelity.state import drive_rows, get, put, set_motion
-from trackmaster.capture.fidelity.windows import FIT_SAMPLES, Windows
+from trackmaster.capture.fidelity.state import drive_rows, get, put, set_motion, tables_of
+from trackmaster.capture.fidelity.windows import FIT_SAMPLES, I64, Windows
 from trackmaster.sim import World, WorldState
 
 N_PARAMETERS: Final = 13
@@ -26,8 +28,16 @@ PRIOR: Final = np.repeat([0.5, 0.2, 1.2e-4, 6e-3], [3, 3, 3, 4])
 LIMIT: Final = np.repeat([3.0, 1.5, 4e-4, 1.5e-2], [3, 3, 3, 4])
 POSITION_SIGMA_M: Final = 2e-4
 ROTATION_SIGMA: Final = 1.5e-4
-ITERATIONS: Final = 10
-FIRST_DAMPING: Final = 1e-2
+ROUNDS: Final = ((1, 0.5), (2, 0.5), (3, 0.5), (4, 0.5), (5, 0.5), (6, 0.5))
+"""Samples compared in each round of a fit, and finite differences as a share of :data:`STEP`."""
+MORE_ROUNDS: Final = (*ROUNDS, (6, 0.25), (6, 0.1), (6, 0.5), (6, 0.25))
+"""For windows that are fitted again."""
+DAMPINGS: Final = (1e-5, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
+"""Each round tries one damped Gauss-Newton step per value ..."""
+CHANCES: Final = (0.3, 0.3, 0.3, 1.0, 1.0, 1.0, 1.0)
+"""... and one chance change per value: how many standard deviations wide."""
+EXPLAINED: Final = 0.5
+"""A window whose residual is not above this is explained: where the surface is exact, residuals are 0.2 to 0.4."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +51,19 @@ class Fit:
 
     state: WorldState
     residual: F64
+
+    @classmethod
+    def none(cls, n: int, like: WorldState) -> Fit:
+        """Return n fits that explain nothing; ``like`` is any state."""
+        return cls(like.take(np.zeros(n, np.int64)), np.full(n, np.inf))
+
+    def take_in(self, other: Fit, which: I64, count: int) -> None:
+        """Replace fits by better ones: those of windows ``which``, only the first ``count``."""
+        better = other.residual[:count] < self.residual[which[:count]]
+        here, there = which[:count][better], np.flatnonzero(better)
+        self.residual[here] = other.residual[there]
+        for table, new in zip(tables_of(self.state), tables_of(other.state), strict=True):
+            table[:, here] = new[:, there]
 
 
 def rotation_matrix(vector: F64) -> F64:
@@ -70,7 +93,7 @@ def changed(state: WorldState, recording: Recording, windows: Windows, change: F
     return new
 
 
-def fit_windows(world: World, recording: Recording, windows: Windows, warm: WorldState) -> Fit:
+def fit_windows(world: World, recording: Recording, windows: Windows, warm: WorldState, *, seed: int = 0) -> Fit:
     """Fit the start of every window.
 
     Args:
@@ -78,42 +101,76 @@ def fit_windows(world: World, recording: Recording, windows: Windows, warm: Worl
         recording: all drives.
         windows: W of them, at least 0.6 s long.
         warm: W states with the recorded pose and velocities.
+        seed: of the chance changes, which are the same for all windows; any but the first tries longer.
     """
-    n = len(windows)
-    best, best_cost = np.zeros((n, N_PARAMETERS)), np.full(n, np.inf)
-    best_jacobian = np.zeros((n, N_PARAMETERS, N_PARAMETERS))
-    best_gradient = np.zeros((n, N_PARAMETERS))
-    trial, damping = best.copy(), np.full(n, FIRST_DAMPING)
-    for _ in range(ITERATIONS):
-        residuals = _residuals(world, recording, windows, warm, trial)
-        cost = np.sum(residuals[:, 0] ** 2, axis=1) + np.sum((trial / PRIOR) ** 2, axis=1)
-        slope = (residuals[:, 1:] - residuals[:, :1]) / STEP[None, :, None]
-        better = cost < best_cost
-        normal = np.einsum("wpr,wqr->wpq", slope, slope) + np.diag(PRIOR**-2.0)
-        gradient = np.einsum("wpr,wr->wp", slope, residuals[:, 0]) + trial / PRIOR**2
-        best[better], best_cost[better] = trial[better], cost[better]
-        best_jacobian[better], best_gradient[better] = normal[better], gradient[better]
-        damping = np.where(better, np.maximum(damping * 0.1, 1e-6), np.minimum(damping * 30.0, 1e3))
-        lifted = best_jacobian * (1.0 + damping[:, None, None] * np.eye(N_PARAMETERS))
-        step = -np.linalg.solve(lifted, best_gradient[:, :, None])[:, :, 0]
-        trial = np.clip(best + step, -LIMIT, LIMIT)
-    used = np.sqrt(best_cost / (FIT_SAMPLES * 6))
-    return Fit(changed(warm, recording, windows, best), used)
+    chance = np.random.default_rng(seed)
+    which = np.arange(len(windows))
+    best = np.zeros((len(windows), N_PARAMETERS))
+    cost = np.zeros(len(windows))
+    for samples, share in MORE_ROUNDS if seed else ROUNDS:
+        near = _surroundings(best, STEP * share * chance.choice([-1.0, 1.0], N_PARAMETERS))
+        residuals = _residuals(world, recording, windows, warm, near, samples)
+        far = _candidates(near, residuals, chance)
+        points = np.concatenate([near, far], axis=1)
+        far_residuals = _residuals(world, recording, windows, warm, far, samples)
+        costs = _costs(np.concatenate([residuals, far_residuals], axis=1), points)
+        best, cost = points[which, costs.argmin(axis=1)], costs.min(axis=1)
+    return Fit(changed(warm, recording, windows, best), np.sqrt(cost / (FIT_SAMPLES * 6)))
 
 
-def _residuals(world: World, recording: Recording, windows: Windows, warm: WorldState, at: F64) -> F64:
-    """Return (W, 14, 36) scaled differences to the ghost: the windows as they are, then each parameter changed."""
-    n = len(windows)
-    spread = np.repeat(np.arange(n), N_CARS)
-    change = np.repeat(at[:, None], N_CARS, axis=1)
-    change[:, 1:] += np.diag(STEP)
-    many = windows.take(spread)
-    world.restore(changed(warm.take(spread), recording, many, change.reshape(-1, N_PARAMETERS)))
+def _surroundings(at: F64, steps: F64) -> F64:
+    """Return (W, 14, 13): parameters (W, 13), then each of them changed by its step, or back where that is too far."""
+    changes = np.where(np.abs(at + steps) > LIMIT, -steps, steps)
+    near = np.repeat(at[:, None], N_CARS, axis=1)
+    near[:, 1:] += changes[:, :, None] * np.eye(N_PARAMETERS)
+    inside: F64 = np.clip(near, -LIMIT, LIMIT)
+    return inside
+
+
+def _costs(residuals: F64, points: F64) -> F64:
+    cost: F64 = np.sum(residuals**2, axis=2) + np.sum((points / PRIOR) ** 2, axis=2)
+    return cost
+
+
+def _candidates(near: F64, residuals: F64, chance: np.random.Generator) -> F64:
+    """Return (W, 14, 13) where the parameters could be better, from their surroundings.
+
+    Args:
+        near: (W, 14, 13) the best parameters so far, then each of them changed.
+        residuals: (W, 14, 6 n) of these.
+        chance: for what is tried at random.
+    """
+    at, steps = near[:, 0], np.diagonal(near[:, 1:] - near[:, :1], axis1=1, axis2=2)
+    slope = (residuals[:, 1:] - residuals[:, :1]) / steps[:, :, None]
+    normal = np.einsum("wpr,wqr->wpq", slope, slope) + np.diag(PRIOR**-2.0)
+    gradient = np.einsum("wpr,wr->wp", slope, residuals[:, 0]) + at / PRIOR**2
+    diagonal = np.diagonal(normal, axis1=1, axis2=2)[:, :, None] * np.eye(N_PARAMETERS)
+    steepest = [
+        at - np.linalg.solve(normal + damping * diagonal, gradient[:, :, None])[:, :, 0] for damping in DAMPINGS
+    ]
+    spread = np.linalg.cholesky(np.linalg.inv(normal + 1e-9 * diagonal))
+    unexplained = np.sqrt(_costs(residuals[:, :1], near[:, :1]) / residuals.shape[2])
+    drawn = [
+        (step if number % 2 else at)
+        + width * unexplained * np.einsum("wpq,q->wp", spread, chance.standard_normal(N_PARAMETERS))
+        for number, (width, step) in enumerate(zip(CHANCES, steepest, strict=True))
+    ]
+    inside: F64 = np.clip(np.stack(steepest + drawn, axis=1), -LIMIT, LIMIT)
+    return inside
+
+
+def _residuals(
+    world: World, recording: Recording, windows: Windows, warm: WorldState, points: F64, samples: int
+) -> F64:
+    """Return (W, 14, 6 samples) scaled differences to the ghost for parameters (W, 14, 13)."""
+    many = windows.take(np.repeat(np.arange(len(windows)), N_CARS))
+    spread = warm.take(np.repeat(np.arange(len(windows)), N_CARS))
+    world.restore(changed(spread, recording, many, points.reshape(-1, N_PARAMETERS)))
     parts = []
-    for k in range(FIT_SAMPLES):
+    for k in range(samples):
         drive_rows(world, recording, many.row + k)
         parts.append(scaled_difference(world, recording, many, many.row + k + 1))
-    return np.concatenate(parts, axis=1).reshape(n, N_CARS, -1)
+    return np.concatenate(parts, axis=1).reshape(len(windows), N_CARS, -1)
 
 
 def scaled_difference(world: World, recording: Recording, windows: Windows, rows: np.ndarray) -> F64:

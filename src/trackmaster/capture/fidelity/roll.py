@@ -8,13 +8,16 @@ from typing import Any, Final
 import numpy as np
 
 from trackmaster.capture.fidelity.drives import F64, Bools, Recording
-from trackmaster.capture.fidelity.fit import N_CARS, fit_windows
+from trackmaster.capture.fidelity.fit import EXPLAINED, N_CARS, Fit, fit_windows
 from trackmaster.capture.fidelity.state import drive_rows, get, put, warm_states
-from trackmaster.capture.fidelity.windows import LONGEST, Windows
+from trackmaster.capture.fidelity.windows import I64, LONGEST, Windows
 from trackmaster.sim import World, WorldState
 
 CHUNK: Final = 256
 """Windows fitted at once."""
+
+TRIES: Final = 3
+"""How often a window is fitted that is not explained."""
 
 ROUNDING_M: Final = 6e-5
 """Step of a float32 between 512 and 1024 m, where most maps lie: the game rounds positions to such steps as well."""
@@ -92,19 +95,43 @@ def measure(track: Any, recording: Recording, windows: Windows, *, device: str =
     if len(windows) == 0:
         return Errors.none(0)
     size = min(CHUNK, len(windows))
-    single, many = World(track, size, device=device), World(track, size * N_CARS, device=device)
-    steer = recording.slewed_steer()
+    worlds = World(track, size, device=device), World(track, size * N_CARS, device=device)
+    fit = _fit_all(worlds, recording, windows)
     parts = []
-    for first in range(0, len(windows), size):
-        # A last chunk that is not full is filled up with windows that were measured before.
-        which = np.arange(first, first + size) % len(windows)
-        chunk = windows.take(which)
-        fit = fit_windows(many, recording, chunk, warm_states(single, recording, chunk, steer))
-        errors = roll(single, recording, chunk, fit.state)
-        keep = min(size, len(windows) - first)
-        apart = twins_apart(many, recording, chunk, fit.state)
-        parts.append(replace(errors, fit=fit.residual, twin_m=apart).take(slice(keep)))
+    for which, keep in _chunks(np.arange(len(windows)), size):
+        chunk, state = windows.take(which), fit.state.take(which)
+        errors = roll(worlds[0], recording, chunk, state)
+        apart = twins_apart(worlds[1], recording, chunk, state)
+        parts.append(replace(errors, fit=fit.residual[which], twin_m=apart).take(slice(keep)))
     return Errors.join(parts)
+
+
+def _chunks(which: I64, size: int) -> list[tuple[I64, int]]:
+    """Return numbers in chunks of one size, and how many of each count: the last is filled up with some of before."""
+    return [
+        (which[np.arange(first, first + size) % len(which)], min(size, len(which) - first))
+        for first in range(0, len(which), size)
+    ]
+
+
+def _fit_all(worlds: tuple[World, World], recording: Recording, windows: Windows) -> Fit:
+    """Fit all windows, and again by other chances those that are not explained."""
+    single, many = worlds
+    steer = recording.slewed_steer()
+    which = np.arange(len(windows))
+    best: Fit | None = None
+    for seed in range(TRIES):
+        for part, keep in _chunks(which, single.n_cars):
+            chunk = windows.take(part)
+            fit = fit_windows(many, recording, chunk, warm_states(single, recording, chunk, steer), seed=seed)
+            best = best or Fit.none(len(windows), fit.state)
+            best.take_in(fit, part, keep)
+        assert best is not None
+        which = np.flatnonzero(best.residual > EXPLAINED)
+        if len(which) == 0:
+            break
+    assert best is not None
+    return best
 
 
 def roll(world: World, recording: Recording, windows: Windows, state: WorldState) -> Errors:

@@ -70,14 +70,15 @@ def fresh_states(world: World, recording: Recording, rows: I64, steer: NDArray[n
     at_rest = recording.time_ms[rows] == 0
     if at_rest.any():
         start = world.snapshot()
-        for table, other in zip(_tables(state), _tables(start), strict=True):
+        for table, other in zip(tables_of(state), tables_of(start), strict=True):
             table[:, at_rest] = other[:, at_rest]
         put(state, "position", recording.position_m[rows], at_rest)
         put(state, "quaternion", quaternion_from_matrix(recording.rotation[rows]), at_rest)
     return state
 
 
-def _tables(state: WorldState) -> tuple[NDArray[Any], ...]:
+def tables_of(state: WorldState) -> tuple[NDArray[Any], ...]:
+    """Return the arrays of a state, cars along their second axis."""
     return state.floats, state.ints, state.bytes
 
 
@@ -113,7 +114,7 @@ def warm_states(world: World, recording: Recording, windows: Windows, steer: NDA
         drive_rows(world, recording, rows)
         driven = world.snapshot()
         nudge(driven, recording, rows + 1, windows.height_m)
-        for table, other in zip(_tables(state), _tables(driven), strict=True):
+        for table, other in zip(tables_of(state), tables_of(driven), strict=True):
             table[:, due] = other[:, due]
     return state
 

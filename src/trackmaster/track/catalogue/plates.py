@@ -8,14 +8,21 @@ import numpy as np
 from trackmaster.track.catalogue import measured as m
 from trackmaster.track.catalogue.caps import barrier_ends
 from trackmaster.track.catalogue.edges import EDGES
+from trackmaster.track.catalogue.kerb_ends import road_with_fading_kerbs
 from trackmaster.track.catalogue.loops import STRIP_FINISHES, STRIPS_M
-from trackmaster.track.catalogue.profile import BARRIER, METAL, UNDERSIDE, road_profile
+from trackmaster.track.catalogue.profile import BARRIER, KERB, METAL, UNDERSIDE, road_profile
 from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Site, Surfaces, exits_of
 from trackmaster.track.mesh import F64, Patch
 from trackmaster.track.shapes import Finish, flipped, height_field, rectangle, wall
 
-KERB_BEGINS_M, KERB_FADES_M = 15.5, 0.5
-"""Where the kerbs of ``PlatformToRoad`` begin (measured: rubber from 15.5 on); they rise over the second length."""
+KERB_BEGINS_M = 16.0
+"""Where the kerbs of ``PlatformToRoad`` begin to rise (measured by driving over them: +-0.4)."""
+
+RUBBER_BEGINS_M = 15.5
+"""Beginning of the level rubber across the plate before that (measured: rubber at 15.79 and 15.94, asphalt before)."""
+
+KERB_FADES_M = 0.5
+"""How far before its end the kerbs of ``PlatformToRoad2`` fade (assumed)."""
 
 PLATE_END_M = 64.0
 """Where the slanting edge of ``PlatformToRoad2`` meets the pipe's side (assumed; contacts reach 55 m)."""
@@ -28,8 +35,9 @@ _OUTER = 16.0 + m.WALL_OFFSET_M
 def plate_to_road(site: Site) -> list[Patch]:
     """Return the plate between a pipe (-z) and a road (+z): strips, then a road whose gutters reach the sides."""
     strips = zip(STRIPS_M[:-1], STRIPS_M[1:], STRIP_FINISHES, strict=True)
-    patches = [rectangle((x0, 0.0), (x1, KERB_BEGINS_M), _TOP, finish) for x0, x1, finish in strips]
-    patches += _road_on_plate(KERB_BEGINS_M, 32.0, 0.0, 32.0, fades_at_end=False)
+    patches = [rectangle((x0, 0.0), (x1, RUBBER_BEGINS_M), _TOP, finish) for x0, x1, finish in strips]
+    patches.append(rectangle((0.0, RUBBER_BEGINS_M), (32.0, KERB_BEGINS_M), _TOP, KERB))
+    patches += road_with_fading_kerbs(_on_plate, [0.0, 1.0], 16.0, 16.0)
     patches += barrier_ends((16.0, 32.0), (0.0, -1.0))
     patches += [wall(*EDGES[side], 0.0, _TOP, BARRIER) for side in (1, 3) if (side, (0, 0, 0)) not in site.joined]
     return patches if site.on_ground else [*patches, flipped(rectangle((0, 0), (32, 32), 0.0, UNDERSIDE))]
@@ -43,7 +51,7 @@ def plate_beside_road(*, mirrored: bool) -> Surfaces:
 def _plate_beside_road(site: Site, *, mirrored: bool) -> list[Patch]:
     begin = 4.0
     right = [
-        *_road_on_plate(0.0, begin, 0.0, _OUTER, fades_at_end=True),
+        *_road_on_plate(begin, 0.0, _OUTER),
         _triangle(np.array([[0.0, _TOP, begin], [0.0, _TOP, PLATE_END_M], [_OUTER, _TOP, begin]])),
         *_barrier((_OUTER, 0.0), (_OUTER, begin), (0.0, PLATE_END_M)),
     ]
@@ -54,32 +62,28 @@ def _plate_beside_road(site: Site, *, mirrored: bool) -> list[Patch]:
     return right if mirrored else [_mirrored(patch) for patch in right]
 
 
-def _road_on_plate(begin: float, end: float, low: float, high: float, *, fades_at_end: bool) -> list[Patch]:
-    """Return asphalt, kerbs and gutters between two distances along z and two across; the kerbs rise or fade away."""
+def _on_plate(section: int, offset: F64, height: F64) -> F64:
+    z = np.full_like(offset, (KERB_BEGINS_M, 32.0)[section])
+    return np.stack([16.0 + offset, _TOP + height, z], axis=1)
+
+
+def _road_on_plate(end: float, low: float, high: float) -> list[Patch]:
+    """Return asphalt, kerbs and gutters from -z to ``end``, between two lines along z; the kerbs fade at the end."""
     inner = [(x, y) for x, y in road_profile().points if abs(x) < m.WALL_OFFSET_M]
     offsets, heights = np.array(sorted({(16.0 + x, y) for x, y in inner})).T
-    fade = (end - KERB_FADES_M, end) if fades_at_end else (begin, begin + KERB_FADES_M)
-    shares = (1.0, 0.0) if fades_at_end else (0.0, 1.0)
+    fade = (end - KERB_FADES_M, end)
 
     def height(x: F64, z: F64) -> F64:
         kerb = np.interp(x, offsets, heights) - _TOP
-        lifted: F64 = _TOP + kerb * np.interp(z, fade, shares)
+        lifted: F64 = _TOP + kerb * np.interp(z, fade, (1.0, 0.0))
         return lifted
 
     edges = [low, *offsets, high]
-    along = sorted({begin, *fade, end})
     finishes = [METAL, *_inner_finishes(len(offsets) - 1), METAL]
     return [
-        height_field([x0, x1], along, height, finish)
+        height_field([x0, x1], [0.0, *fade], height, finish)
         for x0, x1, finish in zip(edges[:-1], edges[1:], finishes, strict=True)
     ]
-
-
-def kerbs_that_fade(middle_m: float, low: float, high: float, length_m: float) -> list[Patch]:
-    """Return the end of a road (-z) around ``middle_m`` whose kerbs fade into the flat over ``length_m``."""
-    flat = _road_on_plate(0.0, length_m, low - middle_m + 16.0, high - middle_m + 16.0, fades_at_end=True)
-    shift = np.array([middle_m - 16.0, 0.0, 0.0])
-    return [Patch(p.vertices + shift, p.triangles, p.material, p.look, p.collidable) for p in flat]
 
 
 def _inner_finishes(count: int) -> tuple[Finish, ...]:

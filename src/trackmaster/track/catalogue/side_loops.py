@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from trackmaster.track.catalogue import measured as m
-from trackmaster.track.catalogue.plates import kerbs_that_fade
+from trackmaster.track.catalogue.kerb_ends import road_with_fading_kerbs
 from trackmaster.track.catalogue.profile import ASPHALT, METAL, UNDERSIDE, border_profile
 from trackmaster.track.catalogue.spec import BlockSpec, Evidence, Site, exits_of
 from trackmaster.track.mesh import F64, Patch
@@ -18,11 +18,12 @@ RADIUS_M = 44.0 - m.ROAD_SURFACE_M
 SHIFT_M = 64.0
 """How far half a loop leads to the side (measured: 48 m from its start at half its height, +-2 m)."""
 
-HALF_WIDTH_M, KERBS_END_M, ASPHALT_END_M = 12.6, 0.5, 6.0
-"""Half width of the loop's strip (assumed; contacts up to 8 m from its middle); its ends are asphalt (measured)."""
+HALF_WIDTH_M = 12.64
+"""Half width of the loop's strip (assumed; metal was touched up to 11.6 m from its middle)."""
 
-STEPS = 64
-"""Pieces of half a loop."""
+STEPS, ROAD_STEPS = 64, 4
+"""Pieces of half a loop, and how many at either end are road with kerbs that fade (measured: 127 contacts on asphalt up
+to 10.9 degrees from the ends and on metal from 11.2 on; rubber along the kerbs up to 8.2)."""
 
 _TOP = m.ROAD_SURFACE_M
 _SHELL_M = 1.0
@@ -31,18 +32,24 @@ _SHELL_M = 1.0
 def half_loop(_site: Site, *, from_x_m: float, to_x_m: float) -> list[Patch]:
     """Return half a loop: from the road at -z up, over the top, and sideways on the way (over 3 x 2 cells)."""
     angles = np.linspace(0.0, math.pi, STEPS + 1)
-    angles[0] = KERBS_END_M / RADIUS_M
     middle = from_x_m + (to_x_m - from_x_m) * angles / math.pi
-    patches = [*_ends_of_asphalt(angles, middle), flipped(_strip(angles, middle, RADIUS_M + _SHELL_M, UNDERSIDE))]
-    low, high = from_x_m - 16.0, from_x_m + 16.0
-    return patches + kerbs_that_fade(from_x_m, low, high, KERBS_END_M)
+    inner = slice(ROAD_STEPS, STEPS - ROAD_STEPS + 1)
+    patches = [
+        _strip(angles[inner], middle[inner], RADIUS_M, METAL),
+        flipped(_strip(angles, middle, RADIUS_M + _SHELL_M, UNDERSIDE)),
+    ]
+    fading = [k / ROAD_STEPS for k in range(ROAD_STEPS, -1, -1)]
+    for first, shares in ((0, fading), (STEPS - ROAD_STEPS, fading[::-1])):
+        place = partial(_on_strip, angles[first:], middle[first:])
+        patches += road_with_fading_kerbs(place, shares, HALF_WIDTH_M, HALF_WIDTH_M)
+    return patches
 
 
-def _ends_of_asphalt(angles: F64, middle: F64) -> list[Patch]:
-    reach = ASPHALT_END_M / RADIUS_M
-    first, last = int(np.searchsorted(angles, reach)), int(np.searchsorted(angles, math.pi - reach))
-    parts = ((0, first, ASPHALT), (first, last, METAL), (last, len(angles) - 1, ASPHALT))
-    return [_strip(angles[begin : end + 1], middle[begin : end + 1], RADIUS_M, finish) for begin, end, finish in parts]
+def _on_strip(angles: F64, middle: F64, section: int, offset: F64, height: F64) -> F64:
+    """Return points (k, 3) of a section: offsets to the left of its middle, heights towards the axis."""
+    reach = RADIUS_M - height
+    y = _TOP + RADIUS_M - reach * math.cos(angles[section])
+    return np.stack([middle[section] + offset, y, np.maximum(0.0, reach * math.sin(angles[section]))], axis=1)
 
 
 def _strip(angles: F64, middle: F64, radius: float, finish: Finish) -> Patch:
