@@ -19,7 +19,7 @@ KERB_OUTER_M = m.ASPHALT_HALF_WIDTH_M + m.KERB_M[-1][0]
 def fading_kerb(share: float) -> F64:
     """Return (6, 2) offsets and heights of a kerb from the asphalt outwards; 1 is its full section, 0 its end.
 
-    All faces run to one point on the outer edge (measured on ``PlatformToRoad``: of 6 drives that cross its kerb, 4 stay
+    All faces run to one point on the outer edge (measured on ``PlatformToRoad``: of 6 drives over its kerb 4 stay
     within 0.1 mm of the ghost until they leave it over the outer edge, one within 0.7 mm, one within 3 mm; 28 windows
     are explained to 2.0 times what a ghost can tell, with a kerb whose height alone fades to 2.5 at best).
     """
