@@ -1,10 +1,12 @@
 """Writing files so that an interrupted run leaves either the old file or the new one, never half of one."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +102,22 @@ def safe_name(text: str, *, max_length: int = 80) -> str:
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_LETTERS]
     kept = plain[: max_length - _MARK_LETTERS - 1].rstrip(".")
     return f"{kept or '_'}-{mark}"
+
+
+def lock_for_this_process(descriptor: int) -> bool:
+    """Lock an open file against other processes until it is closed; return whether no other one has it locked.
+
+    Where the file system knows no locks, the file counts as ours.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True

@@ -40,6 +40,8 @@ class StopFlag:
 def stop_on_interrupt(flag: StopFlag) -> Iterator[None]:
     """Turn the first Ctrl+C inside the block into a request to stop; outside of the main thread nothing changes.
 
+    A Ctrl+C that whoever started the program lets it ignore, as shells do in the background, stays ignored.
+
     An exception out of the signal itself comes anywhere, also where libraries drop it: in a destructor, in a callback
     out of C.
     """
@@ -47,6 +49,9 @@ def stop_on_interrupt(flag: StopFlag) -> Iterator[None]:
         yield
         return
     previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.SIG_IGN:
+        yield
+        return
 
     def ask(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -1,6 +1,7 @@
 """Workers of the agents with analog actions: one version per rollout, pictures once, states carried along."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from trackmaster.distributed.racing.on_policy_worker import PATIENCE_S, OnPolicyVectorWorker
+from trackmaster.distributed.racing import on_policy_worker
+from trackmaster.distributed.racing.on_policy_worker import GRACE_S, OnPolicyVectorWorker
 from trackmaster.distributed.racing.vector_worker import EpisodeKind, VectorRolloutWorker
 from trackmaster.distributed.transport.contract import Weights
 from trackmaster.distributed.transport.in_process import InProcessTransport
@@ -108,48 +110,60 @@ def test_a_rollout_is_driven_by_one_version_and_waits_for_the_next() -> None:
     assert going_on.context == 3  # as many old rows as the first new observation's pictures need
 
 
-def test_who_is_there_drives_the_share_of_those_who_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    link, now = InProcessTransport(), itertools.count(step=PATIENCE_S / 2)
-    worker = OnPolicyVectorWorker(
-        Counting(), Remembering, link, spec=SPEC, cycles=CYCLES, chunk_rows=50, history={"image": 3}, rollout_steps=8,
-        clock=lambda: float(next(now)),
-    )  # fmt: skip
-    monkeypatch.setattr(link, "should_stop", lambda: worker.is_waiting and worker.env_steps >= 3 * 16)
-    link.publish(weights(1))
-    worker.run()
-    chunks = link.recv_chunks(0.0)
-    assert worker.env_steps == 3 * 16
-    assert {chunk.weights_version for chunk in chunks} == {1}
-    assert sum(chunk.n_transitions for chunk in chunks) == 3 * 16
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
-def test_without_a_learner_shares_come_more_and_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
-    link, now, ended = InProcessTransport(), [0.0], list[float]()
-
-    def clock() -> float:
-        now[0] += 1.0
-        return now[0]
-
-    worker = OnPolicyVectorWorker(
+def on_policy(link: InProcessTransport, clock: Clock) -> OnPolicyVectorWorker:
+    return OnPolicyVectorWorker(
         Counting(), Remembering, link, spec=SPEC, cycles=CYCLES, chunk_rows=50, history={"image": 3}, rollout_steps=8,
         clock=clock,
     )  # fmt: skip
 
-    def should_stop() -> bool:
-        if worker.is_waiting and worker.env_steps == 16 * (len(ended) + 1):
-            ended.append(now[0])
-            if len(ended) == 4:
-                link.publish(weights(2))
-        return len(ended) == 6
 
-    monkeypatch.setattr(link, "should_stop", should_stop)
+def test_however_long_the_learner_takes_nothing_is_driven_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    link, clock = InProcessTransport(), Clock()
+    worker, looks = on_policy(link, clock), itertools.count()
+    monkeypatch.setattr(on_policy_worker.time, "sleep", lambda seconds: setattr(clock, "now_s", clock.now_s + 1.0))
+    monkeypatch.setattr(link, "should_stop", lambda: next(looks) > 1_000)
     link.publish(weights(1))
     worker.run()
-    gaps = np.diff(ended)
-    assert gaps[1] - gaps[0] == pytest.approx(PATIENCE_S, abs=2)
-    assert gaps[2] - gaps[1] == pytest.approx(2 * PATIENCE_S, abs=2)
-    assert gaps[3] < PATIENCE_S, "newer weights are driven with at once"
-    assert gaps[4] == pytest.approx(gaps[0], abs=2), "and patience is short again"
+    assert clock.now_s > 900
+    assert worker.env_steps == 16
+    assert {chunk.weights_version for chunk in link.recv_chunks(0.0)} == {1}
+
+
+def test_the_same_weights_once_more_ask_whoever_waits_to_drive_more() -> None:
+    link, clock = InProcessTransport(), Clock()
+    worker = on_policy(link, clock)
+    first = weights(1)
+
+    def drives(version: int, *, at_s: float) -> bool:
+        clock.now_s, before = at_s, worker.env_steps
+        link.publish(replace(first, version=version))
+        worker.collect(100)
+        return worker.env_steps > before
+
+    assert drives(1, at_s=0.0)
+    assert not drives(2, at_s=GRACE_S - 0.1), "published before its share can have been noticed"
+    assert not drives(2, at_s=3 * GRACE_S), "and it has been seen before"
+    assert drives(3, at_s=4 * GRACE_S)
+    worker.collect(100)
+    link.recv_chunks(0.0)
+    link.publish(replace(weights(9), version=4))  # learnt meanwhile
+    worker.collect(3)
+    link.publish(replace(weights(9), version=5))  # while it drives: the others were quicker, nothing more
+    clock.now_s = 10 * GRACE_S
+    worker.collect(100)
+    worker.collect(100)
+    assert worker.env_steps == 3 * 16
+    assert {chunk.weights_version for chunk in link.recv_chunks(0.0)} == {4}
 
 
 def test_pictures_sent_once_are_stacked_as_the_environment_stacked_them() -> None:

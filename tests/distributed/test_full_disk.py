@@ -1,19 +1,29 @@
-"""The disk of a racing trainer is full: the run goes on and says so, and nothing is confirmed that is not on it."""
+"""The disk of a trainer is full: the run goes on and says so, and nothing is confirmed that is not on it."""
 
 import errno
+import functools
+import importlib
 import json
 import threading
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.distributed.test_training import Build, build
+from tests.distributed.test_training_guard import Agent, course
 from tests.full_disk import full_disk
 
-from trackmaster.distributed.racing.disk_trouble import DiskTrouble
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.trainer import RacingTrainer
+from trackmaster.distributed.rollout_worker import RolloutWorker
+from trackmaster.distributed.trainer import Trainer
+from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.distributed.transport.contract import RemoteTrainerEnd
+from trackmaster.distributed.transport.in_process import InProcessTransport
 from trackmaster.rl.files.checkpoint import CheckpointError, CheckpointStore
+from trackmaster.rl.memory.tm_memories import GenericTorchMemory
 from trackmaster.rl.metrics import MetricsLogger
 
 __all__ = ["build"]
@@ -165,3 +175,108 @@ def test_each_outage_is_told_once() -> None:
                 raise OSError(28, "No space left on device", "/data/file")
     assert said == [said[0]] * 2
     assert said[0].startswith("A file could not be written (/data/file: No space left on device).")
+
+
+# The trainer of a config.json ---------------------------------------------------------------------------------------
+
+
+class Confirmed(InProcessTransport):
+    """Counts how often what it has handed over was said to be on disk."""
+
+    def __init__(self) -> None:
+        super().__init__(100_000)
+        self.confirmed = 0
+
+    def confirm(self) -> None:
+        self.confirmed += 1
+
+
+@pytest.fixture
+def control(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    return importlib.import_module("toy_control")
+
+
+def control_trainer(control: ModuleType, folder: Path, said: list[str], **more: Any) -> tuple[Trainer, Confirmed]:
+    link = Confirmed()
+    worker = RolloutWorker(control.Follow, control.Actor, end=link, say=lambda line: None)
+    link.pump = functools.partial(worker.run, test_episode_interval=1, nb_episodes=1, verbose=False)
+    training = functools.partial(
+        TorchTrainingOffline, control.Follow, functools.partial(GenericTorchMemory, memory_size=500, batch_size=16),
+        control.ToySAC, epochs=3, rounds=2, steps=10, device="cpu", say=said.append,
+    )  # fmt: skip
+    trainer = Trainer(
+        training, end=link, checkpoint_path=folder / "run.tcpt", model_path=folder / "run_t.tmod",
+        logs_path=folder / "logs", say=said.append, **more,
+    )  # fmt: skip
+    return trainer, link
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_does_not_end_the_trainer_of_a_config_json(
+    control: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    trainer, link = control_trainer(control, tmp_path, said)
+    training, epochs = trainer.training, iter((False, True, False))
+    run_epoch = training.run_epoch
+
+    def epoch(*args: Any) -> Any:
+        found = run_epoch(*args)
+        if next(epochs):  # the disk is full when the second epoch is to be saved
+            full = full_disk()
+            full.__enter__()
+            monkeypatch.setattr(training, "run_epoch", lambda *a: (full.__exit__(None, None, None), epoch(*a))[1])
+        return found
+
+    monkeypatch.setattr(training, "run_epoch", epoch)
+    trainer.run()
+    assert trainer.is_saved
+    assert training.is_over
+    assert link.confirmed == 2, "what was not saved was not confirmed"
+    assert sum("could not be written" in line and "run.tcpt" in line for line in said) == 1, said
+    rounds = [json.loads(line) for line in (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines()]
+    assert len(rounds) == 6, "no line is torn or missing"
+    again, _ = control_trainer(control, tmp_path, said)
+    assert again.training.total_updates == training.total_updates == 60
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_end_of_the_training_that_cannot_be_saved_says_how_to_go_on(control: ModuleType, tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer, link = control_trainer(control, tmp_path, said, keep_best=1)
+    trainer._save()
+    with full_disk(), pytest.raises(CheckpointError, match=r"end of the training could not be saved.*start it again"):
+        trainer.run()
+    assert (trainer.training.is_over, trainer.is_saved, link.confirmed) == (True, False, 1)
+    for what in ("The checkpoint", "The local copy of the policy", "The numbers of the training"):
+        assert sum(line.startswith(what) for line in said) == 1, said
+    again, _ = control_trainer(control, tmp_path, said)
+    assert again.training.total_updates == 0, "the earlier checkpoint is whole"
+    again.run()
+    assert again.is_saved
+
+
+def test_a_guard_whose_snapshots_cannot_be_written_leads_nowhere(tmp_path: Path) -> None:
+    class Large(Agent):
+        def save(self, folder: Path) -> dict[str, Any]:
+            np.save(folder / "large.npy", np.zeros(1_000))
+            return super().save(folder)
+
+    with full_disk():
+        agent, led_back = course(tmp_path, [0.0, 10.0, 1.0, 1.0], Large(), patience=2)
+    assert agent.skill == 1.0
+    assert led_back == [False] * 4
+    _, led_back = course(tmp_path, [10.0, 1.0, 1.0], agent, patience=2)
+    assert led_back == [False, False, True], "there is room again"
+
+
+def test_a_worker_whose_disk_is_full_drives_on_with_the_newest_policy(control: ModuleType, tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer, link = control_trainer(control, tmp_path, said)
+    trainer.training.publish(link)
+    worker = RolloutWorker(control.Follow, control.Actor, end=link, model_path=tmp_path / "w.tmod", say=said.append)
+    with full_disk():
+        assert worker.update_actor_weights() == 1
+    assert any("The local copy of the policy could not be written" in line for line in said)
+    assert not (tmp_path / "w.tmod").exists()

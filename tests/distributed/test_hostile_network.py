@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import gc
 import random
 import socket
 import ssl
@@ -359,3 +360,30 @@ def test_an_observer_reads_numbers_and_may_do_nothing_else(honest: Honest) -> No
                 client.recv(timeout=60)
     honest.work()
     assert honest.server.numbers()["chunks"] == 2
+
+
+def test_an_upgrade_that_breaks_leaves_nothing_behind(honest: Honest) -> None:
+    request = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token_of(honest.server, 'worker')}\r\n\r\n"
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", honest.server.port), timeout=60) as client:
+            client.sendall(request.encode())
+            assert b" 4" in client.recv(4096)[:16]
+
+    def nobody() -> bool:
+        gc.collect()
+        return not len(honest.server._identities)
+
+    until(nobody, "the identities of connections that are gone")
+    honest.work()
+
+
+@pytest.mark.parametrize("depth", [40, 300, 2_700])
+def test_a_description_with_more_levels_than_any_of_ours_is_refused(honest: Honest, depth: int) -> None:
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    with raw(honest.server, token_of(honest.server, "worker")) as client:
+        client.send(hello(spec=deep))
+        answer = decode(client.recv())
+    assert isinstance(answer, Welcome)
+    assert not answer.accepted
+    assert "levels" in answer.reason or "not JSON" in answer.reason
+    honest.work()

@@ -6,6 +6,8 @@ import logging
 import random
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -434,7 +436,7 @@ def test_spooled_chunks_of_a_killed_worker_are_sent_by_its_next_life(tmp_path: P
             assert {c.worker_id for c in found} == {3}
             assert same(replace(found[2], session="0" * 32, worker_id=0, weights_version=1), chunk(2))
             until(lambda: not again.waiting_chunks, "the acknowledgements")
-    assert [p.name for p in (tmp_path / "spool").iterdir()] == ["notes.chunk"]
+    assert [p.name for p in (tmp_path / "spool").glob("*.chunk")] == ["notes.chunk"]
 
 
 def test_a_full_disk_under_the_spool_keeps_chunks_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,3 +570,20 @@ def test_fifty_connections_over_tls_one_after_the_other_all_come_through(tmp_pat
                 worker.send_chunk(chunk(number))
                 assert (receive(trainer, 1)[0].columns["floats"] == number).all()
         assert server.numbers()["workers_lost"] == 0
+
+
+def test_two_workers_do_not_share_a_spool(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    code = (
+        "import sys; from pathlib import Path; from trackmaster.distributed.link.spool import Spool; "
+        "spool = Spool(Path(sys.argv[1])); print('mine', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        with pytest.raises(ConfigError, match="another worker keeps its chunks there"):
+            Spool(folder)
+        other.kill()
+    Spool(folder).close()

@@ -18,6 +18,7 @@ from tests.distributed.test_continuous_training import SMALL as CONTINUOUS
 from tests.distributed.test_train import small
 
 from trackmaster.cli import main
+from trackmaster.distributed.racing import trainer as racing_trainer
 from trackmaster.distributed.racing.algorithms import algorithm_of
 from trackmaster.distributed.racing.beginning import RESUMABLE
 from trackmaster.distributed.racing.environments import load_tracks
@@ -42,10 +43,10 @@ PATIENCE_S = 300
 IMPATIENT = """
 from trackmaster.cli import main
 from trackmaster.distributed.racing import on_policy_worker
-on_policy_worker.PATIENCE_S = 0.5
+on_policy_worker.GRACE_S = 0.05
 raise SystemExit(main(["train", "worker"]))
 """
-"""A worker that does not wait ten seconds for the other one's share."""
+"""A worker that believes an impatient trainer."""
 
 
 @pytest.fixture
@@ -125,7 +126,10 @@ def test_over_a_distant_link_training_goes_on_and_all_counts_agree(here: Path) -
     assert {name: numbers[name] for name in lost} == dict.fromkeys(lost, 0.0)
 
 
-def test_ppo_trains_over_tls_although_one_of_two_workers_never_comes(here: Path, repository_root: Path) -> None:
+def test_ppo_trains_over_tls_although_one_of_two_workers_never_comes(
+    here: Path, repository_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(racing_trainer, "MORE_S", 0.3)
     with relay(here, tls=True) as server:
         flags = [
             *CONTINUOUS, "--training.max-frames", "800", "--performance.transport", "websocket",

@@ -1,4 +1,4 @@
-"""A worker of a racing run that lies: its chunks are left out, the trainer and the honest go on."""
+"""A worker of a racing run that lies: it is sent away, the trainer and the honest go on."""
 
 import functools
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.distributed.net_kit import chunk, receive, relay, trainer_end, worker_end
+from tests.distributed.net_kit import chunk, receive, relay, trainer_end, until, worker_end
 
 from trackmaster.distributed.racing.chunks import OUTCOME, check_race_chunk
 from trackmaster.distributed.racing.run_stats import RunStats
+from trackmaster.distributed.transport.contract import TransportError
 from trackmaster.rl.samples.chunk import Chunk, SampleError
 
 TRACKS = ("läne", "other")
@@ -40,19 +41,23 @@ def test_what_no_car_of_the_run_drives_is_refused(message: str) -> None:
         check_race_chunk(LIES[message](honest(0)), TRACKS)
 
 
-def test_a_lying_worker_does_not_stop_the_trainer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("message", LIES)
+def test_a_lying_worker_is_told_so_and_does_not_stop_the_trainer(tmp_path: Path, message: str) -> None:
     said: list[str] = []
     check = functools.partial(check_race_chunk, tracks=TRACKS)
     stats = RunStats()
     with relay(tmp_path) as server, trainer_end(server, check=check, say=said.append) as trainer:
-        with worker_end(server) as worker:
-            for number, lie in enumerate(LIES.values()):
-                worker.send_chunk(lie(honest(number)))
+        with worker_end(server) as liar, worker_end(server) as worker:
+            liar.send_chunk(LIES[message](honest(0)))
+            with pytest.raises(TransportError, match=f"sent this worker away.*{message}"):
+                until(lambda: liar.poll_weights(-1) is not None, "the liar's end")
+            number = liar.worker_id
             worker.send_chunk(honest(9))
             arrived = receive(trainer, 1)
         assert [c.columns["floats"][0, 0] for c in arrived] == [9]
         for made in arrived:
             stats.note_chunk(made, 0.0)
-        assert trainer.refused == len(LIES)
+        assert trainer.refused == 1
+        assert trainer.evicted() == [number]
     assert stats.cumul_number_episodes == 1
-    assert sum("is left out, and so are others like it" in line for line in said) == 1, said
+    assert sum("is sent away, and nothing is learnt" in line for line in said) == 1, said

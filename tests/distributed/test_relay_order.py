@@ -9,12 +9,13 @@ import pytest
 from tests.distributed.net_kit import chunk, relay, silent, trainer_end, weights
 from tests.distributed.test_network_faults import kill, refuse_journal
 
+from trackmaster.distributed.relay import chunk_store
 from trackmaster.distributed.relay.chunk_queue import Entry
 from trackmaster.distributed.relay.chunk_store import ChunkStore
 from trackmaster.distributed.relay.clients import Client
 from trackmaster.distributed.relay.core import CoreOptions, RelayCore
 from trackmaster.distributed.relay.delivery import Delivery
-from trackmaster.distributed.relay.journal import JOURNAL, Journal
+from trackmaster.distributed.relay.journal import JOURNAL, Journal, Kept
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.security.tokens import Identity
 from trackmaster.distributed.transport.contract import TransportError
@@ -159,3 +160,32 @@ def test_weights_published_before_the_first_welcome_are_newer_than_those_of_an_e
     assert trainer._publish.version == ahead + 1, "ours came back to us"
     assert trainer._is_published
     kill(trainer)
+
+
+def test_a_chunk_that_the_journal_has_lost_makes_room_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunk_store, "IN_MEMORY_BYTES", 0)
+    said: list[str] = []
+
+    async def play(journal: Journal) -> tuple[int, int, list[bytes], float]:
+        core = RelayCore(CoreOptions(), said.append, journal)
+        for seq in range(3):
+            await core.store.put(Entry(SESSION, seq, 0, 4, b"%04d" % seq))
+        await asyncio.wrap_future(journal.drop([Kept(SESSION, 1, 0, 4)]))
+        trainer = client()
+        delivery = asyncio.create_task(Delivery(core.store, trainer, lambda: None, core._note_lost).run())
+        wire = cast(Any, trainer.connection)
+        while len(wire.frames) < 2:
+            await asyncio.sleep(0.001)
+        core.store.queue.ack(SESSION, 0)
+        core.store.queue.ack(SESSION, 2)
+        delivery.cancel()
+        return len(core.store.queue), core.store.queue.bytes, wire.frames, core.counts["dropped"]
+
+    journal = Journal(tmp_path)
+    try:
+        assert asyncio.run(play(journal)) == (0, 0, [b"0000", b"0002"], 1.0)
+    finally:
+        journal.close()
+    assert any("not in the journal any more" in line for line in said)

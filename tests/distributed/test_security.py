@@ -1,6 +1,7 @@
 """Who gets in and who does not: keys, tokens, join strings, passwords, and the refusal of plain text."""
 
 import contextlib
+import functools
 import hmac
 import ssl
 import stat
@@ -338,3 +339,19 @@ def test_keys_that_a_server_makes_by_itself_name_an_address_that_others_reach(
         joins = ServerKeys(keys).joins()
         assert len(joins) == 3
         assert all(join.startswith(f"tmjoin://{named}:7000/#") for join in joins.values())
+
+
+@pytest.mark.parametrize("content", [
+    "[]", "7", "{}", '{"host": "a", "port": 6666, "tokens": []}', '{"host": "a", "port": "6666", "tokens": {}}',
+    '{"host": 1, "port": 6666, "tokens": {}}', '{"host": "a", "port": 6666, "listened": 0, "tokens": {}}',
+    '{"host": "a", "port": 6666, "tokens": {"worker-1": 5}}', "[" * 100_000,
+])  # fmt: skip
+def test_a_file_of_join_strings_of_another_shape_is_told(tmp_path: Path, content: str) -> None:
+    keys = ServerKeys(tmp_path / "keys")
+    keys.create("127.0.0.1", 6666)
+    (keys.folder / "join.json").write_text(content)
+    for use in (keys.joins, functools.partial(keys.add, "worker", "bob")):
+        with pytest.raises(ConfigError, match="gone or damaged"):
+            use()
+    keys.note_port(7000)  # a server serves as well
+    assert (keys.folder / "join.json").read_text() == content

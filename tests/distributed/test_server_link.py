@@ -94,7 +94,7 @@ def test_a_worker_of_another_layout_is_told_and_decides_nothing(toy: ModuleType)
         trainer = Trainer(training, columns=sample_columns, **where)
         trainer.end.wait_connected(60)  # type: ignore[attr-defined]
         for name, said in {"declared": r"columns\.obs is \[.<f8", "silent": r"obs is float64.*expected <f4"}.items():
-            with workers[name] as worker, pytest.raises(TransportError, match=said):
+            with pytest.raises(TransportError, match=said), workers[name] as worker:  # closing it says so again
                 worker.run(verbose=False)
         with RolloutWorker(toy.Follow, toy.Actor, columns=sample_columns, **where) as honest:
             honest.run(nb_episodes=3, verbose=False)

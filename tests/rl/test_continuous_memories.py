@@ -1,5 +1,7 @@
 """Memories of the agents with analog actions: histories by index, borders of chunks and episodes, files."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -152,6 +154,80 @@ def test_a_rollout_takes_rows_of_the_newest_weights_only(tmp_path: Path) -> None
     assert len(memory) == 0
     with pytest.raises(SampleError, match="empty"):
         memory.sample()
+
+
+def test_a_rollout_goes_on_with_the_same_weights_under_another_number(tmp_path: Path) -> None:
+    memory = RolloutMemory(SPEC, 12, history=HISTORY)
+    memory.begin(5)
+    assert memory.append(chunk(0, 4, version=5)) == 4
+    memory.go_on(7)
+    assert memory.append(chunk(0, 4, version=5, episode=1)) == 4
+    memory.save(tmp_path / "memory")
+    again = RolloutMemory(SPEC, 12, history=HISTORY)
+    again.load(tmp_path / "memory")
+    for one in (memory, again):
+        assert one.append(chunk(0, 4, version=7, episode=2)) == 4
+        assert one.is_full
+        assert one.n_dropped == 0
+        one.begin(8)
+        assert one.append(chunk(0, 4, version=7)) == 0
+        assert one.n_dropped == 4
+
+
+def test_a_rollout_of_many_short_chunks_becomes_whole(tmp_path: Path) -> None:
+    memory = RolloutMemory(SPEC, 10, history=HISTORY)
+    memory.begin(1)
+    for number in range(1, 11):
+        assert memory.append(chunk(number, number + 9, version=1, context=10)) == 0, "nothing but context"
+        assert memory.append(chunk(number, number + 9, version=1, context=9, episode=number)) == 1
+    assert memory.is_full
+    assert memory.n_dropped == 0
+    assert memory.sample().batch.reward.tolist() == [float(number + 9 - 1) for number in range(1, 11)]
+    memory.save(tmp_path / "memory")
+    other = RolloutMemory(SPEC, 10, history=HISTORY)
+    other.load(tmp_path / "memory")
+    assert other.sample().batch.reward.equal(memory.sample().batch.reward)
+
+
+def test_rows_of_one_worker_can_be_taken_out_of_every_memory(tmp_path: Path) -> None:
+    for number, make in enumerate((make_memory, lambda: RolloutMemory(SPEC, 100, history=HISTORY))):
+        memory = make()
+        memory.begin(1) if isinstance(memory, RolloutMemory) else None
+        for episode in range(4):
+            memory.append(replace(chunk(10 * episode, 10 * episode + 4, episode=episode), worker_id=episode % 2))
+        memory.save(tmp_path / f"{number}")
+        again = make()
+        again.load(tmp_path / f"{number}")
+        for one in (memory, again):
+            assert one.evict(7) == 0
+            assert one.evict(1) == 8
+            assert len(one) == 8
+            batch = one.sample()
+            seen = (batch.batch if isinstance(one, RolloutMemory) else batch).obs["floats"][:, 0]
+            assert all(int(value) // 10 in (0, 2) for value in seen)
+            assert one.evict(1) == 0
+            assert one.evict(0) == 8
+            with pytest.raises(SampleError):
+                one.sample()
+
+
+def test_a_memory_that_was_saved_before_workers_were_noted_goes_on(tmp_path: Path) -> None:
+    for number, make in enumerate((make_memory, lambda: RolloutMemory(SPEC, 100, history=HISTORY))):
+        memory = make()
+        memory.begin(1) if isinstance(memory, RolloutMemory) else None
+        memory.append(chunk(0, 4))
+        folder = tmp_path / f"{number}"
+        memory.save(folder)
+        state = json.loads((folder / "memory.json").read_text())
+        for name in ("_worker", "first_version"):
+            state.pop(name, None)
+            state["crc32"].pop(name, None)
+        (folder / "memory.json").write_text(json.dumps(state))
+        (folder / "_worker.npy").unlink()
+        again = make()
+        again.load(folder)
+        assert len(again) == 4
+        assert again.evict(0) == 0
 
 
 def test_variety_tells_one_habit_from_many() -> None:

@@ -3,11 +3,13 @@
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trackmaster.rl.memory.priorities import Priorities
 from trackmaster.rl.memory.replay import Batch, IQNMemory
 from trackmaster.rl.memory.targets import MiniRace
 from trackmaster.rl.samples.chunk import Chunk, SampleError, SampleSpec
@@ -272,3 +274,26 @@ def test_empty_memory_and_huge_chunks_are_refused(spec: SampleSpec, make_chunk: 
         memory.sample()
     with pytest.raises(SampleError, match=r"raise the rows in memory\.memory_size_schedule"):
         memory.append(make_chunk(11))
+
+
+@pytest.mark.parametrize("prioritised", [False, True])
+def test_rows_of_one_worker_are_never_drawn_again(
+    spec: SampleSpec, make_chunk: MakeChunk, tmp_path: Path, prioritised: bool
+) -> None:
+    def fresh() -> IQNMemory:
+        priorities = Priorities(100, alpha=0.5, epsilon=1e-3) if prioritised else None
+        return memory_of(spec, priorities=priorities, test_ratio=0.3)
+
+    memory = fresh()
+    for number in range(6):
+        memory.append(replace(make_chunk(6, first=100 * number), worker_id=number % 2, episode_id=number))
+    memory.save(tmp_path / "memory")
+    again = fresh()
+    again.load(tmp_path / "memory")
+    for one in (memory, again):
+        before = len(one) + one.n_test
+        assert one.evict(1) == 15
+        assert len(one) + one.n_test == before - 15
+        start, _ = starts_and_ends(one.sample())
+        assert {value // 100 % 2 for value in start} == {0}
+        assert one.evict(1) == 0

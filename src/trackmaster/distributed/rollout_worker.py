@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from trackmaster.distributed.collected import CollectedSamples
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.observed import buffered_actions, default_action, in_space
 from trackmaster.distributed.policy_files import PolicyFiles
@@ -100,7 +101,7 @@ class RolloutWorker:
         self.files = PolicyFiles(model_path, model_path_history, model_history)
         self.actor = self.files.load(self.actor, device, say)
         self.buffer = Buffer(max_buf_len)
-        self._say = say
+        self._say, self._trouble = say, DiskTrouble(say)
         self._end = end(self.observation_space, self.action_space) if callable(end) else end
         self._collected = CollectedSamples(
             self._end, self.buffer, compress=sample_compressor, crc_debug=crc_debug, worker_id=worker_id,
@@ -291,7 +292,8 @@ class RolloutWorker:
         self.actor.load_tensors(weights.unpack())
         self._version = self._seen_version = weights.version
         self.models_received += 1
-        self.files.keep(self.actor, self.models_received)
+        with self._trouble.survived("The local copy of the policy"):
+            self.files.keep(self.actor, self.models_received)
         if verbose:
             self._say(f"Weights version {weights.version} received.")
         return 1

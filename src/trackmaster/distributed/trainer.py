@@ -1,5 +1,6 @@
 """The trainer's role: a training, its link to the workers, its checkpoints and where its numbers go."""
 
+import contextlib
 import functools
 import json
 import math
@@ -7,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
@@ -15,10 +17,12 @@ from trackmaster.distributed.training_guard import TrainingGuard
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.distributed.transport.contract import TrainerEnd
 from trackmaster.distributed.wandb_log import WandbLog
+from trackmaster.rl.files.checkpoint import CheckpointError
 from trackmaster.rl.metrics import MetricsLogger
 
 MakeEnd = Callable[[TorchTrainingOffline], TrainerEnd]
 Note = Callable[[Mapping[str, float]], None]
+NUMBERS = "The numbers of the training"
 
 
 @runtime_checkable
@@ -86,7 +90,9 @@ class Trainer:
         link = ServerLink(server_ip, server_port, password, security, allow_insecure)
         if end is None:
             link.address()  # before a checkpoint is read
-        self._training_cls, self._say = training_cls, say
+        self._training_cls, self._say, self._trouble = training_cls, say, DiskTrouble(say)
+        self.is_saved = False
+        """Whether the last attempt to write the checkpoint came to its end."""
         self._checkpoint = Path(checkpoint_path) if checkpoint_path else None
         self._dump, self._load, self._update = dump_run_instance_fn, load_run_instance_fn, updater_fn
         self._reset = reset_training
@@ -105,8 +111,9 @@ class Trainer:
         """Train to the end.
 
         Raises:
-            KeyboardInterrupt: the user stopped; the checkpoint has been written before.
+            KeyboardInterrupt: the user stopped; the checkpoint has been written before, see ``is_saved``.
             TransportError: the link is gone for good; the checkpoint has been written before.
+            CheckpointError: the disk refused the end of the training; what was saved before is whole.
         """
         self._run()
 
@@ -155,7 +162,7 @@ class Trainer:
 
     def _run(self, extra: WandbLog | None = None) -> None:
         training = self.training
-        with _Logs(self._logs, training) as logs:
+        with _Logs(self._logs, training, self._trouble) as logs:
             try:
                 training.publish(self.end)
                 notes: list[Note] = [logs.note] if extra is None else [logs.note, extra.note]
@@ -170,6 +177,11 @@ class Trainer:
                 training.take_rest()  # the link is about to be told that it is saved
                 self._save()
                 raise
+        if self._checkpoint is not None and not self.is_saved:
+            raise CheckpointError(
+                f"{self._checkpoint}: the end of the training could not be saved. Make room and start it again: it "
+                "goes on from what was saved before."
+            )
 
     def _note(self, stats: Mapping[str, float], notes: list[Note]) -> None:
         for note in notes:
@@ -179,16 +191,20 @@ class Trainer:
         self._keep_policy()
 
     def _keep_policy(self) -> None:
-        self.files.keep(self.training.agent.get_actor(), self.training.weights_version)
+        with self._trouble.survived("The local copy of the policy"):
+            self.files.keep(self.training.agent.get_actor(), self.training.weights_version)
 
     def _save(self) -> None:
+        self.is_saved = False
         if self._checkpoint is None:
             return
-        if self._dump is not None:
-            self._dump(self.training, str(self._checkpoint))
-        else:
-            save_training(self.training, self._checkpoint, say=self._say)
-        if isinstance(self.end, Confirming):
+        with self._trouble.survived(f"The checkpoint {self._checkpoint}"):
+            if self._dump is not None:
+                self._dump(self.training, str(self._checkpoint))
+            else:
+                save_training(self.training, self._checkpoint, say=self._say)
+            self.is_saved = True
+        if self.is_saved and isinstance(self.end, Confirming):
             self.end.confirm()
 
 
@@ -208,8 +224,8 @@ def _connect(
 class _Logs:
     """``metrics.jsonl`` with one line per round, and TensorBoard."""
 
-    def __init__(self, folder: Path | None, training: TorchTrainingOffline) -> None:
-        self._training = training
+    def __init__(self, folder: Path | None, training: TorchTrainingOffline, trouble: DiskTrouble) -> None:
+        self._training, self._trouble = training, trouble
         self._file: TextIO | None = None
         self._events: MetricsLogger | None = None
         if folder is not None:
@@ -226,16 +242,17 @@ class _Logs:
             "total_samples": training.total_samples,
         }  # fmt: skip
         finite = {name: value if math.isfinite(value) else None for name, value in stats.items()}
-        self._file.write(json.dumps({**counters, **finite}) + "\n")
-        self._file.flush()
         known = {name: value for name, value in stats.items() if not math.isnan(value)}
-        self._events.log(known, env_steps=training.total_samples, train_steps=training.total_updates)
+        with self._trouble.survived(NUMBERS):
+            self._file.write(json.dumps({**counters, **finite}) + "\n")
+            self._file.flush()  # before the events, whose writer would die of a full disk
+            self._events.log(known, env_steps=training.total_samples, train_steps=training.total_updates)
 
     def __enter__(self) -> "_Logs":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._events is not None:
-            self._events.close()
+        with self._trouble.survived(NUMBERS), contextlib.ExitStack() as stack:
+            for file in (self._file, self._events):
+                if file is not None:
+                    stack.callback(file.close)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.training_offline import TorchTrainingOffline
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.evaluation.best_snapshots import RANK_FILE, BestSnapshots
@@ -31,7 +32,7 @@ class TrainingGuard:
         self, folder: Path, *, keep: int = 3, drop: float = 0.5, patience: int = 10, say: Callable[[str], None] = print
     ) -> None:
         self._folder, self._keep, self._drop, self._patience, self._say = folder, keep, drop, patience, say
-        self._snapshots = BestSnapshots(folder, keep)
+        self._snapshots, self._trouble = BestSnapshots(folder, keep), DiskTrouble(say)
         self._first = self._best = math.nan
         self._bad_in_a_row = 0
         self._remember()
@@ -43,25 +44,29 @@ class TrainingGuard:
             return False
         self._first = value if math.isnan(self._first) else self._first
         self._best = value if math.isnan(self._best) else max(value, self._best)
-        self._snapshots.offer([value], training.total_samples, training.agent.save)
+        with self._trouble.survived("One of the best few states"):
+            self._snapshots.offer([value], training.total_samples, training.agent.save)
         is_bad = value < self._best - self._drop * (self._best - self._first)
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
-        led_back = bool(self._patience) and self._bad_in_a_row >= self._patience
-        if led_back:
-            self._lead_back(value, training)
+        led_back = bool(self._patience) and self._bad_in_a_row >= self._patience and self._lead_back(value, training)
         content = {"first": self._first, "best": self._best, "bad_in_a_row": self._bad_in_a_row}
-        atomic_write_text(self._folder / MEMORY_FILE, json.dumps(content))
+        with self._trouble.survived("What the guard against collapses remembers"):
+            atomic_write_text(self._folder / MEMORY_FILE, json.dumps(content))
         return led_back
 
-    def _lead_back(self, value: float, training: TorchTrainingOffline) -> None:
+    def _lead_back(self, value: float, training: TorchTrainingOffline) -> bool:
         self._bad_in_a_row = 0
-        rank, folder = self._snapshots.ranked()[0]
+        if not (ranked := self._snapshots.ranked()):
+            self._say("Driving was unlearnt, and no better state could be written: going on from where it is.")
+            return False
+        rank, folder = ranked[0]
         state = json.loads((folder / RANK_FILE).read_text(encoding="utf-8"))["agent"]
         training.agent.load(folder, state)
         self._say(
             f"The return of test episodes has fallen to {value:.4g} and was {rank[0]:.4g}: the agent goes on from its "
             f"best state ({folder})."
         )
+        return True
 
     def _remember(self) -> None:
         path = self._folder / MEMORY_FILE

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from trackmaster.distributed.transport.contract import TrainerEnd, Weights
+from trackmaster.distributed.transport.contract import EvictingTrainerEnd, TrainerEnd, Weights
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.device import resolve_device
@@ -17,6 +17,7 @@ from trackmaster.rl.files.agent_state import remember_constructed
 from trackmaster.rl.samples.buffer import Buffer
 from trackmaster.rl.samples.chunk import Chunk, SampleError
 from trackmaster.rl.samples.columns import check_samples, samples_of
+from trackmaster.rl.samples.layout import SampleLayout
 
 CHECK_S = 1.0
 PROFILE_LINES = 25
@@ -91,11 +92,13 @@ class TorchTrainingOffline:
         self.epoch = self.round = self.step = 0
         self.total_updates = self.total_samples = self.weights_version = 0
         """Training steps, transitions received and policies published, over all lives of the run."""
-        self.refused_chunks = self.duplicate_chunks = 0
+        self.refused_chunks = self.duplicate_chunks = self.evicted_transitions = 0
+        self._layout = SampleLayout()
+        self._misfits: list[tuple[Chunk, str]] = []
+        self._told: set[int] = set()
         self._newest = Marks[str]()
         self._arrived = 0  # transitions in this life
         self._handed_over: deque[Chunk] = deque()  # by the link, which counts them as ours
-        self._told: set[int] = set()
         self._episodes: deque[Mapping[str, float]] = deque(maxlen=MAX_EPISODES)
         self._batches: Iterator[Any] | None = None
         self._checked_at = clock()
@@ -130,7 +133,9 @@ class TorchTrainingOffline:
     def receive(self, end: TrainerEnd, timeout_s: float = 0.0) -> int:
         """Store what has arrived; return the number of transitions."""
         self._handed_over.extend(end.recv_chunks(timeout_s))
-        return self.take_rest()
+        added = self.take_rest()
+        self._send_away(end)
+        return added
 
     def take_rest(self) -> int:
         """Store what ``receive`` was interrupted in storing; return the number of transitions."""
@@ -156,14 +161,14 @@ class TorchTrainingOffline:
             "epoch": self.epoch, "round": self.round, "step": self.step, "total_updates": self.total_updates,
             "total_samples": self.total_samples, "weights_version": self.weights_version,
             "refused_chunks": self.refused_chunks, "duplicate_chunks": self.duplicate_chunks,
-            "newest": self.marks(),
+            "evicted_transitions": self.evicted_transitions, "newest": self.marks(),
         }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where ``state`` was taken."""
         self._newest = Marks({str(session): int(seq) for session, seq in state["newest"].items()})
         for name in self.state().keys() - {"newest"}:
-            setattr(self, name, int(state[name]))
+            setattr(self, name, int(state.get(name, 0)))
 
     def describe(self, stats: Mapping[str, float]) -> str:
         """Return the statistics of a round as a line for people."""
@@ -173,11 +178,13 @@ class TorchTrainingOffline:
     def _run_round(self, end: TrainerEnd) -> dict[str, float]:
         started, idle_s, numbers = self._clock(), 0.0, defaultdict[str, list[float]](list)
         busy = {"sampling_duration": 0.0, "training_step_duration": 0.0}
-        trained, samples = 0, self.total_samples
+        trained, samples, evicted = 0, self.total_samples, self.evicted_transitions
         idle_s += self._wait_for_start(end)
         while self.step < self.steps:
             if self.total_updates % self.update_buffer_interval == 0:
                 self.receive(end)
+            if not len(self.memory):  # everything was from a worker that was sent away
+                idle_s += self._wait_for_start(end)
             t0 = self._clock()
             batch = self._next_batch()
             t1 = self._clock()
@@ -197,6 +204,7 @@ class TorchTrainingOffline:
             **self._episode_means(), **{name: s / max(1, trained) for name, s in busy.items()},
             "samples_per_second": (self.total_samples - samples) / max(1e-9, self._clock() - started),
             **{name: sum(values) / len(values) for name, values in numbers.items()},
+            **({"evicted_transitions": float(self.evicted_transitions - evicted)} if self.evicted_transitions else {}),
         }  # fmt: skip
 
     def _profiled_round(self, end: TrainerEnd) -> dict[str, float]:
@@ -254,15 +262,41 @@ class TorchTrainingOffline:
             self.duplicate_chunks += 1
             return
         try:
+            self._layout.check(chunk)
             self.total_samples += self._store(chunk)
+            self._layout.learn(chunk)
         except SampleError as error:
             self.refused_chunks += 1
-            if chunk.worker_id not in self._told:
-                self._told.add(chunk.worker_id)
-                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
+            self._misfits.append((chunk, str(error)))
         self._newest.note(chunk.session, chunk.seq)
         if chunk.end_of_episode:
             self._episodes.append(chunk.stats)
+
+    def _send_away(self, end: TrainerEnd) -> None:
+        """Tell workers whose samples cannot be used, and forget what those sent who are sent away."""
+        misfits, self._misfits = self._misfits, []
+        for chunk, reason in misfits:
+            if isinstance(end, EvictingTrainerEnd):
+                end.evict(chunk, reason)
+            elif chunk.worker_id not in self._told:
+                self._told.add(chunk.worker_id)
+                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {reason}")
+        if isinstance(end, EvictingTrainerEnd):
+            for number in end.evicted():
+                self._forget(number)
+
+    def _forget(self, worker_id: int) -> None:
+        """Take what a worker sent out of the memory; where nothing is left, the next samples decide on the layout."""
+        try:
+            dropped = int(self.memory.evict(worker_id))
+        except (AttributeError, SampleError):
+            name = type(self.memory).__name__
+            self._say(f"What worker {worker_id} sent stays in the memory: give {name} an evict(worker_id).")
+            return
+        self.evicted_transitions += dropped
+        self._say(f"{dropped} transitions of worker {worker_id} were taken out of the memory.")
+        if not len(self.memory):
+            self._layout.forget()
 
     def _store(self, chunk: Chunk) -> int:
         """Give a chunk to the memory; return the transitions it adds."""

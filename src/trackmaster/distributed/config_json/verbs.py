@@ -66,7 +66,13 @@ def run_trainer(settings: TrainerVerbConfig, *, say: Callable[[str], None] = pri
     from trackmaster.distributed.config_json.roles import make_trainer
 
     trainer = make_trainer(config, folder, say=say)
-    kept = f"Everything so far is in {folder.checkpoint(config.RUN_NAME)}; the same command goes on from there."
+    checkpoint = folder.checkpoint(config.RUN_NAME)
+
+    def kept() -> str:
+        if trainer.is_saved:
+            return f"Everything so far is in {checkpoint}; the same command goes on from there."
+        return f"The newest state could not be written; {checkpoint} is as it was before, if it was there."
+
     with _until_interrupted(kept), contextlib.closing(trainer):
         if settings.wandb:
             trainer.run_with_wandb(
@@ -88,7 +94,7 @@ def run_worker(settings: WorkerVerbConfig, *, say: Callable[[str], None] = print
 
     alone = settings.test or settings.benchmark
     worker = make_worker(config, folder, standalone=alone, say=say)
-    with _until_interrupted("What was driven has been sent as far as the server was there."), worker:
+    with _until_interrupted(lambda: "What was driven has been sent as far as the server was there."), worker:
         _drive(worker, settings, say)
 
 
@@ -147,11 +153,11 @@ def _drive(worker: "RolloutWorker", settings: WorkerVerbConfig, say: Callable[[s
 
 
 @contextlib.contextmanager
-def _until_interrupted(kept: str) -> Iterator[None]:
+def _until_interrupted(kept: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise InterruptedRunError(f"stopped. {kept}") from None
+        raise InterruptedRunError(f"stopped. {kept()}") from None
 
 
 def _deep(values: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:

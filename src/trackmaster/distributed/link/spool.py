@@ -1,17 +1,21 @@
 """A worker's chunks on its own disk, one file each, from being driven until being acknowledged."""
 
 import contextlib
+import os
 import re
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from trackmaster.distributed.wire import framing
 from trackmaster.distributed.wire.messages import decode
-from trackmaster.files import atomic_write_bytes
+from trackmaster.errors import ConfigError
+from trackmaster.files import atomic_write_bytes, lock_for_this_process
 from trackmaster.rl.samples.chunk import Chunk
 
 SUFFIX = ".chunk"
+LOCK = "in_use.lock"
 _NAME = re.compile(r"([0-9a-f]{32})-(\d{12})")
 
 
@@ -30,8 +34,11 @@ class Spool:
     """A folder of frames.
 
     Args:
-        folder: of one worker; two at once may not share it.
+        folder: of one worker; two at once may not share it, or each would send what the other is driving.
         max_bytes: of all its files; beyond, the worker waits or drops as without a spool.
+
+    Raises:
+        ConfigError: another worker of this machine uses the folder.
     """
 
     def __init__(self, folder: Path, max_bytes: int = 2 * 2**30) -> None:
@@ -41,6 +48,17 @@ class Spool:
         self.is_writable = True
         """Whether the disk took the newest chunk; one that refuses is tried again with the next."""
         folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        self._unlock = weakref.finalize(self, os.close, lock)
+        if not lock_for_this_process(lock):
+            self._unlock()
+            raise ConfigError(
+                f"{folder}: another worker keeps its chunks there. Give each worker a --spool folder of its own."
+            )
+
+    def close(self) -> None:
+        """Let another worker have the folder; the end of the process does so, too."""
+        self._unlock()
 
     def load(self) -> list[Spooled]:
         """Return what an earlier life left behind, in order; files that are no chunks are left alone."""

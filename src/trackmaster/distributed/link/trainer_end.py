@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from trackmaster.distributed.link.client import LONGEST_WAIT_S, LinkClient, LinkOptions, Sender
 from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import Weights
-from trackmaster.distributed.wire.marks import Marks
-from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Message, Publish, Stat, Welcome
+from trackmaster.distributed.wire.marks import MAX_SESSIONS, Marks
+from trackmaster.distributed.wire.messages import FINISHED, Ack, Bye, Evict, Message, Publish, Stat, Welcome
 from trackmaster.rl.samples.chunk import Chunk, SampleError, SampleSpec
 
 
@@ -44,7 +44,11 @@ class WebSocketTrainerEnd(LinkClient):
         say: Callable[[str], None] = print,
     ) -> None:  # fmt: skip
         super().__init__(address, "trainer", spec=spec, run_name=run_name, options=options, say=say)
-        self._columns, self._check, self._told = columns, check, set[int]()
+        self._columns, self._check = columns, check
+        self._evicted: OrderedDict[bytes, Evict] = OrderedDict()  # by us
+        self._due_evicts: list[Evict] = []
+        self._to_forget: list[int] = []
+        self._told: set[tuple[int, bytes]] = set()
         self._acknowledge, self._stop_workers = acknowledge, stop_workers
         self._max_ahead, self._tells_ahead = max_ahead, False
         self._inbox: deque[tuple[bytes, int, Chunk | None]] = deque()
@@ -87,6 +91,17 @@ class WebSocketTrainerEnd(LinkClient):
         if arrived:
             self._notify()
         return [chunk for _, _, chunk in arrived if chunk is not None]
+
+    def evict(self, chunk: Chunk, reason: str) -> None:
+        """Send the worker of a chunk away, which is told the reason; what it has sent is left out from here on."""
+        with self._changed:
+            self._evict(chunk, reason)
+
+    def evicted(self) -> list[int]:
+        """Return the numbers of the workers whose rows have to be forgotten, each once."""
+        with self._changed:
+            numbers, self._to_forget = self._to_forget, []
+        return numbers
 
     def confirm(self) -> None:
         """Everything handed over so far is on disk."""
@@ -138,6 +153,7 @@ class WebSocketTrainerEnd(LinkClient):
         self._taken = 0  # what waits here counts as taken by the earlier connection
         self._due_acks = dict(self._confirmed.items())
         self._tells_ahead = self._max_ahead is not None
+        self._due_evicts = list(self._evicted.values())  # the server may be another one by now
         if self._is_new or self._first_version is None:  # an earlier trainer's clock may be ahead of ours
             self._is_new, before = False, self._base
             self._base = max(before, welcome.weights_version + 1)
@@ -146,6 +162,8 @@ class WebSocketTrainerEnd(LinkClient):
         self._is_published = self._publish is None or welcome.weights_version >= self._publish.version
 
     def _hear(self, message: Message) -> None:
+        if isinstance(message, Evict):
+            self._forget(message)
         if not isinstance(message, Chunk):
             return
         session = bytes.fromhex(message.session)
@@ -160,6 +178,9 @@ class WebSocketTrainerEnd(LinkClient):
         self._inbox.append((session, message.seq, self._fitting(message)))
 
     def _fitting(self, chunk: Chunk) -> Chunk | None:
+        if bytes.fromhex(chunk.session) in self._evicted:
+            self.refused += 1
+            return None
         try:
             if self._columns is not None:
                 chunk.check(self._columns)
@@ -167,11 +188,41 @@ class WebSocketTrainerEnd(LinkClient):
                 self._check(chunk)
         except SampleError as error:
             self.refused += 1
-            if chunk.worker_id not in self._told:  # one line per worker, whatever it sends
-                self._told.add(chunk.worker_id)
-                self._say(f"A chunk of worker {chunk.worker_id} is left out, and so are others like it: {error}")
+            self._evict(chunk, str(error))
             return None
         return replace(chunk, weights_version=self._own_version(chunk.weights_version))
+
+    def _evict(self, chunk: Chunk, reason: str) -> None:
+        session = bytes.fromhex(chunk.session)
+        if session in self._evicted:
+            return
+        evict = self._evicted[session] = Evict.told(chunk.worker_id, session, reason)
+        while len(self._evicted) > MAX_SESSIONS:
+            self._evicted.popitem(last=False)
+        self._due_evicts.append(evict)
+        self._to_forget.append(chunk.worker_id)
+        self._leave_out(lambda waiting: waiting.session == chunk.session)
+        self._notify()
+        self._say(f"Worker {chunk.worker_id} is sent away, and nothing is learnt from what it sent: {reason}")
+
+    def _forget(self, evict: Evict) -> None:
+        """The server has sent a worker away."""
+        self._to_forget.append(evict.worker_id)
+        self._leave_out(lambda waiting: waiting.worker_id == evict.worker_id)
+        if (evict.worker_id, evict.session) not in self._told:  # a server says so again after every connection
+            if len(self._told) >= MAX_SESSIONS:
+                self._told.clear()
+            self._told.add((evict.worker_id, evict.session))
+            self._say(
+                f"The server sent worker {evict.worker_id} away, and nothing is learnt from what it sent: "
+                f"{evict.sentence}"
+            )
+
+    def _leave_out(self, is_left_out: Callable[[Chunk], bool]) -> None:
+        for place, (session, seq, chunk) in enumerate(self._inbox):
+            if chunk is not None and is_left_out(chunk):
+                self._inbox[place] = (session, seq, None)
+                self.refused += 1
 
     def _own_version(self, version: int) -> int:
         if self._first_version is None or version < self._base:
@@ -181,6 +232,7 @@ class WebSocketTrainerEnd(LinkClient):
     async def _send_due(self, send: Sender) -> None:
         with self._changed:
             acks, self._due_acks = self._due_acks, {}
+            evicts, self._due_evicts = self._due_evicts, []
             taken, self._taken = self._taken, 0
             ahead, self._tells_ahead = self._max_ahead if self._tells_ahead else None, False
             publish = None if self._is_published else self._publish
@@ -190,6 +242,8 @@ class WebSocketTrainerEnd(LinkClient):
         for session, seq in acks.items():
             await send.message(Ack(session, seq))
             await asyncio.sleep(0)  # a connection that breaks meanwhile is noticed in between
+        for evict in evicts:
+            await send.message(evict)
         if taken:
             await send.message(Stat({"taken": float(taken)}))
         if publish is not None:
@@ -197,7 +251,7 @@ class WebSocketTrainerEnd(LinkClient):
 
     def _is_flushed(self) -> bool:
         with self._changed:
-            return self._is_published and not self._due_acks and not self._taken
+            return self._is_published and not self._due_acks and not self._due_evicts and not self._taken
 
     def _farewell(self) -> Bye:
         return Bye(FINISHED if self._stop_workers else "")

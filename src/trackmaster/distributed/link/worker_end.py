@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from trackmaster.distributed.link.client import LONGEST_WAIT_S, LinkClient, LinkOptions, Sender
+from trackmaster.distributed.link.entrance import RefusedError
 from trackmaster.distributed.link.outbox import OnFull, Outbox, Parcel
 from trackmaster.distributed.link.spool import Spool
 from trackmaster.distributed.security.join_string import ServerAddress
@@ -15,6 +16,7 @@ from trackmaster.distributed.wire.messages import (
     FINISHED,
     Ack,
     Bye,
+    Evict,
     Message,
     Stat,
     WantWeights,
@@ -198,6 +200,11 @@ class WebSocketWorkerEnd(LinkClient):
                 self._notify()
         elif isinstance(message, WeightsFrame):
             self._take_weights(message)
+        elif isinstance(message, Evict):
+            raise RefusedError(
+                f"The trainer sent this worker away, and nothing is learnt from what it sent: {message.sentence}",
+                final=True,
+            )
         elif isinstance(message, Bye) and message.reason == FINISHED:
             self._is_finished = True
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trackmaster.config import read_yaml
-from trackmaster.distributed.racing.disk_trouble import DiskTrouble
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.agent import TrainingAgent

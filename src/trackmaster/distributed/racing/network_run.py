@@ -1,5 +1,6 @@
 """A racing run over the network: what the trainer says about the run, and the worker that makes itself from it."""
 
+import contextlib
 import functools
 import json
 import threading
@@ -139,7 +140,7 @@ def run_train_worker(settings: TrainWorkerConfig) -> None:
     )  # fmt: skip
     steps = 0
     try:
-        with _joined(open_end) as end:
+        with contextlib.closing(spool) if spool is not None else contextlib.nullcontext(), _joined(open_end) as end:
             config = config_from(end.run_spec, settings.maps)
             tracks = load_tracks(config)
             check_tracks(end.run_spec, config, tracks)

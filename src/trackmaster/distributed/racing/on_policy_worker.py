@@ -8,17 +8,18 @@ from trackmaster.distributed.racing.vector_worker import VectorRolloutWorker
 
 WAIT_S = 0.002
 """How long a worker process rests before it looks again for new weights."""
-PATIENCE_S = 10.0
-"""How long newer weights may be missing before a worker drives another share with those it has: over a network fewer
-workers may have come than the run expects, or one may be gone with its share, and the rollout would never be whole.
-Twice as long before each further share: the learner may only be slow, or away until it is started again."""
+GRACE_S = 5.0
+"""The same weights under a newer version mean that the learner waits and wants more driven with them: over a network
+fewer workers may have come than the run expects, or one is gone with its share. They count if they come so long after a
+share was sent; whoever published them earlier did not know of that share."""
 
 
 class OnPolicyVectorWorker(VectorRolloutWorker):
     """Drives ``rollout_steps`` decisions with every car under one version, sends them all and waits for the next.
 
     Unlike other workers' cars, these change their weights in the middle of an episode; a chunk never holds rows of two
-    versions.
+    versions. However long the learner takes, nothing is driven that it could not use: only the learner knows whether a
+    rollout is whole, and it publishes the same weights once more where it is not.
 
     Args:
         env: as for every vector worker.
@@ -33,7 +34,8 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
         super().__init__(env, *others, **more)
         self._rollout_steps, self._clock = rollout_steps, clock
         self._left = 0
-        self._driven = -1
+        self._driven, self._driven_sha256 = -1, ""
+        self._sent_s = self._arrived_s = 0.0
 
     @property
     def is_waiting(self) -> bool:
@@ -42,18 +44,9 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
 
     def run(self) -> None:
         """Collect until the trainer asks to stop."""
-        began, patience_s = self._clock(), PATIENCE_S
         while not self._end.should_stop():
-            version = self._driven
             self.collect(1)
-            if self._driven != version:
-                began, patience_s = self._clock(), PATIENCE_S
-            if not self.is_waiting:
-                began = self._clock()
-            elif self._driven >= 0 and self._clock() - began > patience_s:
-                self._left = self._rollout_steps  # of the same version, so that the learner can use it as well
-                began, patience_s = self._clock(), 2 * patience_s
-            else:
+            if self.is_waiting:
                 time.sleep(WAIT_S)
 
     def collect(self, n_steps: int) -> None:
@@ -66,6 +59,7 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
             self._left -= 1
             if self._left == 0:
                 self._send_rest()
+                self._sent_s = self._clock()
 
     def state(self) -> dict[str, Any] | None:
         """Return everything that ``restore`` of an equally made worker needs to go on as if it had never stopped."""
@@ -78,14 +72,19 @@ class OnPolicyVectorWorker(VectorRolloutWorker):
         self._left, self._driven = int(state["left"]), int(state["driven"])
 
     def _renew(self) -> bool:
-        """Let every car go on with newer weights; return whether there were any."""
+        """Let every car go on with newer weights; return whether there were any to drive with."""
+        before = self._newest
         if self._observation is None:
             self._begin()
         else:
             self._poll_weights()
-        if self._newest == self._driven:
+        if self._newest != before:
+            self._arrived_s = self._clock()
+        is_same = self._newest_sha256 == self._driven_sha256
+        if self._newest == self._driven or (is_same and self._arrived_s < self._sent_s + GRACE_S):
             return False
         self._versions[:] = self._driven = self._newest
+        self._driven_sha256 = self._newest_sha256
         self._left = self._rollout_steps
         return True
 

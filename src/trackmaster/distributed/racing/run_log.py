@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.algorithms import RacingMemory
-from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.options import TrainerOptions
 from trackmaster.distributed.racing.reports import report_of
 from trackmaster.distributed.racing.run_stats import RunStats

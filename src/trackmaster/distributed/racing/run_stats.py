@@ -29,6 +29,8 @@ class RunStats:
     cumul_number_frames_played: int = 0
     cumul_number_episodes: int = 0
     cumul_number_memories_generated: int = 0
+    cumul_number_memories_evicted: int = 0
+    """Taken out of the memory again, because their worker was sent away."""
     cumul_number_single_memories_used: int = 0
     cumul_number_single_memories_should_have_been_used: float = 0.0
     cumul_number_single_memories_used_next_target_network_update: int = 0

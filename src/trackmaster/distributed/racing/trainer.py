@@ -4,16 +4,17 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.algorithms import RacingMemory
 from trackmaster.distributed.racing.collapse import CollapseGuard
-from trackmaster.distributed.racing.disk_trouble import DiskTrouble
 from trackmaster.distributed.racing.options import TrainerOptions
 from trackmaster.distributed.racing.run_log import RunLog
 from trackmaster.distributed.racing.run_stats import RunStats, began_on_the_way
-from trackmaster.distributed.transport.contract import RemoteTrainerEnd, TrainerEnd, Weights
+from trackmaster.distributed.transport.contract import EvictingTrainerEnd, RemoteTrainerEnd, TrainerEnd, Weights
 from trackmaster.rl.actor import ActorModule
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.continuous.rollout_memory import RolloutMemory
@@ -36,6 +37,9 @@ WAIT_S = 0.05
 
 RECEIVED = "received"
 """Key of a saved state: how far the chunks of each worker's life had come."""
+
+MORE_S = 10.0
+"""How long the learner waits for a rollout in vain before it asks those workers who are there to drive more of it."""
 
 CHECK_S = 1.0
 """How often to look whether the workers still live."""
@@ -94,6 +98,8 @@ class RacingTrainer:
         self._best = BestSnapshots(store.folder, options.keep_best) if store is not None else None
         self._worker_state, self._is_continued, self._new_options = worker_state, is_continued, new_options
         self._is_receiving = False
+        self._published: Weights | None = None
+        self._silent_s = 0.0
         self._arrived: deque[Chunk] = deque()  # handed over by the link, which counts them as ours
         self.stats = stats or RunStats()
         self._collapse.restore(self.stats.collapse)
@@ -195,9 +201,16 @@ class RacingTrainer:
 
     def _receive(self, timeout_s: float) -> None:
         self._is_receiving = True  # stays so if the worker is interrupted in the middle of a decision
-        self._arrived.extend(self._end.recv_chunks(timeout_s))
+        began = self._clock()
+        arrived = self._end.recv_chunks(timeout_s)
+        self._silent_s = 0.0 if arrived else self._silent_s + self._clock() - began
+        self._arrived.extend(arrived)
         self._is_receiving = False
         self._take_arrived()
+        if isinstance(self._end, EvictingTrainerEnd):
+            self._forget_evicted(self._end)
+        if isinstance(self._memory, RolloutMemory) and isinstance(self._end, RemoteTrainerEnd):
+            self._ask_for_more(self._memory)
         frames = self.stats.cumul_number_frames_played
         self._memory.limit = min(self._memory.capacity, max(self._memory.limit, int(self._memory_size(frames))))
         self._agent.set_frames(frames)
@@ -218,6 +231,12 @@ class RacingTrainer:
             self.stats.cumul_number_memories_generated += added
             self.stats.cumul_number_single_memories_should_have_been_used += added * self._options.uses_per_transition
 
+    def _forget_evicted(self, end: EvictingTrainerEnd) -> None:
+        for number in end.evicted():
+            dropped = self._memory.evict(number)
+            self.stats.cumul_number_memories_evicted += dropped
+            self._say(f"{dropped} transitions of worker {number} were taken out of the memory.")
+
     def _train(self) -> None:
         memory, stats = self._memory, self.stats
         n_used = len(memory) if isinstance(memory, RolloutMemory) else self._options.batch_size
@@ -233,9 +252,25 @@ class RacingTrainer:
 
     def _publish(self) -> None:
         self.stats.weights_version += 1
+        tensors, metadata = self._agent.actor_tensors(), None
         if isinstance(self._memory, RolloutMemory):
             self._memory.begin(self.stats.weights_version)
-        self._end.publish(Weights.pack(self.stats.weights_version, self._agent.actor_tensors()))
+            metadata = {"rollout": str(self.stats.weights_version)}  # an undone update's weights are those before it
+        self._published, self._silent_s = Weights.pack(self.stats.weights_version, tensors, metadata=metadata), 0.0
+        self._end.publish(self._published)
+
+    def _ask_for_more(self, memory: RolloutMemory) -> None:
+        """Publish the same weights once more where a rollout does not become whole: not everybody is there.
+
+        Only here is it known that nobody else's share is on its way into an update. Whoever has sent a share and
+        waits drives another one.
+        """
+        if self._published is None or self._silent_s < MORE_S or memory.is_full:
+            return
+        self.stats.weights_version += 1
+        self._published, self._silent_s = replace(self._published, version=self.stats.weights_version), 0.0
+        memory.go_on(self.stats.weights_version)
+        self._end.publish(self._published)
 
     def _evaluate(self) -> None:
         evaluations = self._evaluator(self._agent.get_actor())

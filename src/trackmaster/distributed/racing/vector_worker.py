@@ -128,7 +128,7 @@ class VectorRolloutWorker:
         self._returns = np.zeros(env.num_envs)
         self._actors: dict[int, ActorModule] = {}
         self._carried = CarriedState()
-        self._newest = -1
+        self._newest, self._newest_sha256 = -1, ""
         self._seq = self._episodes = 0
         self._observation: Observation | None = None
         self.env_steps = 0
@@ -216,7 +216,7 @@ class VectorRolloutWorker:
         actor = self._actors.pop(idle) if idle is not None else self._make_actor()
         actor.load_tensors(weights.unpack())
         self._actors[weights.version] = actor
-        self._newest = weights.version
+        self._newest, self._newest_sha256 = weights.version, weights.sha256
 
     def _look_for_weights(self) -> None:
         """Take newer weights for the episodes that begin now."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 WORKER_SHARE = 4
@@ -116,6 +117,22 @@ class ChunkQueue:
                 self._count(entry, -1)
         self._room.set()
         return before - len(self)
+
+    def holds(self, entry: Entry) -> bool:
+        """Return whether a chunk that was taken still is to be sent."""
+        return any(sent is entry for sent in reversed(self._sent))
+
+    def drop(self, is_dropped: Callable[[Entry], bool]) -> list[Entry]:
+        """Let go of some chunks and return them."""
+        dropped = [entry for place in (self._sent, self._waiting) for entry in place if is_dropped(entry)]
+        for place in (self._sent, self._waiting):
+            kept = [entry for entry in place if not is_dropped(entry)]
+            place.clear()
+            place.extend(kept)
+        for entry in dropped:
+            self._count(entry, -1)
+        self._room.set()
+        return dropped
 
     def clear(self) -> int:
         """Drop everything and return the number of chunks."""

@@ -15,6 +15,9 @@ JOURNAL_RETRY_S = 2.0
 IN_MEMORY_BYTES = 64 * 2**20
 """Of journalled chunks that need not be read again; what waits behind them lies on disk only."""
 
+EARLIER = -1
+"""Number of the workers of an earlier life of the server: those of this life may have their numbers."""
+
 
 @dataclass
 class Session:
@@ -102,12 +105,23 @@ class ChunkStore:
         known.received = max(known.received, seq)
         return known.acked
 
+    async def drop(self, is_dropped: Callable[[Entry], bool]) -> int:
+        """Let go of some chunks for good and return how many there were.
+
+        Raises:
+            sqlite3.Error: the journal cannot be written.
+        """
+        dropped = self.queue.drop(is_dropped)
+        if self._journal is not None and dropped:
+            await asyncio.wrap_future(self._journal.drop([_kept(entry) for entry in dropped]))
+        return len(dropped)
+
     def _restore(self, journal: Journal) -> None:
         kept, marks, self.spec = journal.load()
         for session, (received, acked) in marks.items():
             self._sessions[session] = Session(received, acked)
         for chunk in kept:
-            self.queue.put(Entry(chunk.session, chunk.seq, chunk.worker, chunk.size, None))
+            self.queue.put(Entry(chunk.session, chunk.seq, EARLIER, chunk.size, None))
         if kept:
             self._say(f"{len(kept)} chunks of an earlier life wait in the journal for the trainer.")
 

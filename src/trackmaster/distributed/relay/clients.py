@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from trackmaster.distributed.security.tokens import Identity
 from trackmaster.distributed.wire import framing
-from trackmaster.distributed.wire.messages import ErrorFrame, Hello, Message, decode, encode
+from trackmaster.distributed.wire.messages import ErrorFrame, Evict, Hello, Message, decode, encode
 
 CLOSE_S = 1.0
 PROBE_S = 5.0
@@ -100,6 +100,10 @@ class Client:
         """Say why and close."""
         await dismiss(self.connection, code, sentence)
 
+    async def send_away(self, message: Evict) -> None:
+        """Say at length why and close."""
+        await _let_go(self.connection, message, message.type)
+
 
 def address_of(connection: ServerConnection) -> str:
     """Return the address of the other side."""
@@ -123,9 +127,13 @@ def checked_frame(frame: bytes | str) -> tuple[bytes, Message]:
 
 async def dismiss(connection: ServerConnection, code: str, sentence: str) -> None:
     """Say why and close; a client that does not listen is cut off."""
+    await _let_go(connection, ErrorFrame(code, framing.fit_text(sentence)), code)
+
+
+async def _let_go(connection: ServerConnection, message: Message, code: str) -> None:
     with contextlib.suppress(ConnectionClosed, TimeoutError):
         async with asyncio.timeout(CLOSE_S):
-            await connection.send(encode(ErrorFrame(code, framing.fit_text(sentence))))
+            await connection.send(encode(message))
             await connection.close(1008, code)
     connection.transport.abort()
 

@@ -29,6 +29,8 @@ def run_server(config: ServerConfig) -> None:
         "show_join": lambda: _show(keys.joins(host=config.address, port=port if _said_port(config) else None)),
         "add_worker": lambda: _add_worker(keys, str(config.add_worker)),
         "revoke": lambda: _revoke(keys, str(config.revoke)),
+        "evict": lambda: _evict(keys, str(config.evict)),
+        "admit": lambda: _admit(keys, str(config.admit)),
     }
     asked = [name for name in jobs if getattr(config, name)]
     if len(asked) > 1:
@@ -98,3 +100,16 @@ def _add_worker(keys: ServerKeys, name: str) -> None:
 def _revoke(keys: ServerKeys, name: str) -> None:
     keys.revoke(name)
     print(f"The token {name} opens nothing any more; a running server lets its client go within seconds.")
+
+
+def _evict(keys: ServerKeys, name: str) -> None:
+    keys.revoke(name, evict=True)
+    print(
+        f"The token {name} opens nothing any more; a running server lets its client go within seconds, and its trainer "
+        f"forgets what came with it since the server began. trackmaster server --admit {name} lets it in again."
+    )
+
+
+def _admit(keys: ServerKeys, name: str) -> None:
+    keys.admit(name)
+    print(f"The token {name} opens the server again.")

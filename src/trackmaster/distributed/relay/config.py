@@ -14,7 +14,7 @@ DEFAULT_PORT = 6666
 class ServerConfig(Settings):
     """Relay samples and weights between workers and one trainer, or look after the server's keys.
 
-    Without one of --init, --show-join, --add-worker and --revoke the server runs until Ctrl+C.
+    Without one of --init, --show-join, --add-worker, --revoke, --evict and --admit the server runs until Ctrl+C.
     """
 
     model_config = SettingsConfigDict(env_prefix="SERVER_")
@@ -29,6 +29,10 @@ class ServerConfig(Settings):
     """Make one more worker token under this name, print its join string, and end."""
     revoke: str | None = None
     """Lock out the token of this name, and end; a running server lets its client go."""
+    evict: str | None = None
+    """Lock out the worker token of this name and let the trainer forget what came with it, and end."""
+    admit: str | None = None
+    """Let a token in again that was revoked or evicted, and end."""
     address: str | None = None
     """Name or address under which the others reach this machine, for the join strings."""
     host: str | None = None

@@ -17,6 +17,7 @@ from trackmaster.distributed.relay.chunk_queue import Entry
 from trackmaster.distributed.relay.chunk_store import ChunkStore, Session
 from trackmaster.distributed.relay.clients import Client, ClientError, answers, name_of
 from trackmaster.distributed.relay.delivery import Delivery
+from trackmaster.distributed.relay.evictions import NOBODY, Evictions
 from trackmaster.distributed.relay.journal import Journal
 from trackmaster.distributed.relay.signs_of_life import heartbeat, tell
 from trackmaster.distributed.wire import link_spec
@@ -27,6 +28,7 @@ from trackmaster.distributed.wire.messages import (
     MAX_ROWS,
     Ack,
     Bye,
+    Evict,
     Message,
     Publish,
     Stat,
@@ -57,9 +59,10 @@ class RelayCore:
         self.workers: dict[bytes, Client] = {}
         self.trainer: Client | None = None
         self.observers: set[Client] = set()
+        self._evictions = Evictions()
         self.counts: dict[str, float] = dict.fromkeys(
             ("chunks", "rows", "bytes", "duplicates", "delivered", "acknowledged", "dropped", "refused_frames",
-             "workers_lost", "trainers", "steps"), 0.0,
+             "workers_lost", "trainers", "steps", "evicted", "evicted_chunks"), 0.0,
         )  # fmt: skip
         self._weights = WeightsFrame(-1, b"", hashlib.sha256(b"").digest())
         self._columns = link_spec.columns_of(self.store.spec) if self.store.spec else SampleSpec()
@@ -101,6 +104,8 @@ class RelayCore:
         except ClientError as error:
             self.counts["refused_frames"] += 1
             self._say(f"{name_of(client)} was let go: {error.sentence}")
+            if client.identity.role == "worker":
+                await self._evict(client.worker_id, client.hello.session, error.sentence)
             await client.dismiss(error.code, error.sentence)
         except sqlite3.Error as error:
             self._cut_off(client, error)
@@ -132,15 +137,18 @@ class RelayCore:
 
     def _worker_refusal(self, client: Client) -> tuple[str, bool]:
         hello = client.hello
+        if reason := self._evictions.reason(hello.session):
+            return reason, False
         others = {c.worker_id for s, c in self.workers.items() if s != hello.session}
         if self._options.max_workers is not None and len(others) >= self._options.max_workers:
             return f"There are {len(others)} workers, no more are allowed.", True
         if hello.spec and self.store.spec and not link_spec.agree(hello.spec, self.store.spec):
             return f"Worker and trainer differ: {link_spec.differences(hello.spec, self.store.spec)}.", False
         client.is_asking = not hello.spec and not self.store.spec
-        client.worker_id = hello.worker_id
-        if client.worker_id < 0 or client.worker_id in others:
-            client.worker_id = next(n for n in range(len(others) + 1) if n not in others)
+        number = self._evictions.free_number(hello.worker_id, client.identity.id, others)
+        if number is None:
+            return "Every number of a worker is taken.", True
+        client.worker_id = number
         return "", False
 
     async def _trainer_refusal(self, client: Client, columns: SampleSpec) -> tuple[str, bool]:
@@ -228,13 +236,15 @@ class RelayCore:
     async def _take_chunk(self, client: Client, frame: bytes, chunk: Chunk) -> None:
         if chunk.worker_id != client.worker_id:
             raise ClientError("worker", f"Worker {client.worker_id} sent a chunk in the name of {chunk.worker_id}.")
-        if self._columns:
-            try:
-                chunk.check(self._columns)
-            except SampleError as error:
-                raise ClientError("spec", str(error)) from None
         client.is_asking = False
         session = bytes.fromhex(chunk.session)
+        if self._columns:
+            self._check_columns(client, session, chunk)
+        if self._evictions.reason(session):  # out of a spool, and of no use to anybody
+            self.counts["evicted_chunks"] += 1
+            await client.answer(Ack(session, chunk.seq))
+            return
+        self._evictions.note(client.worker_id, client.identity.id)
         client.sessions.add(session)
         if len(client.sessions) > MAX_SESSIONS:
             raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
@@ -249,6 +259,16 @@ class RelayCore:
             known.acked = known.received
         if known.acked >= 0:
             await client.answer(Ack(session, known.acked))
+
+    def _check_columns(self, client: Client, session: bytes, chunk: Chunk) -> None:
+        try:
+            chunk.check(self._columns)
+        except SampleError as error:
+            if session == client.hello.session:
+                raise ClientError("spec", str(error)) from None
+            if not self._evictions.reason(session):
+                self._say(f"What {name_of(client)} brings from an earlier life is left out: {error}")
+            self._evictions.refuse(session, str(error))
 
     async def _keep(self, known: Session, entry: Entry, chunk: Chunk) -> None:
         async with known.arriving:  # what a lost connection still has in hand comes before what the next one brings
@@ -269,7 +289,9 @@ class RelayCore:
     # The trainer --------------------------------------------------------------------------------------------------
 
     async def _serve_trainer(self, client: Client) -> None:
-        delivery = Delivery(self.store, client, self._note_delivered)
+        for evicted in self._evictions.told_to_every_trainer():
+            await client.send(evicted)
+        delivery = Delivery(self.store, client, self._note_delivered, self._note_lost)
         for worker in list(self.workers.values()):
             if worker.spec and not link_spec.agree(worker.spec, self.store.spec):
                 await worker.dismiss(
@@ -288,6 +310,10 @@ class RelayCore:
     def _note_delivered(self) -> None:
         self.counts["delivered"] += 1
 
+    def _note_lost(self) -> None:
+        self.counts["dropped"] += 1
+        self._say("A chunk that waited for the trainer is not in the journal any more; it is lost.")
+
     async def _hear_trainer(self, client: Client, delivery: Delivery, message: Message) -> None:
         if isinstance(message, Ack):
             await self._acknowledge(message)
@@ -296,6 +322,8 @@ class RelayCore:
                 raise ClientError("weights", "The published weights do not have their hash.")
             if message.version > self._weights.version:
                 self._weights = WeightsFrame(message.version, message.blob, message.sha256)
+        elif isinstance(message, Evict):
+            await self._evict_for_trainer(message)
         elif isinstance(message, Stat):
             delivery.note_taken(int(message.numbers.get("taken", 0)))
             if (ahead := int(message.numbers.get("ahead", 0))) > 0:
@@ -317,6 +345,39 @@ class RelayCore:
         for worker in list(self.workers.values()):
             if ack.session in worker.sessions:
                 await worker.try_send(Ack(ack.session, safe))
+
+    # Evictions -----------------------------------------------------------------------------------------------------
+
+    async def evict_token(self, identity: str, reason: str) -> None:
+        """Drop what waits of everybody who came with a token, and let the trainer forget the rest."""
+        for number in self._evictions.numbers_of(identity):
+            lives = [client.hello.session for client in self.workers.values() if client.worker_id == number]
+            await self._evict(number, lives[0] if lives else NOBODY, reason)
+
+    async def _evict_for_trainer(self, asked: Evict) -> None:
+        worker = self.workers.get(asked.session)
+        await self._evict(asked.worker_id, asked.session, asked.sentence, by_trainer=True)
+        if worker is not None:
+            self._say(f"{name_of(worker)} was let go, because the trainer refuses it: {asked.sentence}")
+            await worker.send_away(asked)
+
+    async def _evict(self, number: int, session: bytes, reason: str, *, by_trainer: bool = False) -> None:
+        """Take nothing more of a life of a worker, and drop what waits of it."""
+        self._evictions.refuse(session, reason)
+        lives = [client.hello.session for client in self.workers.values() if client.worker_id == number]
+        is_its_own = not lives or session in lives  # else the number is another life's by now
+        try:
+            self.counts["evicted_chunks"] += await self.store.drop(
+                lambda entry: entry.session == session or (is_its_own and entry.worker == number)
+            )
+        except sqlite3.Error as error:
+            self._say(f"The journal does not answer ({error}); what was sent away may come again with a later server.")
+        told = Evict.told(number, session, reason)
+        if not is_its_own or not self._evictions.forget(told):
+            return
+        self.counts["evicted"] += 1
+        if self.trainer is not None and not by_trainer:  # which has done so already
+            await self.trainer.try_send(told)
 
     # Observers -----------------------------------------------------------------------------------------------------
 

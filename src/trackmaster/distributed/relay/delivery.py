@@ -19,10 +19,14 @@ class Delivery:
         store: where the chunks wait.
         trainer: the client to send them to; what an earlier one has not acknowledged is given back to the store.
         note_sent: called after every chunk.
+        note_lost: called after every chunk that the journal has lost.
     """
 
-    def __init__(self, store: ChunkStore, trainer: Client, note_sent: Callable[[], None]) -> None:
-        self._store, self._trainer, self._note_sent = store, trainer, note_sent
+    def __init__(
+        self, store: ChunkStore, trainer: Client, note_sent: Callable[[], None],
+        note_lost: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._store, self._trainer, self._note_sent, self._note_lost = store, trainer, note_sent, note_lost
         self._turn = store.queue.give_back()
         self._window: deque[Entry] = deque()
         self._taken = asyncio.Event()
@@ -48,8 +52,11 @@ class Delivery:
             if entry is None:
                 return
             frame = await self._store.frame(entry)
+            if not self._store.queue.holds(entry):
+                continue  # its worker was sent away meanwhile
             if frame is None:
-                self._store.queue.note_taken(entry)
+                self._store.queue.drop(lambda lost, gone=entry: lost is gone)  # type: ignore[misc]
+                self._note_lost()
                 continue
             self._window.append(entry)
             await self._trainer.connection.send(frame)

@@ -6,7 +6,7 @@ stored as they arrived and decoded like any other when they are read.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,17 @@ class Journal:
                 )
 
         return self._submit(forget)
+
+    def drop(self, dropped: Sequence[Kept]) -> "Future[None]":
+        """Forget chunks that no trainer shall have; their numbers stay known."""
+
+        def delete(db: sqlite3.Connection) -> None:
+            with db:
+                db.executemany(
+                    "DELETE FROM chunks WHERE session = ? AND seq = ?", [(kept.session, kept.seq) for kept in dropped]
+                )
+
+        return self._submit(delete)
 
     def set_spec(self, spec: bytes) -> "Future[None]":
         """Remember what the samples in this journal look like."""

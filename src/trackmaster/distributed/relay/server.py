@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
-from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -91,7 +91,8 @@ class RelayServer:
         self._tokens = self._open_tokens()
         self._cap = ConnectionCap(self._options.max_connections, self._options.max_per_address)
         self._back_off = BackOff()
-        self._identities: dict[UUID, Identity] = {}
+        # A connection whose upgrade breaks after this takes its entry along.
+        self._identities: WeakKeyDictionary[ServerConnection, Identity] = WeakKeyDictionary()
         self._refused_tokens = 0
         self._core: RelayCore | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -293,11 +294,11 @@ class RelayServer:
             self._refused_tokens += 1
             return connection.respond(HTTPStatus.UNAUTHORIZED, "This token opens nothing here.\n")
         self._back_off.succeeded(address)
-        self._identities[connection.id] = identity
+        self._identities[connection] = identity
         return None
 
     async def _handle(self, connection: ServerConnection) -> None:
-        identity = self._identities.pop(connection.id)
+        identity = self._identities.pop(connection)
         assert self._core is not None
         try:
             async with asyncio.timeout(self._options.handshake_s):
@@ -314,8 +315,9 @@ class RelayServer:
             await self._core.converse(Client(connection, identity, hello))
 
     async def _watch_tokens(self) -> None:
-        """Let go of clients whose token has been revoked."""
+        """Let go of clients whose token has been revoked, and of what evicted ones have sent."""
         assert self._core is not None
+        evicted = self._tokens.evicted
         while True:
             await asyncio.sleep(1.0)
             try:
@@ -324,6 +326,10 @@ class RelayServer:
             except TrackmasterError as error:
                 self._say(str(error))
                 continue
+            for name in self._tokens.evicted - evicted:
+                self._say(f"The token {name} was evicted; what came with it is dropped and forgotten.")
+                await self._core.evict_token(name, f"Whoever runs the server evicted the token {name}.")
+            evicted = self._tokens.evicted
             for client in self._core.clients():
                 if not self._tokens.knows(client.identity):
                     self._say(f"The token {client.identity.id} was revoked; its client is let go.")

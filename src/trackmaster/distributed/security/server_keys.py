@@ -125,10 +125,16 @@ class ServerKeys:
         store.write(self.folder / TOKENS)
         return entry.id
 
-    def revoke(self, name: str) -> None:
-        """Lock one token out; a running server notices by itself."""
+    def revoke(self, name: str, *, evict: bool = False) -> None:
+        """Lock one token out, with ``evict`` what came with it as well; a running server notices by itself."""
         store = self.tokens()
-        store.revoke(name)
+        store.revoke(name, evict=evict)
+        store.write(self.folder / TOKENS)
+
+    def admit(self, name: str) -> None:
+        """Let a token in again; a running server notices by itself."""
+        store = self.tokens()
+        store.admit(name)
         store.write(self.folder / TOKENS)
 
     def _require(self) -> None:
@@ -137,13 +143,25 @@ class ServerKeys:
 
     def _read_joins(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self.folder / JOINS).read_bytes())
-        except (OSError, ValueError):
+            found = json.loads((self.folder / JOINS).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            found = None
+        if not _are_joins(found):
             raise ConfigError(
                 f"{self.folder / JOINS} is gone or damaged: the server keeps only hashes of its tokens, so the join "
                 "strings cannot be shown again. Make new ones with --init --replace."
-            ) from None
-        return found
+            )
+        joins: dict[str, Any] = found
+        return joins
 
     def _write_joins(self, content: object) -> None:
         write_private(self.folder / JOINS, json.dumps(content, indent=1).encode())
+
+
+def _are_joins(found: Any) -> bool:
+    """Return whether this is what ``create`` and ``note_port`` write."""
+    if not isinstance(found, dict) or not isinstance(found.get("host"), str):
+        return False
+    tokens, ports = found.get("tokens"), [found.get("port"), found.get(LISTENED, 1)]
+    are_ports = all(type(port) is int and 0 < port < 2**16 for port in ports)
+    return are_ports and isinstance(tokens, dict) and all(isinstance(token, str) for token in tokens.values())

@@ -11,7 +11,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from trackmaster.distributed.security.private_files import write_private
@@ -52,6 +52,8 @@ class TokenEntry:
     sha256: str
     created: str
     revoked: bool = False
+    evicted: bool = False
+    """What came with it is to be forgotten, too."""
 
 
 def new_token() -> str:
@@ -139,16 +141,29 @@ class TokenStore:
         self._entries.append(entry)
         return entry
 
-    def revoke(self, name: str) -> None:
-        """Never let this token in again.
+    def revoke(self, name: str, *, evict: bool = False) -> None:
+        """Let this token in no more, until it is admitted again; with ``evict`` what came with it is forgotten.
+
+        Raises:
+            ConfigError: there is no token of this name, or it is none of a worker, who alone sends anything.
+        """
+        entry = self._entry(name)
+        if evict and entry.role != "worker":
+            raise ConfigError(f"The token {name} is that of a {entry.role}, who sends no samples; use --revoke {name}.")
+        self._replace(replace(entry, revoked=True, evicted=evict or entry.evicted))
+
+    def admit(self, name: str) -> None:
+        """Let a token in again that was revoked or evicted.
 
         Raises:
             ConfigError: there is no token of this name.
         """
-        known = [entry.id for entry in self._entries]
-        if name not in known:
-            raise ConfigError(f"There is no token called {name}. Known: {', '.join(known) or 'none'}.")
-        self._entries = [TokenEntry(**{**asdict(e), "revoked": True}) if e.id == name else e for e in self._entries]
+        self._replace(replace(self._entry(name), revoked=False, evicted=False))
+
+    @property
+    def evicted(self) -> frozenset[str]:
+        """Names of the tokens whose samples are to be forgotten."""
+        return frozenset(entry.id for entry in self._entries if entry.evicted)
 
     def write(self, path: Path) -> None:
         """Write the hashes."""
@@ -172,6 +187,16 @@ class TokenStore:
             if is_same and not entry.revoked:
                 found = Identity(entry.id, entry.role)
         return found
+
+    def _entry(self, name: str) -> TokenEntry:
+        found = [entry for entry in self._entries if entry.id == name]
+        if not found:
+            known = ", ".join(entry.id for entry in self._entries) or "none"
+            raise ConfigError(f"There is no token called {name}. Known: {known}.")
+        return found[0]
+
+    def _replace(self, changed: TokenEntry) -> None:
+        self._entries = [changed if entry.id == changed.id else entry for entry in self._entries]
 
     def knows(self, identity: Identity) -> bool:
         """Return whether an identity that was let in earlier still may be here."""

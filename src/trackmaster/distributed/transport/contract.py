@@ -33,9 +33,11 @@ class Weights:
     sha256: str
 
     @classmethod
-    def pack(cls, version: int, tensors: Mapping[str, torch.Tensor]) -> "Weights":
-        """Return tensors as one self-contained message."""
-        blob = save_safetensors(dict(tensors))
+    def pack(
+        cls, version: int, tensors: Mapping[str, torch.Tensor], *, metadata: Mapping[str, str] | None = None
+    ) -> "Weights":
+        """Return tensors as one self-contained message; other ``metadata`` make it another one."""
+        blob = save_safetensors(dict(tensors), dict(metadata) if metadata else None)
         return cls(version, blob, hashlib.sha256(blob).hexdigest())
 
     def unpack(self) -> dict[str, torch.Tensor]:
@@ -106,4 +108,17 @@ class RemoteTrainerEnd(Protocol):
 
     def leave_workers(self) -> None:
         """Let the workers wait for the next trainer, instead of ending them with ``close``."""
+        ...
+
+
+@runtime_checkable
+class EvictingTrainerEnd(Protocol):
+    """A trainer's end of workers that are not trusted: one of them can be sent away, by either side."""
+
+    def evict(self, chunk: Chunk, reason: str) -> None:
+        """Send the worker of a chunk away; it is told the reason, a sentence."""
+        ...
+
+    def evicted(self) -> list[int]:
+        """Return the numbers of the workers whose rows have to be forgotten, each once."""
         ...

@@ -12,6 +12,8 @@ from trackmaster.rl.samples.chunk import ColumnSpec, SampleSpec
 COLUMNS = "columns"
 MAX_NAMED = 6
 """Differences that one sentence lists."""
+MAX_DEPTH = 32
+"""Maps and lists inside each other; what is compared and listed is walked through by calls in calls."""
 
 
 class SpecError(TrackmasterError):
@@ -40,7 +42,7 @@ def parse(spec: bytes) -> dict[str, Any]:
     """Return the content of a description.
 
     Raises:
-        SpecError: it is no JSON object.
+        SpecError: it is no JSON object, or deeper than any description of ours.
     """
     try:
         found = json.loads(spec)
@@ -48,7 +50,21 @@ def parse(spec: bytes) -> dict[str, Any]:
         raise SpecError("The description of a run is not JSON.") from None
     if not isinstance(found, dict):
         raise SpecError("The description of a run is no JSON object.")
+    _refuse_depth(found)
     return found
+
+
+def _refuse_depth(found: dict[str, Any]) -> None:
+    level: list[Any] = [found]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, (dict, list))
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    if level:
+        raise SpecError(f"The description of a run has more than {MAX_DEPTH} levels.")
 
 
 def columns_of(spec: bytes) -> SampleSpec:

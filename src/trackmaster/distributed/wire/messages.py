@@ -9,6 +9,8 @@ chunk                     worker, server, trainer     consecutive rows of one ep
 ack                       trainer, server, worker     everything of a session up to ``seq`` has arrived
 want_weights / weights    worker, server, worker      newer than ``have``; empty if there are none
 publish                   trainer, server             a new version
+evict                     trainer, server, worker     a life of a worker is sent away, and why
+evict                     server, trainer             forget what a worker sent
 stat                      any                         named numbers
 error, bye                any                         a code and a sentence; a reason
 ========================  ==========================  =================================================
@@ -30,6 +32,8 @@ MAX_ROWS = 250
 """New rows of one chunk."""
 MAX_CONTEXT = 64
 MAX_SPEC_BYTES = 16 * 1024
+MAX_REASON_BYTES = 4 * 1024
+"""Of the sentence that names the columns of both sides."""
 SESSION_BYTES = 16
 FINISHED = "finished"
 """Reason of the goodbye that asks workers to end."""
@@ -123,6 +127,28 @@ class Publish:
 
 
 @dataclass(frozen=True)
+class Evict:
+    """One life of a worker is sent away, and what the worker sent is forgotten."""
+
+    type: ClassVar[str] = "evict"
+    worker_id: int = field(metadata={"check": framing.integer(0, _U16)})
+    session: bytes = field(metadata={"check": _SESSION})
+    why: bytes = field(metadata={"check": framing.data(0, MAX_REASON_BYTES)})
+    """A sentence in UTF-8."""
+
+    @classmethod
+    def told(cls, worker_id: int, session: bytes, sentence: str) -> "Evict":
+        """Return the message with as much of a sentence as travels."""
+        kept = sentence.encode("utf-8", "replace")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+        return cls(worker_id, session, kept.encode())
+
+    @property
+    def sentence(self) -> str:
+        """Why."""
+        return self.why.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
 class Stat:
     """Named numbers."""
 
@@ -147,9 +173,9 @@ class Bye:
     reason: str = field(metadata={"check": framing.text})
 
 
-Message = Hello | Welcome | Chunk | Ack | WantWeights | WeightsFrame | Publish | Stat | ErrorFrame | Bye
+Message = Hello | Welcome | Chunk | Ack | WantWeights | WeightsFrame | Publish | Evict | Stat | ErrorFrame | Bye
 _PLAIN: dict[str, Any] = {
-    kind.type: kind for kind in (Hello, Welcome, Ack, WantWeights, WeightsFrame, Publish, Stat, ErrorFrame, Bye)
+    kind.type: kind for kind in (Hello, Welcome, Ack, WantWeights, WeightsFrame, Publish, Evict, Stat, ErrorFrame, Bye)
 }
 _CHUNK: dict[str, framing.Check] = {
     "session": _SESSION,

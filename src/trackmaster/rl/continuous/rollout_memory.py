@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trackmaster.rl.continuous.batches import Rollout, TransitionBatch
 from trackmaster.rl.continuous.columns import observed
 from trackmaster.rl.continuous.variety import action_variety
+from trackmaster.rl.memory.chunk_ring import UNKNOWN_WORKER, WORKER
 from trackmaster.rl.memory.files import damage_as_sentence, read_columns, read_state, write_memory
 from trackmaster.rl.samples.chunk import Chunk, Columns, SampleError, SampleSpec
 
@@ -34,7 +35,9 @@ class RolloutMemory:
         # Context rows come on top of the transitions, and the last chunks may bring more than was missing.
         self.capacity = self.limit = 4 * n_steps
         self.version = 0
-        """The published weights whose rows are taken; all others are dropped and counted."""
+        """The weights published last. Their rows are taken, and those of every version since the rollout began, which
+        are the same weights under another number; all others are dropped and counted."""
+        self._first_version = 0
         self.n_dropped = 0
         self._columns: Columns = {
             name: np.zeros((self.capacity, *column.shape), dtype=column.dtype) for name, column in spec.items()
@@ -42,6 +45,7 @@ class RolloutMemory:
         self._from = np.zeros(self.capacity, dtype=bool)  # a transition leads from here to the next row
         self._end = np.zeros(self.capacity, dtype=bool)  # it is the last one of its chunk
         self._back = np.zeros(self.capacity, dtype=np.int64)
+        self._worker = np.full(self.capacity, UNKNOWN_WORKER, dtype=np.uint16)
         self._head = self._count = 0
 
     def __len__(self) -> int:
@@ -66,18 +70,30 @@ class RolloutMemory:
         chunk.check(self.spec)
         n, first = len(chunk), max(0, chunk.context - 1)
         added = max(0, n - 1 - first)
-        if chunk.weights_version != self.version or self._head + n > self.capacity:
+        if not self._first_version <= chunk.weights_version <= self.version or not added:
             self.n_dropped += added
             return 0
+        while self._head + n > self.capacity:  # many short chunks, each with the rows that complete its history
+            self._grow()
         start, end = self._head, self._head + n
         for name, column in self._columns.items():
             column[start:end] = chunk.columns[name]
         self._from[start:end] = self._end[start:end] = False
         self._from[start + first : end - 1] = True
-        self._end[end - 2] = added > 0
+        self._end[end - 2] = True
         self._back[start:end] = np.arange(n)
+        self._worker[start:end] = chunk.worker_id
         self._head, self._count = end, self._count + added
         return added
+
+    def evict(self, worker_id: int) -> int:
+        """Learn nothing from what a worker sent; return the number of transitions."""
+        mine = self._from & (self._worker == worker_id)
+        mine[self._head :] = False
+        self._from[mine] = False
+        dropped = int(np.count_nonzero(mine))
+        self._count -= dropped
+        return dropped
 
     def sample(self, *, test: bool = False) -> Rollout:
         """Return everything that is stored, in the order driven.
@@ -109,8 +125,12 @@ class RolloutMemory:
 
     def begin(self, version: int) -> None:
         """Begin the rollout of newly published weights."""
-        self.version = version
+        self.version = self._first_version = version
         self._head = self._count = 0
+
+    def go_on(self, version: int) -> None:
+        """Take rows of this version too: the same weights were published once more, to have more driven with them."""
+        self.version = version
 
     def variety(self) -> dict[str, float]:
         """Return how mixed the stored experience is."""
@@ -122,7 +142,10 @@ class RolloutMemory:
 
     def save(self, folder: Path) -> None:
         """Write the rollout as far as it is collected."""
-        state = {"head": self._head, "version": self.version, "n_dropped": self.n_dropped}
+        state = {
+            "head": self._head, "version": self.version, "first_version": self._first_version,
+            "n_dropped": self.n_dropped,
+        }  # fmt: skip
         write_memory(folder, self._stored, self._head, state)
 
     def load(self, folder: Path) -> None:
@@ -134,20 +157,34 @@ class RolloutMemory:
         with damage_as_sentence(folder):
             state = read_state(folder)
             head = int(state["head"])
-            if not 0 <= head <= self.capacity:
-                raise SampleError(f"{folder}: holds {head} rows, the rollout at most {self.capacity}: raise n_steps.")
-            stored = read_columns(folder, self._stored, head, state["crc32"])
+            first_version, version = int(state.get("first_version", state["version"])), int(state["version"])
+            if head < 0:
+                raise ValueError(f"{head} rows")
+            known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name != WORKER}
+            stored = read_columns(folder, known, head, state["crc32"])
             leads = np.flatnonzero(stored[FROM])
             if len(leads) and leads[-1] + 1 >= head:
                 raise ValueError("rows point beyond the end of the rollout")
+        while head > self.capacity:
+            self._grow()
         for name, column in self._stored.items():
-            column[:head] = stored[name]
+            if name in stored:
+                column[:head] = stored[name]
         self._head, self._count = head, len(leads)
-        self.version, self.n_dropped = int(state["version"]), int(state["n_dropped"])
+        self.version, self._first_version, self.n_dropped = version, first_version, int(state["n_dropped"])
+
+    def _grow(self) -> None:
+        """Make room for as many rows again."""
+        more = self.capacity
+        self._columns = {name: np.concatenate((c, np.zeros_like(c))) for name, c in self._columns.items()}
+        self._from, self._end = (np.concatenate((c, np.zeros(more, dtype=bool))) for c in (self._from, self._end))
+        self._back = np.concatenate((self._back, np.zeros_like(self._back)))
+        self._worker = np.concatenate((self._worker, np.full_like(self._worker, UNKNOWN_WORKER)))
+        self.capacity = self.limit = self.capacity + more
 
     @property
     def _stored(self) -> Columns:
-        return {**self._columns, FROM: self._from, END: self._end, "_back": self._back}
+        return {**self._columns, FROM: self._from, END: self._end, "_back": self._back, WORKER: self._worker}
 
     def _observation(self, name: str, rows: NDArray[np.int64]) -> torch.Tensor:
         column, frames = self._columns[name], self.history.get(name, 1)

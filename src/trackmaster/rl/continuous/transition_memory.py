@@ -16,11 +16,11 @@ from torch import Tensor
 from trackmaster.rl.continuous.batches import TransitionBatch
 from trackmaster.rl.continuous.columns import observed
 from trackmaster.rl.continuous.variety import action_variety, policy_variety
-from trackmaster.rl.memory.chunk_ring import ChunkRing, check_reach
+from trackmaster.rl.memory.chunk_ring import LEFT, WORKER, ChunkRing, check_reach
 from trackmaster.rl.memory.files import damage_as_sentence, read_columns, read_state, write_memory
 from trackmaster.rl.samples.chunk import Chunk, Columns, SampleError, SampleSpec
 
-VERSION, LEFT, BACK, MAY_DRAW = "_weights_version", "_left", "_back", "_may_draw"
+VERSION, BACK, MAY_DRAW = "_weights_version", "_back", "_may_draw"
 LOOKED_AT = 4096
 """Rows that the variety of the memory is estimated from."""
 
@@ -134,10 +134,11 @@ class TransitionMemory(ChunkRing):
         with damage_as_sentence(folder):
             state = read_state(folder)
             head, high, limit = self._saved_positions(folder, state)
-            stored = read_columns(folder, self._stored, high, state["crc32"])
+            known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name != WORKER}
+            stored = read_columns(folder, known, high, state["crc32"])
             _check_rows(stored, high)
             self._rng.bit_generator.state = state["rng"]
-        for name, column in self._stored.items():
+        for name, column in known.items():
             column[:high] = stored[name]
         self._may_draw[high:] = False
         self._head, self._high, self.limit = head, high, min(limit, self.capacity)
@@ -145,7 +146,9 @@ class TransitionMemory(ChunkRing):
 
     @property
     def _stored(self) -> Columns:
-        bookkeeping: Columns = {VERSION: self._version, LEFT: self._left, BACK: self._back, MAY_DRAW: self._may_draw}
+        bookkeeping: Columns = {
+            VERSION: self._version, LEFT: self._left, WORKER: self._worker, BACK: self._back, MAY_DRAW: self._may_draw,
+        }  # fmt: skip
         return {**self._columns, **bookkeeping}
 
     def _shaping(

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from trackmaster.rl.samples.chunk import Chunk, Columns, SampleError, SampleSpec
 
+LEFT, WORKER = "_left", "_worker"
+UNKNOWN_WORKER = 2**16 - 1
+"""Of rows that were saved before workers were noted."""
 ROWS_SETTING = "the rows in memory.memory_size_schedule"
 
 
@@ -28,7 +31,24 @@ class ChunkRing(ABC):
             name: np.zeros((capacity, *column.shape), dtype=column.dtype) for name, column in spec.items()
         }
         self._left = np.zeros(capacity, dtype=np.uint16)  # rows of the same chunk after this one
+        self._worker = np.full(capacity, UNKNOWN_WORKER, dtype=np.uint16)
         self._head = self._high = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of transitions that can be drawn for training."""
+
+    @property
+    @abstractmethod
+    def n_test(self) -> int:
+        """Transitions kept for a test loss."""
+
+    def evict(self, worker_id: int) -> int:
+        """Never draw what a worker sent again; return the number of transitions."""
+        before = len(self) + self.n_test
+        for start, end in runs_of(self._worker[: self._high] == worker_id):
+            self._forget(start, end)
+        return before - len(self) - self.n_test
 
     @abstractmethod
     def _forget(self, start: int, end: int) -> None:
@@ -56,6 +76,7 @@ class ChunkRing(ABC):
         for name, column in self._columns.items():
             column[start:end] = chunk.columns[name]
         self._left[start:end] = np.arange(n - 1, -1, -1)
+        self._worker[start:end] = chunk.worker_id
         self._head, self._high = end, max(self._high, end)
         return start, end
 
@@ -96,6 +117,12 @@ class ChunkRing(ABC):
         if not (0 <= head <= high and limit >= 1):
             raise ValueError(f"head {head}, {high} rows and limit {limit} do not belong together")
         return head, high, limit
+
+
+def runs_of(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first row and the row behind the last one of every run of marked rows."""
+    edges = np.flatnonzero(np.diff(marks.astype(np.int8), prepend=0, append=0))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 def check_reach(drawn: NDArray[np.int64], left: NDArray[Any], high: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trackmaster.rl.memory.chunk_ring import ChunkRing, check_reach
+from trackmaster.rl.memory.chunk_ring import LEFT, WORKER, ChunkRing, check_reach
 from trackmaster.rl.memory.files import damage_as_sentence, read_columns, read_state, write_memory
 from trackmaster.rl.memory.priorities import FIRST_PRIORITY, Priorities
 from trackmaster.rl.memory.targets import MiniRace, n_step_return, window_steps
@@ -190,7 +190,8 @@ class IQNMemory(ChunkRing):
         with damage_as_sentence(folder):
             state = read_state(folder)
             head, high, limit = self._saved_positions(folder, state)
-            known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name != PRIORITY}
+            newer = {PRIORITY, WORKER}  # than some saved memories
+            known = {name: array for name, array in self._stored.items() if name in state["crc32"] or name not in newer}
             stored = read_columns(folder, known, high, state["crc32"])
             _check_rows(stored)
             if self.priorities is not None:
@@ -199,7 +200,7 @@ class IQNMemory(ChunkRing):
             self._rng.bit_generator.state = state["rng"]
             self._test_rng.bit_generator.state = state["test_rng"]
         for name, column in self._stored.items():
-            if name != PRIORITY:
+            if name in stored and name != PRIORITY:
                 column[:high] = stored[name]
         self._role[high:] = 0
         self._head, self._high, self.limit = head, high, min(limit, self.capacity)
@@ -209,7 +210,7 @@ class IQNMemory(ChunkRing):
     @property
     def _stored(self) -> Columns:
         priority = {} if self.priorities is None else {PRIORITY: self.priorities.column}
-        return {**self._columns, "_left": self._left, "_role": self._role, **priority}
+        return {**self._columns, LEFT: self._left, WORKER: self._worker, "_role": self._role, **priority}
 
     def _reporter(
         self, priorities: Priorities, rows: NDArray[np.int64], clock: NDArray[np.int64]
@@ -287,4 +288,4 @@ def _check_rows(stored: Columns) -> None:
     role = stored["_role"]
     if role.max(initial=0) > 2:
         raise ValueError(f"a row has the role {role.max()}, expected 0 to 2")
-    check_reach(np.flatnonzero(role), stored["_left"], len(role))
+    check_reach(np.flatnonzero(role), stored[LEFT], len(role))

@@ -134,6 +134,8 @@ class Ring:
         mine = self.drawable & (self.worker == worker)
         self.drawable[mine] = False
         self._recount()
+        if not self._count:  # whatever comes next may look different
+            self.columns, self.head, self.high = {}, 0, 0
         return int(mine.sum())
 
     def restored(self, head: int, high: int) -> None:

@@ -141,7 +141,15 @@ class TorchMemory:
         return len(self._ring)
 
     def evict(self, worker_id: int) -> int:
-        """Never draw what this worker sent again; return the number of transitions."""
+        """Never draw what this worker sent again; return the number of transitions.
+
+        A subclass that stores in its own way gives samples up in its own way, by the ``worker_id`` in their ``info``.
+
+        Raises:
+            SampleError: it does store in its own way, and does not.
+        """
+        if self._has_own_storage():
+            raise SampleError(f"{type(self).__name__} stores samples in its own way and has no evict: give it one.")
         return self._ring.evict(worker_id)
 
     def get_transition(self, item: int) -> Transition:
