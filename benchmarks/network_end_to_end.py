@@ -6,11 +6,11 @@
 documentation. ``slow`` is the same with a relay of ours between them that delays every segment by 50 ms and holds 1 %
 back for 200 ms more (``slow_link.py``). ``ray`` is the trainer with ``--ray-workers`` workers on a Ray of this machine.
 
-SAC drives ``config_sac.yaml`` (the state of the car, bundled track ``table_top``), IQN ``config_quick.yaml`` with
-pictures of 36x36 and a narrower network (``first_steps``), both until 95 % of the deterministic attempts of an
-evaluation finish or the frames are used up. One row per run: frames, minutes, evaluated finishes and progress before
-the first update and at the best evaluation, chunks on the server, CPU seconds of each role. The program fails unless
-every process ends well, what was counted on the way agrees, and the agent drives better than it began.
+SAC drives ``config_sac.yaml`` (the state of the car, bundled track ``table_top``), IQN ``config_quick.yaml`` (pictures,
+``first_steps``), both until 95 % of the deterministic attempts of an evaluation finish or the frames are used up. One
+row per run: frames, minutes, evaluated finishes and progress before the first update and at the best evaluation, chunks
+on the server, CPU seconds of each role. The program fails unless every process ends well, what was counted on the way
+agrees, and the agent drives better than it began.
 """
 
 import argparse
@@ -41,14 +41,7 @@ RUN = "e2e"
 COMMON = (
     "--run-name", RUN, "--evaluation.stop-at-finish-rate", "0.95", "--evaluation.every-frames", "10000",
 )  # fmt: skip
-FLAGS = {
-    "sac": ("--config", str(CONFIGS / "config_sac.yaml")),
-    "iqn": (
-        "--config", str(CONFIGS / "config_quick.yaml"),
-        "--neural-network.w-downsized", "36", "--neural-network.h-downsized", "36",
-        "--neural-network.dense-hidden-dimension", "256", "--memory.min-times-single-memory-is-used", "5",
-    ),
-}  # fmt: skip
+PRESETS = {"sac": "config_sac.yaml", "iqn": "config_quick.yaml"}
 CARS, AHEAD = {"sac": 16, "iqn": 32}, {"sac": 4, "iqn": 8}
 """Cars of the preset and chunks that wait for its learner, both shared out among the workers: cars change their weights
 between episodes, and what waits is old, so that more of both would drive a larger part of the run with old weights."""
@@ -283,7 +276,15 @@ def run(algorithm: str, link: str, options: argparse.Namespace, folder: Path) ->
         "--environment.n-envs", str(max(1, CARS[algorithm] // n_workers)),
         "--performance.max-rollout-queue-size", str(max(1, AHEAD[algorithm] // n_workers)),
     )  # fmt: skip
-    flags = (*FLAGS[algorithm], *COMMON, *shares, "--training.max-frames", str(frames), *options.flags)
+    flags = (
+        "--config",
+        str(CONFIGS / PRESETS[algorithm]),
+        *COMMON,
+        *shares,
+        "--training.max-frames",
+        str(frames),
+        *options.flags,
+    )
     patience_s = options.patience_minutes * 60
     if link == "ray":
         return run_on_ray(algorithm, flags, n_workers, folder, patience_s)
@@ -296,7 +297,7 @@ def _nobody(line: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--algorithm", nargs="+", choices=list(FLAGS), default=list(FLAGS))
+    parser.add_argument("--algorithm", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     parser.add_argument("--link", nargs="+", choices=["direct", "slow", "ray"], default=["direct", "slow", "ray"])
     parser.add_argument("--workers", type=int, default=4, help="over the network")
     parser.add_argument("--ray-workers", type=int, default=2)

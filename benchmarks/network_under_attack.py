@@ -1,6 +1,6 @@
 """Attack a server over TLS in every way that the design names, and look whether the honest notice anything.
 
-    python -m benchmarks.network_under_attack [--frames 20000] [--connections 300] [--seed 0]
+    python -m benchmarks.network_under_attack [--frames 20000] [--connections 100] [--seed 0]
 
 The server is a process of its own (``trackmaster server``); an honest worker and an honest trainer pass chunks through
 it before, between and during the attacks, which come from other addresses of this machine (Linux). One row per attack:
@@ -373,7 +373,7 @@ ATTACKS: tuple[Callable[[Target], Found], ...] = (
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=20_000, help="tampered ones for the decoder")
-    parser.add_argument("--connections", type=int, default=300, help="with tampered frames, and with wrong tokens")
+    parser.add_argument("--connections", type=int, default=100, help="with tampered frames, and with wrong tokens")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would ours
