@@ -44,7 +44,7 @@ from trackmaster.distributed.wire.messages import Ack, ErrorFrame, Hello, Messag
 MOST_GROWTH_MB = 96.0
 FOREIGN = [f"127.0.0.{n}" for n in range(2, 6)]
 """Where attacks come from: addresses wait after wrong tokens, and the honest shall not."""
-IDLE = 200
+IDLE, IDLE_ROUNDS = 200, 3
 PATIENCE_S = 60.0
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 CONTEXT.check_hostname, CONTEXT.verify_mode = False, ssl.CERT_NONE
@@ -316,7 +316,8 @@ def huge_sizes(target: Target) -> Found:
     for _ in range(20):
         with target.raw() as client:
             client.hello()
-            client.sock.sendall(b"\x82\xff" + (2**62).to_bytes(8, "big") + b"mask" + bytes(100_000))
+            with contextlib.suppress(OSError):  # it may be thrown out while it still speaks
+                client.sock.sendall(b"\x82\xff" + (2**62).to_bytes(8, "big") + b"mask" + bytes(100_000))
             outcomes[f"header: {client.ending()}"] += 1
         with target.raw() as client:
             welcome = client.hello()
@@ -352,16 +353,19 @@ def slow_loris(target: Target) -> Found:
 
 
 def idle_connections(target: Target) -> Found:
-    """Two hundred connections from four addresses that say nothing, all open at once."""
-    idle = [plain_socket(target.port, FOREIGN[n % len(FOREIGN)]) for n in range(IDLE)]
-    for _ in range(20):
-        target.work()
-    started = time.monotonic()
-    for connection in idle:
-        with contextlib.suppress(OSError):
-            connection.recv(1)
-        connection.close()
-    return Found(IDLE, 0, Counter({f"closed within {time.monotonic() - started:.0f} s more": IDLE}))
+    """Two hundred connections from four addresses that say nothing, all open at once; three times, for the memory."""
+    longest = 0.0
+    for _ in range(IDLE_ROUNDS):
+        started = time.monotonic()
+        idle = [plain_socket(target.port, FOREIGN[n % len(FOREIGN)]) for n in range(IDLE)]
+        for _ in range(10):
+            target.work()
+        for connection in idle:
+            with contextlib.suppress(OSError):
+                connection.recv(1)
+            connection.close()
+        longest = max(longest, time.monotonic() - started)
+    return Found(IDLE_ROUNDS * IDLE, 0, Counter({f"closed within {longest:.0f} s": IDLE_ROUNDS * IDLE}))
 
 
 ATTACKS: tuple[Callable[[Target], Found], ...] = (
