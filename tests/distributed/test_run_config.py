@@ -186,6 +186,9 @@ def test_every_tmrl_key_has_a_meaning_or_is_said_to_have_none() -> None:
         ({"TLS": "yes"}, "'TLS' is 'yes', expected true or false"),
         ({"PORT": "six"}, "'PORT'.*found 'six'"),
         ({"ALG": {"ALGORITHM": "DQN"}}, "'ALG.ALGORITHM'"),
+        ({"ALG": {"BETAS_ACTOR": [1.0, 0.9]}}, "'ALG.BETAS_ACTOR.0': .*less than 1, found 1.0"),
+        ({"ENV": {"RTGYM_CONFIG": 5}}, "'ENV.RTGYM_CONFIG': .*found 5"),
+        ({"ENV": {"RTGYM_CONFIG": {"interface_kwargs": [1]}}}, r"interface_kwargs is \[1\], expected an object"),
     ],
 )
 def test_unknown_and_contradictory_keys_are_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -264,6 +267,13 @@ def test_a_folder_that_cannot_be_written_is_told_at_the_start(
         said = capsys.readouterr().err
         assert f"cannot be written there ({reason}). Name another folder with --data-dir." in said
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("flag", ["--episodes", "--test-episode-interval"])
+def test_episodes_are_counted_from_zero(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--worker", flag, "-1"], run_verb=lambda *_: 1)
+    assert "'-1' is no number of episodes" in capsys.readouterr().err
 
 
 def test_two_roles_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

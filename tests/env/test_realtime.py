@@ -285,6 +285,24 @@ def test_wrong_use_is_answered_with_a_sentence() -> None:
     env.close()
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"time_step_duration": "0.05"}, "time_step_duration is '0.05', expected a number"),
+        ({"ep_max_length": None}, "ep_max_length is None, expected a number"),
+        ({"act_buf_len": 2.0}, "act_buf_len is 2.0, expected a whole number"),
+        ({"act_buf_len": True}, "act_buf_len is True, expected a whole number"),
+        ({"reset_act_buf": "false"}, "reset_act_buf is 'false', expected true or false"),
+        ({"interface_args": 5}, "interface_args is 5, expected a list"),
+        ({"interface_kwargs": [1]}, r"interface_kwargs is \[1\], expected a dictionary"),
+    ],
+)
+def test_values_of_another_type_are_named(entries: dict[str, Any], message: str) -> None:
+    with pytest.raises(EnvError, match=message):
+        virtual(**entries)
+    virtual(time_step_duration=np.float32(0.05), act_buf_len=np.int64(2)).close()
+
+
 def test_a_history_that_may_be_false_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     virtual(wait_on_done=True)
     assert "reset_act_buf" in caplog.text

@@ -209,6 +209,35 @@ def test_recurrent_state_equals_having_seen_the_frames_before() -> None:
     assert torch.equal(pack_state(unpack_state(state)), state)
 
 
+def test_coloured_pictures_are_channels_one_after_the_other() -> None:
+    space = gym.spaces.Tuple((gym.spaces.Box(0, 1000, (1,)), gym.spaces.Box(0, 255, (4, 64, 64, 3), np.uint8)))
+    observation = draw(space)
+    layout = ObservationLayout(space)
+    assert (layout.image_shape(), layout.colours, layout.n_floats) == ((12, 64, 64), 3, 1)
+    image = layout.split(observation)[1]
+    assert image is not None
+    for frame, colour in ((0, 0), (1, 2), (3, 1)):
+        assert torch.equal(image[:, 3 * frame + colour], observation[1][:, frame, :, :, colour])
+    for trunk in (VanillaCNN(observation_space=space), VisionTransformerActor(in_channels=12, observation_space=space)):
+        assert trunk(observation).shape == (3, 256)
+    lstm = CNNLSTMActor(space)
+    with torch.no_grad():
+        whole, after = lstm(observation)
+        first, between = lstm((observation[0], observation[1][:, :2]))
+        last, end = lstm((observation[0], observation[1][:, 2:]), between)
+    assert torch.allclose(whole, last, atol=1e-5)
+    assert torch.allclose(after[0], end[0], atol=1e-5)
+    assert not torch.allclose(whole, first, atol=1e-3)
+
+
+def test_pictures_with_their_channels_last_are_named() -> None:
+    space = gym.spaces.Tuple((gym.spaces.Box(0, 255, (64, 64, 4), np.uint8),))
+    with pytest.raises(ShapeError, match=r"channels last: networks take the stack first, \(4, 64, 64\)"):
+        VanillaCNN(observation_space=space)
+    with pytest.raises(ShapeError, match=r"\(4, 64, 64, 2\) fits no network"):
+        ObservationLayout(gym.spaces.Box(0, 255, (4, 64, 64, 2), np.uint8))
+
+
 def test_an_unbounded_action_space_is_refused() -> None:
     with pytest.raises(ShapeError, match="no bounds"):
         SquashedGaussianActor(MLP(gym.spaces.Box(-1, 1, (2,))), gym.spaces.Box(-np.inf, np.inf, (1,)))

@@ -19,6 +19,9 @@ from trackmaster.nn.encoder import ShapeError
 Observation = Any
 """Tensors with a leading batch axis, nested as the space is: a mapping, a sequence, or a single one."""
 
+COLOURS = 3
+MAX_LAST = 4
+"""A last axis as short as this in a picture of three axes is that of the frames or colours."""
 ACT_DIM, ACT_HISTORY, IMG_HISTORY, IMG_SIDE = 3, 4, 4, 64
 
 
@@ -44,8 +47,13 @@ class Leaf:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is a stack of pictures (channels, rows, columns) instead of numbers."""
-        return len(self.shape) == 3
+        """Whether it is a stack of pictures, (frames, rows, columns) or (frames, rows, columns, 3), and no numbers."""
+        return len(self.shape) == 3 or self.is_coloured
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether every picture has three colours."""
+        return len(self.shape) == 4 and self.shape[3] == COLOURS
 
     def cut(self, first: int) -> "Leaf":
         """Return the leaf of its first numbers."""
@@ -66,7 +74,7 @@ class ObservationLayout:
         first: numbers of every vector to use, for an actor that sees less than its critic; all when left out.
 
     Raises:
-        ShapeError: an entry is missing, is no box, or has a shape that is neither numbers nor (C, H, W).
+        ShapeError: an entry is missing, is no box, or has a shape that is neither numbers nor that of pictures.
     """
 
     def __init__(self, space: gym.Space[Any], keys: Sequence[str] | None = None, first: int | None = None) -> None:
@@ -98,24 +106,33 @@ class ObservationLayout:
         """
         if not self.images:
             raise ShapeError("the observation has no picture: use the MLP for numbers alone")
-        channels, rows, columns = self.images[0].shape
-        return channels, rows, columns
+        frames, rows, columns = self.images[0].shape[:3]
+        return frames * self.colours, rows, columns
+
+    @property
+    def colours(self) -> int:
+        """Channels of one picture of the stack."""
+        return COLOURS if self.images and self.images[0].is_coloured else 1
 
     def split(self, observation: Observation) -> tuple[list[Tensor], Tensor | None, list[Tensor]]:
         """Return the numbers before the picture, the picture, and the numbers after it.
 
         Returns:
-            Float tensors (B, n), the picture (B, C, H, W) as it is or None, float tensors (B, n).
+            Float tensors (B, n), the picture (B, C, H, W) or None, float tensors (B, n). The colours of one picture
+            of a stack follow each other among its channels.
         """
         before: list[Tensor] = []
         after: list[Tensor] = []
         image: Tensor | None = None
         for leaf in self.leaves:
             tensor = pick(observation, leaf.path)
-            if leaf.is_image:
+            if leaf.is_coloured:
+                image = tensor.permute(0, 1, 4, 2, 3).flatten(1, 2)
+            elif leaf.is_image:
                 image = tensor
             else:
-                (before if image is None else after).append(tensor.flatten(1)[:, : leaf.size].float())
+                numbers = tensor.reshape(len(tensor), -1)
+                (before if image is None else after).append(numbers[:, : leaf.size].float())
         return before, image, after
 
     def floats(self, observation: Observation) -> Tensor:
@@ -154,6 +171,15 @@ def _leaves(space: gym.Space[Any], path: tuple[int | str, ...]) -> list[Leaf]:
         return [leaf for key, part in enumerate(space.spaces) for leaf in _leaves(part, (*path, key))]
     if not isinstance(space, gym.spaces.Box):
         raise ShapeError(f"a part of the observation is {type(space).__name__}, expected Box, Tuple or Dict")
-    if len(space.shape) > 3:
-        raise ShapeError(f"an observation of shape {space.shape} fits no network: expected numbers or (C, H, W)")
-    return [Leaf(path, space.shape, space.dtype.str)]
+    leaf = Leaf(path, space.shape, space.dtype.str)
+    if len(leaf.shape) > 3 and not leaf.is_image:
+        raise ShapeError(
+            f"an observation of shape {leaf.shape} fits no network: expected numbers, grey pictures (frames, rows, "
+            f"columns) or coloured ones (frames, rows, columns, {COLOURS})"
+        )
+    if leaf.is_image and leaf.shape[2] <= MAX_LAST < leaf.shape[1]:
+        raise ShapeError(
+            f"pictures of shape {leaf.shape} seem to have their channels last: networks take the stack first, "
+            f"{(leaf.shape[-1], *leaf.shape[:-1])}. Transpose them in the environment or with an obs_preprocessor"
+        )
+    return [leaf]

@@ -49,7 +49,7 @@ class CNNLSTMActor(nn.Module):
             full_observation_space() if observation_space is None else observation_space, keys, first
         )
         _, rows, columns = self.layout.image_shape()
-        conv1, conv2, conv3 = convolutions(1, STAGES)
+        conv1, conv2, conv3 = convolutions(self.layout.colours, STAGES)
         self.cnn = nn.Sequential(conv1, nn.ReLU(), conv2, nn.ReLU(), conv3, nn.ReLU())
         self.lstm = nn.LSTM(STAGES[-1][0] * grid_places(rows, columns, STAGES), HIDDEN, LAYERS, batch_first=True)
         self.head = nn.Linear(HIDDEN + self.layout.n_floats + action_width(action_space, q_net=q_net), HIDDEN)
@@ -72,9 +72,9 @@ class CNNLSTMActor(nn.Module):
         """
         _, image, _ = self.layout.split(observation)
         assert image is not None  # the constructor refuses observations without one
-        frames = as_unit_range(image)
+        frames = as_unit_range(image).unflatten(1, (-1, self.layout.colours))
         batch, steps = frames.shape[:2]
-        seen = self.cnn(frames.flatten(0, 1)[:, None]).flatten(1).view(batch, steps, -1)
+        seen = self.cnn(frames.flatten(0, 1)).flatten(1).view(batch, steps, -1)
         remembered, state = self.lstm(seen, hidden)
         parts = [remembered[:, -1], self.layout.floats(observation)]
         features: Tensor = self.head(torch.cat(parts if action is None else [*parts, action], dim=1))

@@ -134,6 +134,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--use-keyboard", action="store_true", help="with --record-reward: E starts, Q ends it")
     made.add_argument("-d", "--config", metavar="JSON", help="another config.json, or an object over that of the file")
     made.add_argument("--data-dir", type=Path, default=default_root(), help="folder of weights, checkpoints, logs …")
-    made.add_argument("--test-episode-interval", type=int, default=0, help="with --worker: a test before every n-th")
-    made.add_argument("--episodes", type=int, default=0, help="with --worker, --expert, --test: how many; 0 is endless")
+    made.add_argument("--test-episode-interval", type=_count, default=0, help="with --worker: a test before every n-th")
+    made.add_argument("--episodes", type=_count, default=0, help="with --worker, --expert, --test: how many; 0: no end")
     return made
+
+
+def _count(word: str) -> int:
+    """Return a number of episodes; argparse makes a sentence of what it raises."""
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of episodes: give 0, 1, 2 …")
+    return int(word)

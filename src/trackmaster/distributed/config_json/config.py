@@ -3,11 +3,14 @@
 Names are upper case because they are the file's; defaults are the seed's, and tmrl's where the seed has none.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trackmaster.config import Section
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Share of a running average of Adam that stays per step."""
 
 
 class AlgSection(Section):
@@ -30,8 +33,8 @@ class AlgSection(Section):
     REDQ_Q_UPDATES_PER_POLICY_UPDATE: int = Field(default=20, ge=1)
     OPTIMIZER_ACTOR: Literal["adam", "adamw", "sgd"] = "adam"
     OPTIMIZER_CRITIC: Literal["adam", "adamw", "sgd"] = "adam"
-    BETAS_ACTOR: tuple[float, float] | None = (0.997, 0.997)
-    BETAS_CRITIC: tuple[float, float] | None = (0.997, 0.997)
+    BETAS_ACTOR: tuple[Beta, Beta] | None = (0.997, 0.997)
+    BETAS_CRITIC: tuple[Beta, Beta] | None = (0.997, 0.997)
     L2_ACTOR: float = Field(default=0.0, ge=0)
     L2_CRITIC: float = Field(default=0.0, ge=0)
 
@@ -50,6 +53,14 @@ class EnvSection(Section):
     """Entries of rtgym's dictionary."""
     REWARD_CONFIG: dict[str, float] = Field(default_factory=dict)
     """Constants of the reward along a demonstration."""
+
+    @field_validator("RTGYM_CONFIG")
+    @classmethod
+    def _arguments_by_name(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        kwargs = entries.get("interface_kwargs")
+        if kwargs is not None and not isinstance(kwargs, dict):
+            raise ValueError(f"interface_kwargs is {kwargs!r}, expected an object with arguments by name")
+        return entries
 
 
 class RunConfig(Section):

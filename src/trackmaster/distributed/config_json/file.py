@@ -120,7 +120,8 @@ def run_config(values: Mapping[str, Any], *, source: str) -> RunConfig:
 def _one_spelling(values: dict[str, Any], source: str) -> dict[str, Any]:
     """Move everything to the seed's place."""
     for path, known in _FREE.items():
-        for name in _at(values, path) or {}:
+        holder = _at(values, path)
+        for name in holder if isinstance(holder, Mapping) else ():  # the model says what else it may not be
             if name not in known:
                 raise ConfigError(f"{source}: '{'.'.join((*path, name))}' is not a setting.{_close(name, known)}")
     for theirs, ours in SPELLINGS.items():

@@ -25,6 +25,7 @@ from trackmaster.rl.memory.tm_memories import (
     get_local_buffer_sample_lidar_progress,
     get_local_buffer_sample_tm20_imgs,
 )
+from trackmaster.rl.samples.scaling import scaled_exact_lidar, scaled_full, scaled_lidar, scaled_lidar_progress
 
 Say = Callable[[str], None]
 VIRTUAL = "SIMULATOR"
@@ -36,22 +37,25 @@ ELSEWHERE = {"PPO": "config_files/rl/config_ppo.yaml", "IQN": "config_files/rl/c
 
 @dataclass(frozen=True)
 class Layout:
-    """What belongs together: the memory rebuilds what the compressor leaves out."""
+    """What belongs together: the memory rebuilds what the compressor leaves out of what the preprocessor makes."""
 
     memory: Callable[..., Any]
     compressor: Callable[..., Any]
+    preprocessor: Callable[[Any], Any]
 
 
-FULL = Layout(MemoryTMFull, get_local_buffer_sample_tm20_imgs)
-LIDAR = Layout(MemoryTMLidar, get_local_buffer_sample_lidar)
-LIDAR_PROGRESS = Layout(MemoryTMLidarProgress, get_local_buffer_sample_lidar_progress)
+FULL = Layout(MemoryTMFull, get_local_buffer_sample_tm20_imgs, scaled_full)
+LIDAR = Layout(MemoryTMLidar, get_local_buffer_sample_lidar, scaled_lidar)
+EXACT_LIDAR = Layout(MemoryTMLidar, get_local_buffer_sample_lidar, scaled_exact_lidar)
+LIDAR_PROGRESS = Layout(MemoryTMLidarProgress, get_local_buffer_sample_lidar_progress, scaled_lidar_progress)
 
 
 def layout_of(interface: str) -> Layout:
-    """Return memory and compressor for the observations of an interface."""
-    if interface.endswith("LIDARPROGRESS"):
-        return LIDAR_PROGRESS
-    return LIDAR if interface.endswith("LIDAR") else FULL
+    """Return memory, compressor and preprocessor for the observations of an interface."""
+    for ending, layout in (("LIDARPROGRESS", LIDAR_PROGRESS), ("EXACTLIDAR", EXACT_LIDAR), ("LIDAR", LIDAR)):
+        if interface.endswith(ending):
+            return layout
+    return FULL
 
 
 def make_server(config: RunConfig, *, say: Say = print) -> Server:
@@ -72,7 +76,7 @@ def realtime_entries(config: RunConfig, folder: RunFolder) -> dict[str, Any]:
     """Return rtgym's dictionary without the interface's class."""
     entries = {name: value for name, value in config.ENV.RTGYM_CONFIG.items() if name != "interface"}
     entries["act_buf_len"] = config.ACT_BUF_LEN
-    entries["interface_kwargs"] = interface_options(config, folder) | dict(entries.get("interface_kwargs") or {})
+    entries["interface_kwargs"] = interface_options(config, folder) | (entries.get("interface_kwargs") or {})
     return entries
 
 
@@ -112,6 +116,7 @@ def make_worker(
         env_cls=functools.partial(make_env, config, folder),
         actor_module_cls=make_actor,
         sample_compressor=layout_of(interface).compressor,
+        obs_preprocessor=layout_of(interface).preprocessor,
         device=_device(cuda=config.CUDA_INFERENCE, key="CUDA_INFERENCE", say=say),
         max_samples_per_episode=config.RW_MAX_SAMPLES_PER_EPISODE,
         model_path=folder.worker_model(config.RUN_NAME),
@@ -160,9 +165,12 @@ def make_columns(config: RunConfig) -> MakeColumns:
 
 def make_training_cls(config: RunConfig, folder: RunFolder, *, say: Say = print) -> Callable[[], TorchTrainingOffline]:
     """Return what makes the training of a run."""
+    layout, entries = layout_of(config.ENV.RTGYM_INTERFACE), realtime_entries(config, folder)
     memory = functools.partial(
-        layout_of(config.ENV.RTGYM_INTERFACE).memory, memory_size=config.MEMORY_SIZE, batch_size=config.BATCH_SIZE,
-        imgs_obs=config.IMG_HIST_LEN, act_buf_len=config.ACT_BUF_LEN, crc_debug=config.DEBUG_MODE, say=say,
+        layout.memory, memory_size=config.MEMORY_SIZE, batch_size=config.BATCH_SIZE,
+        imgs_obs=entries["interface_kwargs"]["img_hist_len"],
+        act_buf_len=config.ACT_BUF_LEN if entries.get("act_in_obs", True) else 0,
+        observed_as=layout.preprocessor.__name__, crc_debug=config.DEBUG_MODE, say=say,
     )  # fmt: skip
     return partial(
         TorchTrainingOffline,

@@ -2,10 +2,11 @@
 
 import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+import numpy as np
 from rtgym import DEFAULT_CONFIG_DICT
 
 from trackmaster.env.errors import EnvError
@@ -19,6 +20,22 @@ SEED_VALUES: Final[Mapping[str, Any]] = {
     "act_buf_len": 4,
     "reset_act_buf": False,
 }
+
+_TYPES: Final[tuple[tuple[str, tuple[type, ...], tuple[str, ...]], ...]] = (
+    (
+        "a number",
+        (int, float, np.integer, np.floating),
+        ("time_step_duration", "start_obs_capture", "time_step_timeout_factor", "ep_max_length", "benchmark_polyak"),
+    ),
+    ("a whole number", (int, np.integer), ("act_buf_len",)),
+    (
+        "true or false",
+        (bool, np.bool_),
+        ("act_in_obs", "reset_act_buf", "benchmark", "wait_on_done", "last_act_on_reset"),
+    ),
+    ("a list", (list, tuple), ("interface_args",)),
+    ("a dictionary", (Mapping,), ("interface_kwargs",)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +82,7 @@ class RealTimeConfig:
         return merged
 
     def _check(self) -> None:
-        wrong = [
+        wrong = [*self._of_another_type()] or [
             f"{name} is {getattr(self, name)}, expected {wanted}"
             for name, wanted, is_right in (
                 ("time_step_duration", "more than 0 s", 0 < self.time_step_duration < math.inf),
@@ -80,6 +97,15 @@ class RealTimeConfig:
         ]
         if wrong:
             raise EnvError(f"the real-time configuration cannot be used: {'; '.join(wrong)}.")
+
+    def _of_another_type(self) -> Iterator[str]:
+        """Yield what is no number, no flag or no collection: files say 0.05 in quotes, and "false" is true."""
+        for wanted, accepted, names in _TYPES:
+            for name in names:
+                value = getattr(self, name)
+                is_flag = isinstance(value, (bool, np.bool_))
+                if not isinstance(value, accepted) or (is_flag and bool not in accepted):
+                    yield f"{name} is {value!r}, expected {wanted}"
 
 
 def realtime_config(interface: Callable[..., Any], **changes: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class RealTimeEnv(gym.Env[Observation, NDArray[np.float32]]):
         except BaseException:
             self._runner.close(0.0)  # nobody will get hold of this environment to close it
             raise
-        self._actions: deque[NDArray[Any]] = deque(maxlen=self.config.act_buf_len)
+        self._actions: deque[NDArray[Any]] = deque(maxlen=int(self.config.act_buf_len))
         self._fill_buffer()
         if self.config.wait_on_done and not self.config.reset_act_buf:
             LOG.warning(

@@ -4,7 +4,7 @@ Defaults are the hyper-parameters that the TMRL seed recommends; the ``config_*.
 what was tuned on the simulator.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Algorithm = Literal["iqn", "sac", "redq", "ppo"]
 OptimizerKind = Literal["adam", "adamw", "sgd"]
 Key = Literal["image", "floats"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Share of a running average of Adam that stays per step."""
 
 
 class PolicySection(FiniteSection):
@@ -110,9 +112,9 @@ class SACSection(AgentSection):
     """Of the actor."""
     optimizer_critic: OptimizerKind = "adam"
     """Of the critics."""
-    betas_actor: tuple[float, float] = (0.9, 0.999)
+    betas_actor: tuple[Beta, Beta] = (0.9, 0.999)
     """Of the actor's Adam."""
-    betas_critic: tuple[float, float] = (0.9, 0.999)
+    betas_critic: tuple[Beta, Beta] = (0.9, 0.999)
     """Of the critics' Adam."""
     l2_actor: float = Field(default=0.0, ge=0)
     """Weight decay of the actor."""

@@ -63,10 +63,11 @@ class TorchMemory:
         sample_preprocessor: changes a rebuilt transition (o, a, r, o2, terminated, truncated), to augment it.
         memory_size: rows to keep.
         batch_size: transitions per batch.
-        dataset_path: samples to begin with: an ``.npz`` file, or the folder of a saved memory.
+        dataset_path: samples to begin with: an ``.npz`` file, or a folder of ``.npy`` files, one per column.
         crc_debug: compare every rebuilt transition with the checksums of the original; slow.
         history: by name of a leaf, how many of the newest samples make up the leaf that the agent sees.
         act_buf_len: actions that the agent sees behind everything else; 0 where the samples hold them.
+        observed_as: names the preprocessor that observations went through; what was saved of another is not loaded.
         seed: of the draws.
         say: where lines for people go.
     """
@@ -83,12 +84,13 @@ class TorchMemory:
         *,
         history: Mapping[str, int] | None = None,
         act_buf_len: int = 0,
+        observed_as: str = "",
         seed: int | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         self.device, self.nb_steps, self.sample_preprocessor = device, nb_steps, sample_preprocessor
         self.memory_size, self.batch_size, self.crc_debug = memory_size, batch_size, crc_debug
-        self.history, self.act_buf_len = dict(history or {}), act_buf_len
+        self.history, self.act_buf_len, self.observed_as = dict(history or {}), act_buf_len, observed_as
         self._say, self._rng = say, np.random.default_rng(seed)
         lookback = max(1, act_buf_len, *self.history.values())
         self._ring = Ring(memory_size, lookback, self._rng)
@@ -218,7 +220,10 @@ class TorchMemory:
                 "load(folder, state) to keep them over a restart."
             )
         state = save_ring(self._ring, folder)
-        return {"generation": state, "generator": self._rng.bit_generator.state, "lookback": self._ring.lookback}
+        return {
+            "generation": state, "generator": self._rng.bit_generator.state, "lookback": self._ring.lookback,
+            "observed_as": self.observed_as,
+        }  # fmt: skip
 
     def load(self, folder: Path, state: Mapping[str, Any]) -> None:
         """Continue with what ``save`` wrote.
@@ -230,6 +235,13 @@ class TorchMemory:
             raise SampleError(
                 f"{folder}: saved with histories of {state['lookback']} samples, this memory rebuilds "
                 f"{self._ring.lookback}. Keep IMG_HIST_LEN and ACT_BUF_LEN, or delete the folder."
+            )
+        saved_as = state.get("observed_as", "")
+        if saved_as != self.observed_as:
+            raise SampleError(
+                f"{folder}: holds observations {_as(saved_as)}, this run sees them {_as(self.observed_as)}, and a "
+                "policy of the one is lost with the other. Begin a new run under another RUN_NAME, or delete the "
+                "checkpoint and this folder."
             )
         load_ring(self._ring, folder, int(state["generation"]))
         self._rng.bit_generator.state = state["generator"]
@@ -308,6 +320,10 @@ class TorchMemory:
 
     def _is_slow(self) -> bool:
         return self.sample_preprocessor is not None or type(self).get_transition is not TorchMemory.get_transition
+
+
+def _as(preprocessor: str) -> str:
+    return f"as {preprocessor} makes them" if preprocessor else "as the environment gives them"
 
 
 class _Tail:
