@@ -310,6 +310,11 @@ def test_the_digest_of_the_program_follows_what_decides(tmp_path: Path) -> None:
     assert program(tmp_path) != before
     code.rename(tmp_path / "rl" / "sac.py")
     assert program(tmp_path) != before
+    for deciding in ("config.py", "capture/frames.py", "expert/search.py"):
+        before = program(tmp_path)
+        (tmp_path / deciding).parent.mkdir(exist_ok=True)
+        (tmp_path / deciding).write_text("c = 1")
+        assert program(tmp_path) != before, deciding
     assert program().startswith("trackmaster 0.")
 
 

@@ -30,9 +30,9 @@ TIMEOUT_S = 300
 class Viewer:
     """Opens the events of a page, as a browser does."""
 
-    def __init__(self, url: str, path: str = EVENTS_PATH) -> None:
+    def __init__(self, url: str, path: str = EVENTS_PATH, headers: dict[str, str] | None = None) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
-        self._connection.request("GET", path)
+        self._connection.request("GET", path, headers=headers or {})
         self.response = self._connection.getresponse()
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, object]]]:
@@ -54,8 +54,8 @@ def look_at() -> Iterator[Callable[..., Viewer]]:
     """A function that opens the events of a page; they are closed after the test."""
     viewers: list[Viewer] = []
 
-    def look(url: str, path: str = EVENTS_PATH) -> Viewer:
-        viewers.append(Viewer(url, path))
+    def look(url: str, path: str = EVENTS_PATH, headers: dict[str, str] | None = None) -> Viewer:
+        viewers.append(Viewer(url, path, headers))
         return viewers[-1]
 
     yield look
@@ -63,9 +63,10 @@ def look_at() -> Iterator[Callable[..., Viewer]]:
         viewer.close()
 
 
-def get(url: str, path: str = "/", host: str | None = None) -> tuple[int, str, str]:
+def get(url: str, path: str = "/", host: str | None = None, **headers: str) -> tuple[int, str, str]:
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT_S)
-    connection.request("GET", path, headers={} if host is None else {"Host": host})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request("GET", path, headers=named if host is None else {"Host": host, **named})
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
@@ -133,6 +134,22 @@ def test_a_page_of_an_earlier_drive_that_is_still_open_neither_begins_this_one_n
         assert get(live.url, foreign)[0] == 204, "which tells a browser not to come again"
         assert not live._has_viewer.is_set()
         viewer = look_at(live.url, own)
+        live.wait_for_viewer(StopFlag())
+        live.tell("over", {"text": "all"})
+    assert list(viewer) == [("over", {"text": "all"})]
+
+
+@pytest.mark.parametrize("headers", [
+    {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"}, {"Origin": "https://evil.example"},
+    {"Origin": "null"}, {"Origin": "http://127.0.0.1:1"},
+], ids=str)  # fmt: skip
+def test_a_page_from_elsewhere_begins_no_drive(look_at: Callable[..., Viewer], headers: dict[str, str]) -> None:
+    with LiveServer(live_page("this", LINE), 0) as live:
+        assert get(live.url, EVENTS_PATH, **headers)[0] == 403
+        assert not live._has_viewer.is_set()
+        assert get(live.url, **headers)[0] == 200, "a link to the page itself may stand anywhere"
+        assert "frame-ancestors 'none'" in get(live.url)[2], "but not the page"
+        viewer = look_at(live.url, headers={"Sec-Fetch-Site": "same-origin", "Origin": live.url})
         live.wait_for_viewer(StopFlag())
         live.tell("over", {"text": "all"})
     assert list(viewer) == [("over", {"text": "all"})]

@@ -11,8 +11,10 @@ from trackmaster import cli, pretrain
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.nn.encoder import arch_hash, build_encoder
 from trackmaster.nn.iqn import IQNNetwork
+from trackmaster.nn.weights import load_strict
 from trackmaster.pretrain import PretrainError, init_iqn_from_encoder
 from trackmaster.pretrain.prepared import prepare_encoder
+from trackmaster.rl.config.training import TrainConfig
 
 
 def write_run(folder: Path, *, channels: int = 1, seed: int = 3, **meta: Any) -> Path:
@@ -65,6 +67,22 @@ def test_both_networks_are_equal_and_reproducible(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "a" / "init.json").read_text())
     assert record["conversions"] == ["pixel scale x/255 converted to (x-128)/128"]
     assert len(record["tensors"]) == len(second.rows)
+
+
+def test_appended_floats_of_the_configuration_have_their_inputs(tmp_path: Path) -> None:
+    encoder_pt = write_run(tmp_path / "run")
+    config = tmp_path / "rl.yaml"
+    config.write_text("inputs: {extra_floats: [turbo, wheel_contact_count]}\n")
+    init_iqn_from_encoder(encoder_pt, tmp_path / "save", rl_config_path=config)
+    for state in load_pair(tmp_path / "save"):
+        assert state["float_feature_extractor.0.weight"].shape[1] == 186
+        iqn = TrainConfig.load([], config=config, environment={}).to_iqn_config(186)
+        load_strict(IQNNetwork(64, 64, iqn.embedding_dim, n_floats=iqn.n_floats, float_mean=iqn.float_mean,
+                               float_std=iqn.float_std), state, source="the pair")  # fmt: skip
+    for wrong in ("[turbo, turbo]", "[wings]", "turbo", "[1]"):
+        config.write_text(f"inputs: {{extra_floats: {wrong}}}\n")
+        with pytest.raises(ConfigError, match=r"extra_floats is .*expected a list of .*turbo"):
+            init_iqn_from_encoder(encoder_pt, tmp_path / "save", rl_config_path=config, overwrite=True)
 
 
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:

@@ -27,9 +27,12 @@ _LET_GO_S: Final = 1.0
 _LOOK_S: Final = 0.2
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; connect-src 'self'"
+    "img-src data: blob:; connect-src 'self'; frame-ancestors 'none'"
 )
-"""The page may talk to this server and to nobody else; plotly compiles its shaders' loops."""
+"""The page may talk to this server and to nobody else, and stands in no other page; plotly compiles its shaders'
+loops."""
+_OWN_SITE: Final = frozenset(("same-origin", "none"))
+"""What a browser says of a request by the page itself, or by its user."""
 
 
 class LiveServer:
@@ -142,6 +145,9 @@ class LiveServer:
 
     async def _send_events(self, request: web.Request) -> web.StreamResponse:
         # A page of an earlier drive that is still open would draw this one on its own track, and begin it.
+        # And a page from elsewhere could not read them, but the drive would begin.
+        if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE or _is_of_another_page(request):
+            raise web.HTTPForbidden(text="These events are for the page of this drive.")
         if request.query_string and request.path_qs not in self._page:
             raise web.HTTPNoContent  # the answer upon which a browser does not try again
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
@@ -159,6 +165,11 @@ class LiveServer:
         finally:
             self._viewers.discard(viewer)
         return response
+
+
+def _is_of_another_page(request: web.Request) -> bool:
+    """Return whether the request names a page that it comes from and that is not ours; older browsers say no more."""
+    return request.headers.get("Origin") not in (None, str(request.url.origin()))
 
 
 @web.middleware

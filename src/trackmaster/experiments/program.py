@@ -6,8 +6,12 @@ from pathlib import Path
 
 import trackmaster
 
-DECIDING = ("allocator.py", "gbx", "track", "sim", "game", "env", "data", "nn", "pretrain", "rl", "distributed")
-"""Rooms whose code decides what a training comes to; reports, pages and downloads do not."""
+DECIDING = (
+    "allocator.py", "config.py", "units.py", "gbx", "track", "sim", "game", "env", "expert", "capture", "data", "nn",
+    "pretrain", "rl", "distributed",
+)  # fmt: skip
+"""Files and rooms whose code decides what a training comes to, the drives and frames that it learns from and the way in
+which settings are read included; reports, pages and downloads do not."""
 UNKNOWN = "a program that did not note its version"
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,6 +132,9 @@ def _fresh_pair(shape: AgentShape, seed: int) -> list[dict[str, Tensor]]:
         shape.height,
         shape.width,
         shape.embedding_dim,
+        n_floats=shape.n_floats,
+        float_mean=np.zeros(shape.n_floats, np.float32),  # no part of the weights: training brings the table of its run
+        float_std=np.ones(shape.n_floats, np.float32),
         float_hidden_dim=shape.float_hidden_dim,
         dense_hidden_dimension=shape.dense_hidden_dimension,
         generator=torch.Generator().manual_seed(seed),
