@@ -38,9 +38,7 @@ from trackmaster.rl.evaluation.log import EVALUATIONS_FILE, LoggedEvaluation, re
 
 CONFIGS = Path(__file__).resolve().parent.parent / "config_files" / "rl"
 RUN = "e2e"
-COMMON = (
-    "--run-name", RUN, "--evaluation.stop-at-finish-rate", "0.95", "--evaluation.every-frames", "10000",
-)  # fmt: skip
+COMMON = ("--run-name", RUN, "--evaluation.stop-at-finish-rate", "0.95")
 PRESETS = {"sac": "config_sac.yaml", "iqn": "config_quick.yaml"}
 CARS, AHEAD = {"sac": 16, "iqn": 32}, {"sac": 4, "iqn": 8}
 """Cars of the preset and chunks that wait for its learner, both shared out among the workers: cars change their weights
