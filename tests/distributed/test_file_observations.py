@@ -56,7 +56,8 @@ def test_a_fresh_policy_is_not_saturated(tmp_path: Path, name: str) -> None:
 )
 def test_memory_and_networks_follow_what_the_file_says_of_observations(tmp_path: Path, said: dict[str, Any]) -> None:
     """A worker's samples are rebuilt bit for bit, and an agent learns from them."""
-    config, link, lines = written(said), InProcessTransport(), []
+    config, link = written(said), InProcessTransport()
+    lines: list[str] = []
     with make_worker(config, RunFolder(tmp_path), say=lambda _: None, end=link) as worker:
         worker.run(nb_episodes=1, verbose=False)
     training = make_training_cls(config, RunFolder(tmp_path), say=lines.append)()

@@ -518,6 +518,30 @@ def test_hyper_parameters_may_change_when_a_run_continues(toy: ModuleType, tmp_p
     assert len(fresh.training.agent.pi.state) == 0
 
 
+@pytest.mark.parametrize("is_reset", [True, False])
+def test_a_new_agent_is_not_led_back_to_the_best_state_of_the_old_one(
+    toy: ModuleType, tmp_path: Path, is_reset: bool
+) -> None:
+    """RESET_TRAINING, and a checkpoint that was deleted to start over."""
+    link, _ = joined(toy)
+    path, best = tmp_path / "toy_t.tcpt", tmp_path / "toy_t.best"
+    make = functools.partial(training, toy, epochs=1)
+    Trainer(make, checkpoint_path=path, end=link, say=Quiet).run()
+    kept = sorted(file.name for file in (best / "best_k").iterdir())
+    memory = {"first": -50.0, "best": -1.0, "bad_in_a_row": 0}
+    (best / "guard.json").write_text(json.dumps(memory))
+    Trainer(make, checkpoint_path=path, end=link, say=Quiet)
+    assert json.loads((best / "guard.json").read_text()) == memory, "a continued agent keeps what it remembers"
+    if not is_reset:
+        path.unlink()
+    new = Trainer(make, checkpoint_path=path, reset_training=is_reset, end=link, say=Quiet)
+    assert new._guard is not None
+    assert not any(new._guard.note({"return_test": -60.0}, new.training) for _ in range(30))
+    aside = tmp_path / "toy_t.best-1"
+    assert sorted(file.name for file in (aside / "best_k").iterdir()) == kept
+    assert json.loads((aside / "guard.json").read_text()) == memory
+
+
 def test_own_functions_may_write_and_read_checkpoints(toy: ModuleType, tmp_path: Path) -> None:
     link, _ = joined(toy)
     path = tmp_path / "own.json"

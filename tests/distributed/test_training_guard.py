@@ -57,7 +57,8 @@ def test_it_may_be_switched_off(tmp_path: Path, options: Any) -> None:
 
 
 def test_a_run_that_never_got_better_has_nothing_to_lose(tmp_path: Path) -> None:
-    assert not any(course(tmp_path, [-5.0] * 20, patience=2)[1])
+    assert not any(course(tmp_path / "even", [-5.0] * 20, patience=2)[1])
+    assert not any(course(tmp_path / "worse", [-5.0, *[-6.0] * 20], patience=2)[1]), "beginners get worse first"
 
 
 def test_counting_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -211,6 +211,41 @@ def test_optimisers_of_another_agent_are_refused(tmp_path: Path) -> None:
         agent.load(tmp_path, state)
 
 
+def test_a_continued_agent_takes_over_new_hyper_parameters_and_keeps_its_averages(tmp_path: Path) -> None:
+    old = sac(lr_actor=0.01, alpha=0.2, learn_entropy_coef=False)
+    old.train(some_batch())
+    state = old.save(tmp_path)
+    new = sac(lr_actor=0.5, betas_critic=(0.5, 0.6), alpha=0.1, learn_entropy_coef=False)
+    new.load(tmp_path, state)
+    assert new.optimizers["actor"].param_groups[0]["lr"] == 0.5
+    assert new.optimizers["critic"].param_groups[0]["betas"] == (0.5, 0.6)
+    assert len(new.optimizers["actor"].state) == len(old.optimizers["actor"].state) > 0
+    assert new.alpha == pytest.approx(0.1)
+    learning = sac(alpha=0.05, learn_entropy_coef=True)
+    learning.load(tmp_path, state)
+    assert learning.alpha == pytest.approx(0.05), "the fixed weight was no beginning of a learned one"
+    learning.train(some_batch())
+    (tmp_path / "learned").mkdir()
+    again = sac(alpha=0.5, learn_entropy_coef=True)
+    again.load(tmp_path / "learned", learning.save(tmp_path / "learned"))
+    assert again.alpha == learning.alpha != 0.05
+
+
+def test_what_a_roll_back_took_from_the_learning_rate_outlives_a_restart(tmp_path: Path) -> None:
+    agent = ppo(lr=3.0, soft_kl=math.inf, hard_kl=0.5)
+    agent.train(some_batch(128))
+    state = agent.save(tmp_path)
+    for lr in (3.0, 8.0):
+        again = ppo(lr=lr, soft_kl=math.inf, hard_kl=0.5)
+        again.load(tmp_path, state)
+        assert again.lr == lr / 2
+
+
+def test_an_entropy_weight_without_a_logarithm_is_refused() -> None:
+    with pytest.raises(ConfigError, match="alpha is 0"):
+        sac(alpha=0.0)
+
+
 def test_numbers_that_are_not_finite_change_nothing_and_lead_back() -> None:
     agent = sac()
     agent.train(some_batch())

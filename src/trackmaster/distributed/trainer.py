@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -98,12 +99,14 @@ class Trainer:
         self._reset = reset_training
         self.files = PolicyFiles(model_path, every=model_history)
         self._logs = Path(logs_path) if logs_path else None
-        self._guard = (
-            TrainingGuard(best_folder(self._checkpoint), keep=keep_best, patience=collapse_rounds, say=say)
-            if self._checkpoint is not None
-            else None
-        )
+        is_new = self._checkpoint is None or reset_training or not self._checkpoint.exists()
         self.training = self._begin()
+        self._guard: TrainingGuard | None = None
+        if self._checkpoint is not None:
+            best = best_folder(self._checkpoint)
+            if is_new:  # it would lead a new agent back to the best state of the old one
+                set_aside(best, say)
+            self._guard = TrainingGuard(best, keep=keep_best, patience=collapse_rounds, say=say)
         connect = functools.partial(_connect, link, columns=columns, say=say)
         self.end = connect(self.training) if end is None else end(self.training) if callable(end) else end
 
@@ -211,6 +214,16 @@ class Trainer:
 def best_folder(checkpoint: Path) -> Path:
     """Return where the best states of a run lie."""
     return checkpoint.with_name(f"{checkpoint.stem}.best")
+
+
+def set_aside(best: Path, say: Callable[[str], None] = print) -> None:
+    """Rename the best states of a run whose agent is not continued."""
+    if not best.exists():
+        return
+    numbered = (best.with_name(f"{best.name}-{number}") for number in itertools.count(1))
+    place = next(path for path in numbered if not path.exists())
+    best.rename(place)
+    say(f"The best states of the agent before are in {place}.")
 
 
 def _connect(

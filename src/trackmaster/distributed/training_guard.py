@@ -46,7 +46,8 @@ class TrainingGuard:
         self._best = value if math.isnan(self._best) else max(value, self._best)
         with self._trouble.survived("One of the best few states"):
             self._snapshots.offer([value], training.total_samples, training.agent.save)
-        is_bad = value < self._best - self._drop * (self._best - self._first)
+        way = self._best - self._first  # nothing is lost of a way that was never made
+        is_bad = way > 0 and value < self._best - self._drop * way
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         led_back = bool(self._patience) and self._bad_in_a_row >= self._patience and self._lead_back(value, training)
         content = {"first": self._first, "best": self._best, "bad_in_a_row": self._bad_in_a_row}

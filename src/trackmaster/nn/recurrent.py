@@ -72,7 +72,8 @@ class CNNLSTMActor(nn.Module):
         """
         _, image, _ = self.layout.split(observation)
         assert image is not None  # the constructor refuses observations without one
-        frames = as_unit_range(image).unflatten(1, (-1, self.layout.colours))
+        pictures = as_unit_range(image)
+        frames = pictures.reshape(len(pictures), -1, self.layout.colours, *pictures.shape[2:])
         batch, steps = frames.shape[:2]
         seen = self.cnn(frames.flatten(0, 1)).flatten(1).view(batch, steps, -1)
         remembered, state = self.lstm(seen, hidden)

@@ -52,7 +52,7 @@ class OptimizerSet:
         return {name: optimizer.state_dict() for name, optimizer in self._by_name.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take over what ``state_dict`` gave.
+        """Take over running averages from what ``state_dict`` gave; options such as the learning rate stay as they are.
 
         Raises:
             WeightsError: it belongs to other networks or optimisers.
@@ -63,6 +63,7 @@ class OptimizerSet:
                 f"{', '.join(sorted(self._by_name))}. Continue with the run's own settings, or train anew."
             )
         for name, optimizer in self._by_name.items():
+            own = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
             try:
                 optimizer.load_state_dict(state_dict[name])
             except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -70,6 +71,8 @@ class OptimizerSet:
                     f"the saved optimiser {name} does not belong to this network ({type(error).__name__}: {error}). "
                     "Continue with the settings of the run, or train anew with --fresh."
                 ) from None
+            for group, options in zip(optimizer.param_groups, own, strict=True):
+                group.update(options)
 
     def step(self, name: str, loss: Tensor, parameters: list[nn.Parameter], *, clip: float | None = None) -> float:
         """Descend along the gradient of a loss, unless loss or gradient is not finite.

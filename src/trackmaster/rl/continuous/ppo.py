@@ -121,6 +121,7 @@ class PPOTrainingAgent(GaussianAgent):
         self.soft_kl, self.hard_kl = soft_kl, hard_kl
         self._both = nn.ModuleDict({"actor": self.actor, "critic": self.critics})
         self.optimizers = OptimizerSet({"both": make_optimizer(self._both.parameters(), "adam", lr)})
+        self._first_lr = lr
         self.rollouts = self.n_rollbacks = self.n_unhealthy = 0
 
     def make_critics(self, networks: PolicyNetworks) -> nn.Module:
@@ -179,6 +180,7 @@ class PPOTrainingAgent(GaussianAgent):
         """
         super().load(folder, state)
         self.rollouts, self.n_rollbacks = int(state["rollouts"]), int(state["n_rollbacks"])
+        self._set_lr(self._first_lr / 2**self.n_rollbacks)
 
     @torch.no_grad()
     def _what_drove(self, rollout: Rollout, data: TransitionBatch) -> tuple[Tensor, Tensor]:
@@ -248,9 +250,11 @@ class PPOTrainingAgent(GaussianAgent):
 
     def _undo(self, networks: dict[str, Any], optimizers: dict[str, Any]) -> None:
         self.n_rollbacks += 1
-        lr = self.lr / 2
         self._both.load_state_dict(networks)
         self.optimizers.load_state_dict(optimizers)
+        self._set_lr(self.lr / 2)
+
+    def _set_lr(self, lr: float) -> None:
         for group in self.optimizers["both"].param_groups:
             group["lr"] = lr
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trackmaster.errors import ConfigError
 from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.rl.config.continuous import OptimizerKind
 from trackmaster.rl.continuous.batches import to_device
@@ -89,6 +90,9 @@ class SACTrainingAgent(GaussianAgent):
         l2_critic: weight decay of the critics.
         clip_grad_norm: longest gradient of actor and critics; None sets no limit.
         seed: of weights and draws; torch's global generator when left out.
+
+    Raises:
+        ConfigError: alpha is not positive.
     """
 
     n_critics = 2
@@ -118,6 +122,11 @@ class SACTrainingAgent(GaussianAgent):
         clip_grad_norm: float | None = None,
         seed: int | None = None,
     ) -> None:
+        if not alpha > 0:
+            raise ConfigError(
+                f"sac: alpha is {alpha:g}, and its logarithm is what is kept: give a number above 0, such as 1e-8 "
+                "where chance is to be worth nothing."
+            )
         super().__init__(observation_space, action_space, device, networks=networks, seed=seed)
         self.gamma, self.polyak, self.clip_grad_norm = gamma, polyak, clip_grad_norm
         self.learn_entropy_coef = learn_entropy_coef
@@ -193,7 +202,8 @@ class SACTrainingAgent(GaussianAgent):
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the actor (``weights1.torch``), critics and targets (``weights2.torch``) and the optimisers."""
         log_alpha = float(self.log_alpha.detach())
-        return super().save(folder) | {"updates": self.updates, "log_alpha": log_alpha}
+        learned = {"log_alpha": log_alpha, "learn_entropy_coef": self.learn_entropy_coef}
+        return super().save(folder) | {"updates": self.updates} | learned
 
     def load(self, folder: Path, state: dict[str, Any]) -> None:
         """Continue exactly where ``save`` stopped.
@@ -203,7 +213,8 @@ class SACTrainingAgent(GaussianAgent):
         """
         super().load(folder, state)
         self.updates = int(state["updates"])
-        self.log_alpha.data.fill_(float(state["log_alpha"]))
+        if self.learn_entropy_coef and state.get("learn_entropy_coef", True):  # a fixed one is a setting of this run
+            self.log_alpha.data.fill_(float(state["log_alpha"]))
         self.guard.keep()
 
     def load_weights(self, folder: Path) -> None:
