@@ -23,7 +23,8 @@ HALF_WIDTH_M = 12.64
 
 STEPS, ROAD_STEPS = 64, 4
 """Pieces of half a loop, and how many at either end are road with kerbs that fade (measured: 127 contacts on asphalt up
-to 10.9 degrees from the ends and on metal from 11.2 on; rubber along the kerbs up to 8.2)."""
+to 10.9 degrees from the ends and on metal from 11.2 on; rubber along the kerbs up to 8.2). On 4 real entries over a kerb
+cars are 12 mm off after 0.1 to 0.3 s (geometric mean); with full kerbs on the first piece 20 mm, without kerbs 24 mm."""
 
 _TOP = m.ROAD_SURFACE_M
 _SHELL_M = 1.0
