@@ -25,8 +25,8 @@ STEPS, ROAD_STEPS = 64, 4
 """Pieces of half a loop, and how many at either end are road with kerbs that fade.
 
 Measured: 138 contacts on asphalt between 5 and 11.25 degrees from the ends, none beyond; metal in the middle of the
-strip begins before 11.5; rubber along the kerbs up to 8.2. On 4 real entries over a kerb cars are 12 mm off after 0.1 to
-0.3 s (geometric mean); with full kerbs on the first piece 20 mm, without kerbs 24 mm.
+strip begins before 11.5; rubber along the kerbs up to 8.2. On 4 real entries over a kerb cars are 12 mm off after 0.1
+to 0.3 s (geometric mean); with full kerbs on the first piece 20 mm, without kerbs 24 mm.
 """
 
 _TOP = m.ROAD_SURFACE_M
