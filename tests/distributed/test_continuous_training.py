@@ -89,6 +89,12 @@ def test_ppo_refuses_episodes_that_it_could_not_learn_from(here: Path) -> None:
 def test_networks_for_pictures_need_pictures() -> None:
     with pytest.raises(ConfigError, match=r"policy\.images"):
         TrainConfig.load(["--policy.network", "cnn"])
+    blind = ["--policy.images", "--policy.actor-sees", '["floats"]']
+    for network, critics in (("cnn_lstm", "[]"), ("vit", '["floats"]'), ("cnn", '["floats"]')):
+        words = [*blind, "--policy.network", network, "--policy.critic-sees", critics]
+        with pytest.raises(ConfigError, match=f"network: {network} looks at pictures"):
+            TrainConfig.load(words)
+    TrainConfig.load([*blind, "--policy.network", "cnn", "--policy.critic-sees", '["image"]'])
 
 
 def test_the_best_few_evaluations_are_kept(tmp_path: Path) -> None:

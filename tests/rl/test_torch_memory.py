@@ -365,6 +365,18 @@ def test_lidar_has_its_own_compressor() -> None:
     assert MemoryTMLidar("cpu", 1).history == {"1": 4}
 
 
+def test_actions_stand_behind_an_observation_with_tuples_inside() -> None:
+    memory, buffer = TorchMemory("cpu", 1, memory_size=20, act_buf_len=2, seed=0), Buffer()
+    for k in range(4):
+        inner = (np.full(2, k, np.float32), np.full(1, -k, np.float32))
+        buffer.append_sample((np.full(3, k, np.float32), (np.full(1, k, np.float32), inner), 0.0, False, k == 3, {}))
+    memory.append_buffer(buffer)
+    last, action, _, new, *_ = memory.get_transition(len(memory) - 1)
+    assert len(new) == len(last) == 4
+    assert (new[1][0].tolist(), action.tolist()) == ([3, 3], [3, 3, 3])
+    assert [seen.tolist() for seen in (*last[2:], *new[2:])] == [[1] * 3, [2] * 3, [2] * 3, [3] * 3]
+
+
 def test_float_pictures_are_rounded_and_clipped() -> None:
     images = np.stack([np.zeros((2, 2)), np.array([[1.0, 0.5], [255 / 255, 1.01]])]).astype(np.float32)
     kept = get_local_buffer_sample_tm20_imgs(0, (0, 0, 0, images), 0.0, False, False, {})[1][3]

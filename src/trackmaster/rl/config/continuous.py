@@ -64,6 +64,19 @@ class PolicySection(FiniteSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _networks_of_pictures_see_them(self) -> Self:
+        seeing = {"actor": self.actor_sees, "critics": self.critic_sees}
+        blind = [who for who, keys in seeing.items() if keys and "image" not in keys]
+        is_unused = len(blind) == 2 or ("actor" in blind and self.network == "cnn_lstm")
+        if self.network not in ("auto", "mlp") and is_unused:
+            raise ValueError(
+                f"network: {self.network} looks at pictures, but with actor_sees {list(self.actor_sees)} and "
+                f"critic_sees {list(self.critic_sees)} {' and '.join(blind)} would be plain layers for numbers: let "
+                "them see image too, or leave network at auto"
+            )
+        return self
+
     def networks(self) -> "PolicyNetworks":
         """Return the builder of the networks."""
         from trackmaster.nn.policy_networks import PolicyNetworks

@@ -256,8 +256,9 @@ class TorchMemory:
             depth = self.history.get(name, 0)
             found[name] = values[rows[:, None] + np.arange(1 - depth, 1)] if depth else values[rows]
         actions = self._ring.columns[ACTION]
+        first = len({name.partition(".")[0] for name in found})  # behind tuples within the tuple, too
         for k in range(self.act_buf_len):
-            found[str(len(found))] = actions[rows + (1 - self.act_buf_len + k)]
+            found[str(first + k)] = actions[rows + (1 - self.act_buf_len + k)]
         return nest(found)
 
     def _batch(self, rows: NDArray[np.int64]) -> Batch:
