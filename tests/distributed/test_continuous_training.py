@@ -125,6 +125,9 @@ def test_a_collapse_is_several_bad_evaluations_in_a_row() -> None:
     course = [(0.0, 100.0), (0.9, 500.0), (0.4, 490.0), (0.8, 500.0), (0.9, 200.0), (0.2, 100.0), (0.9, 500.0)]
     assert [guard.note(outcome(*values)) for values in course] == [False, False, False, False, False, True, False]
     assert guard.n_collapses == 1
+    lucky = [(0.05, 100.0), (0.0, 90.0), (0.0, 90.0), (0.0, 90.0)]  # one finish of twenty says little
+    patient = CollapseGuard(0.5, 3)
+    assert [patient.note(outcome(*values)) for values in lucky] == [False] * 4
     never = CollapseGuard(0.5, 0)
     assert not any(never.note(outcome(*values)) for values in course)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trackmaster.distributed.training_guard import TrainingGuard
+from trackmaster.distributed.training_guard import MEMORY_FILE, TrainingGuard
 
 
 class Agent:
@@ -66,3 +66,15 @@ def test_counting_goes_on_after_a_restart(tmp_path: Path) -> None:
     agent, led_back = course(tmp_path, [-9.0], patience=3)
     assert led_back == [True]
     assert agent.skill == -2.0
+
+
+@pytest.mark.parametrize("content", ["", "[", "[1]", '{"first": 1}', '{"first": "x", "best": 1, "bad_in_a_row": 0}'])
+def test_what_it_remembered_may_be_damaged(tmp_path: Path, content: str) -> None:
+    course(tmp_path, [-10.0, -2.0], patience=3)
+    (tmp_path / MEMORY_FILE).write_text(content)
+    said: list[str] = []
+    guard = TrainingGuard(tmp_path, say=said.append)
+    assert [MEMORY_FILE in line and "it begins anew" in line for line in said] == [True]
+    training: Any = SimpleNamespace(total_samples=300, agent=Agent())
+    assert guard.note({"return_test": -9.0}, training) is False
+    assert not said[1:]

@@ -71,7 +71,15 @@ class TrainingGuard:
 
     def _remember(self) -> None:
         path = self._folder / MEMORY_FILE
-        if path.exists():
+        if not path.exists():
+            return
+        try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            self._first, self._best = float(content["first"]), float(content["best"])
-            self._bad_in_a_row = int(content["bad_in_a_row"])
+            first, best, bad_in_a_row = float(content["first"]), float(content["best"]), int(content["bad_in_a_row"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            self._say(
+                f"{path}: what the guard against collapses remembered cannot be read ({error}); it begins anew, and "
+                "the next test episode counts as the first one."
+            )
+            return
+        self._first, self._best, self._bad_in_a_row = first, best, bad_in_a_row

@@ -6,8 +6,12 @@ may be chance or a passing change of style; several in a row are not.
 
 import statistics
 from collections.abc import Mapping
+from typing import Final
 
 from trackmaster.rl.evaluation.episodes import Evaluation
+
+BY_CHANCE: Final = 0.25
+"""Share of the attempts that evaluations of one and the same driver may differ by: of ten or twenty, a few finishes."""
 
 
 class CollapseGuard:
@@ -27,7 +31,10 @@ class CollapseGuard:
         """Take up an evaluation; return whether it completes a collapse."""
         finishes = statistics.fmean(result.finish_rate for result in evaluations.values())
         metres = statistics.fmean(result.mean_progress_m for result in evaluations.values())
-        is_bad = self._is_below(finishes, self._best_finishes) or self._is_below(metres, self._best_metres)
+        lost = self._best_finishes - finishes
+        is_bad = (lost > BY_CHANCE and self._is_below(finishes, self._best_finishes)) or self._is_below(
+            metres, self._best_metres
+        )
         self._best_finishes, self._best_metres = max(finishes, self._best_finishes), max(metres, self._best_metres)
         self.bad_in_a_row = self.bad_in_a_row + 1 if is_bad else 0
         if not self._patience or self.bad_in_a_row < self._patience:
