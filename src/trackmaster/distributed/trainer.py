@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from trackmaster.distributed.disk_trouble import DiskTrouble
-from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
+from trackmaster.distributed.link.server_link import Acknowledge, MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.policy_files import PolicyFiles
 from trackmaster.distributed.run_checkpoint import load_training, save_training
 from trackmaster.distributed.security.join_string import DEFAULT_PORT
@@ -32,6 +32,16 @@ class Confirming(Protocol):
 
     def confirm(self) -> None:
         """Everything handed over so far is on disk."""
+        ...
+
+
+@runtime_checkable
+class Withholding(Confirming, Protocol):
+    """Such a link whose workers may be told to wait until then."""
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether the other side keeps everything until it is told."""
         ...
 
 
@@ -107,7 +117,8 @@ class Trainer:
             if is_new:  # it would lead a new agent back to the best state of the old one
                 set_aside(best, say)
             self._guard = TrainingGuard(best, keep=keep_best, patience=collapse_rounds, say=say)
-        connect = functools.partial(_connect, link, columns=columns, say=say)
+        acknowledge: Acknowledge = "received" if self._checkpoint is None else "saved"
+        connect = functools.partial(_connect, link, columns=columns, acknowledge=acknowledge, say=say)
         self.end = connect(self.training) if end is None else end(self.training) if callable(end) else end
 
     def run(self) -> None:
@@ -170,7 +181,7 @@ class Trainer:
                 training.publish(self.end)
                 notes: list[Note] = [logs.note] if extra is None else [logs.note, extra.note]
                 while not training.is_over:
-                    training.run_epoch(self.end, lambda stats: self._note(stats, notes))
+                    training.run_epoch(self.end, lambda stats: self._note(stats, notes), self._let_go)
                     self._save()
                     if extra is not None and self.files.path is not None:
                         extra.keep(self.files.path)
@@ -192,6 +203,16 @@ class Trainer:
         if self._guard is not None and self._guard.note(stats, self.training):
             self.training.publish(self.end)
         self._keep_policy()
+
+    def _let_go(self) -> bool:
+        """Save in the middle of an epoch where workers may be waiting for nothing else; return whether they need not.
+
+        They drive until nothing more fits into their outboxes, and may forget none of it before it is on our disk.
+        """
+        if not (isinstance(self.end, Withholding) and self.end.waits_for_disk):
+            return True
+        self._save()
+        return self.is_saved
 
     def _keep_policy(self) -> None:
         with self._trouble.survived("The local copy of the policy"):
@@ -227,11 +248,13 @@ def set_aside(best: Path, say: Callable[[str], None] = print) -> None:
 
 
 def _connect(
-    link: ServerLink, training: TorchTrainingOffline, *, columns: MakeColumns | None, say: Callable[[str], None]
-) -> TrainerEnd:
+    link: ServerLink, training: TorchTrainingOffline, *, columns: MakeColumns | None, acknowledge: Acknowledge,
+    say: Callable[[str], None],
+) -> TrainerEnd:  # fmt: skip
     return link.trainer_end(
-        training.observation_space, training.action_space, columns=columns, marks=training.marks(), say=say
-    )
+        training.observation_space, training.action_space, columns=columns, marks=training.marks(),
+        acknowledge=acknowledge, say=say,
+    )  # fmt: skip
 
 
 class _Logs:

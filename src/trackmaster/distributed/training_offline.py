@@ -21,6 +21,8 @@ from trackmaster.rl.samples.layout import SampleLayout
 
 CHECK_S = 1.0
 PROFILE_LINES = 25
+STARVED_S = 10.0
+"""How long samples may stay away from a training that waits for them before it is asked what holds them."""
 MAX_EPISODES = 10_000
 """Whose numbers are kept for the means of a round; while training waits there may be any number."""
 EPISODE_NUMBERS = {
@@ -101,7 +103,9 @@ class TorchTrainingOffline:
         self._handed_over: deque[Chunk] = deque()  # by the link, which counts them as ours
         self._episodes: deque[Mapping[str, float]] = deque(maxlen=MAX_EPISODES)
         self._batches: Iterator[Any] | None = None
-        self._checked_at = clock()
+        self._checked_at = self._fed_at = clock()
+        self._starved: Callable[[], bool] | None = None
+        self._is_new_here = False  # something has come since the training starved last
 
     @property
     def is_over(self) -> bool:
@@ -109,14 +113,20 @@ class TorchTrainingOffline:
         return self.epoch >= self.epochs
 
     def run_epoch(
-        self, end: TrainerEnd, note: Callable[[dict[str, float]], None] | None = None
+        self,
+        end: TrainerEnd,
+        note: Callable[[dict[str, float]], None] | None = None,
+        starved: Callable[[], bool] | None = None,
     ) -> list[dict[str, float]]:
         """Train the rest of the current epoch; return the statistics of its rounds.
 
         Args:
             end: link to the workers.
             note: called with the statistics of each round as it ends.
+            starved: called when no more samples have come for a while to a training that waits for them; returns
+                whether there is nothing left to do about it until something has come.
         """
+        self._starved = starved
         if self.round == self.step == 0 and self.agent_scheduler is not None:
             self.agent_scheduler(self.agent, self.epoch)
         found = []
@@ -132,7 +142,10 @@ class TorchTrainingOffline:
 
     def receive(self, end: TrainerEnd, timeout_s: float = 0.0) -> int:
         """Store what has arrived; return the number of transitions."""
-        self._handed_over.extend(end.recv_chunks(timeout_s))
+        arrived = end.recv_chunks(timeout_s)
+        if arrived:
+            self._fed_at, self._is_new_here = self._clock(), True
+        self._handed_over.extend(arrived)
         added = self.take_rest()
         self._send_away(end)
         return added
@@ -219,8 +232,7 @@ class TorchTrainingOffline:
         """Wait until enough can be drawn for the first training step; return the seconds that took."""
         started, told = self._clock(), False
         while not self._has_enough():
-            self.receive(end, self.sleep_between_buffer_retrieval_attempts)
-            self._check(end)
+            self._wait_for_samples(end)
             if not told and not self._has_enough():
                 told = True
                 self._say(
@@ -238,9 +250,15 @@ class TorchTrainingOffline:
         """Wait while samples were used more often than they may be; return the seconds that took."""
         started = self._clock()
         while self.total_updates > self.max_training_steps_per_env_step * self.total_samples:
-            self.receive(end, self.sleep_between_buffer_retrieval_attempts)
-            self._check(end)
+            self._wait_for_samples(end)
         return self._clock() - started
+
+    def _wait_for_samples(self, end: TrainerEnd) -> None:
+        self.receive(end, self.sleep_between_buffer_retrieval_attempts)
+        self._check(end)
+        if self._starved is not None and self._is_new_here and self._clock() - self._fed_at >= STARVED_S:
+            self._fed_at = self._clock()
+            self._is_new_here = not self._starved()
 
     def _check(self, end: TrainerEnd) -> None:
         if self._clock() - self._checked_at >= CHECK_S:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gymnasium import spaces
 
@@ -16,6 +16,8 @@ from trackmaster.rl.samples.chunk import SampleSpec
 
 MakeColumns = Callable[[Any, Any], SampleSpec]
 """Makes the columns of the samples from the observation and the action space."""
+Acknowledge = Literal["received", "saved"]
+"""When a durable server may let workers forget what a trainer was given."""
 LOG = logging.getLogger(__name__)
 TLS = "TLS"
 
@@ -67,13 +69,13 @@ class ServerLink:
 
     def trainer_end(
         self, observation_space: Any, action_space: Any, *, columns: MakeColumns | None = None,
-        marks: dict[str, int] | None = None, say: Callable[[str], None] = print,
+        marks: dict[str, int] | None = None, acknowledge: Acknowledge = "saved", say: Callable[[str], None] = print,
     ) -> WebSocketTrainerEnd:  # fmt: skip
         """Return the trainer's end; the workers go on when it closes and wait for the next one."""
         made = columns(observation_space, action_space) if columns is not None else {}
         return WebSocketTrainerEnd(
             self.address(), made or None, spec=describe_spaces(observation_space, action_space, made),
-            run_name=self.run_name, acknowledge="saved", marks=marks, stop_workers=False, say=say,
+            run_name=self.run_name, acknowledge=acknowledge, marks=marks, stop_workers=False, say=say,
         )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ class WebSocketTrainerEnd(LinkClient):
             for session, seq, _ in arrived:
                 self._handed.note(session, seq)
                 self._unconfirmed[session] = seq
-            if not self._waits_for_disk:
+            if not self.waits_for_disk:
                 self._confirm()
         if arrived:
             self._notify()
@@ -139,7 +139,8 @@ class WebSocketTrainerEnd(LinkClient):
             self._raise_if_fatal()
 
     @property
-    def _waits_for_disk(self) -> bool:
+    def waits_for_disk(self) -> bool:
+        """Whether workers keep what was handed over here until ``confirm``."""
         is_durable = self._welcome is not None and bool(self._welcome.limits.get("durable"))
         return self._acknowledge == "saved" and is_durable
 

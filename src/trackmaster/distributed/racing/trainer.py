@@ -150,7 +150,7 @@ class RacingTrainer:
         if not (may_train and self._is_behind()):
             with_time = 0.0 if may_train else WAIT_S
             self._log.timed("waiting" if not may_train else "receiving", lambda: self._receive(with_time))
-        if may_train:
+        if may_train and len(self._memory):  # unless all of it was from a worker that was sent away just now
             self._log.timed("training", self._train)
         options, now = self._options, self._clock()
         if now - self._last_checked >= CHECK_S:  # also while learning, when nothing is received

@@ -19,7 +19,7 @@ from trackmaster.distributed.relay.clients import Client, ClientError, answers, 
 from trackmaster.distributed.relay.delivery import Delivery
 from trackmaster.distributed.relay.evictions import NOBODY, Evictions
 from trackmaster.distributed.relay.journal import Journal
-from trackmaster.distributed.relay.signs_of_life import heartbeat, tell
+from trackmaster.distributed.relay.signs_of_life import heartbeat, serve_observer
 from trackmaster.distributed.wire import link_spec
 from trackmaster.distributed.wire.framing import fit_text
 from trackmaster.distributed.wire.marks import MAX_SESSIONS
@@ -98,9 +98,12 @@ class RelayCore:
         try:
             limits = {"max_rows": MAX_ROWS, "durable": int(self.store.is_durable)}
             await client.send(Welcome(True, "", self._weights.version, limits, client.worker_id, self.store.spec))
-            await {"worker": self._serve_worker, "trainer": self._serve_trainer}.get(
-                client.identity.role, self._serve_observer
-            )(client)
+            if client.identity.role == "worker":
+                await self._serve_worker(client)
+            elif client.identity.role == "trainer":
+                await self._serve_trainer(client)
+            else:
+                await serve_observer(client, self._options.observe_s, self.numbers)
         except ClientError as error:
             self.counts["refused_frames"] += 1
             self._say(f"{name_of(client)} was let go: {error.sentence}")
@@ -238,16 +241,16 @@ class RelayCore:
             raise ClientError("worker", f"Worker {client.worker_id} sent a chunk in the name of {chunk.worker_id}.")
         client.is_asking = False
         session = bytes.fromhex(chunk.session)
+        client.sessions.add(session)
+        if len(client.sessions) > MAX_SESSIONS:
+            raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
         if self._columns:
             self._check_columns(client, session, chunk)
-        if self._evictions.reason(session):  # out of a spool, and of no use to anybody
+        if self._evictions.is_gone(session, client.worker_id):  # out of a spool, and of no use to anybody
             self.counts["evicted_chunks"] += 1
             await client.answer(Ack(session, chunk.seq))
             return
         self._evictions.note(client.worker_id, client.identity.id)
-        client.sessions.add(session)
-        if len(client.sessions) > MAX_SESSIONS:
-            raise ClientError("session", f"One worker sent chunks of more than {MAX_SESSIONS} lives.")
         known = self.store.session(session)
         client.is_held_back = True
         entry = Entry(session, chunk.seq, client.worker_id, len(frame), frame)
@@ -257,7 +260,9 @@ class RelayCore:
         client.is_held_back = False
         if not self.store.is_durable:
             known.acked = known.received
-        if known.acked >= 0:
+        if self._evictions.is_gone(session, client.worker_id):
+            await client.answer(Ack(session, chunk.seq))
+        elif known.acked >= 0:
             await client.answer(Ack(session, known.acked))
 
     def _check_columns(self, client: Client, session: bytes, chunk: Chunk) -> None:
@@ -276,7 +281,11 @@ class RelayCore:
                 self.counts["duplicates"] += 1
                 return
             await self.store.queue.wait_for_room(entry.worker, entry.size)
-            await self._enqueue(entry, chunk)
+            if not self._evictions.is_gone(entry.session, entry.worker):
+                await self._enqueue(entry, chunk)
+            if self._evictions.is_gone(entry.session, entry.worker):  # sent away while this one was held
+                await self.store.drop(lambda kept: (kept.session, kept.seq) == (entry.session, entry.seq))
+                self.counts["evicted_chunks"] += 1
             known.received = max(known.received, entry.seq)
 
     async def _enqueue(self, entry: Entry, chunk: Chunk) -> None:
@@ -378,20 +387,6 @@ class RelayCore:
         self.counts["evicted"] += 1
         if self.trainer is not None and not by_trainer:  # which has done so already
             await self.trainer.try_send(told)
-
-    # Observers -----------------------------------------------------------------------------------------------------
-
-    async def _serve_observer(self, client: Client) -> None:
-        teller = asyncio.create_task(tell(client, self._options.observe_s, self.numbers))
-        try:
-            async for _, message in client.messages():
-                if not isinstance(message, Bye):
-                    raise ClientError("role", f"An observer may not send {type(message).__name__}.")
-                client.said_bye = True
-        finally:
-            teller.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await teller
 
 
 def _no_weights(version: int) -> WeightsFrame:

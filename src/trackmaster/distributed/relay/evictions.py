@@ -3,11 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Collection
 
+from trackmaster.distributed.wire.framing import fit_text
 from trackmaster.distributed.wire.marks import MAX_SESSIONS
 from trackmaster.distributed.wire.messages import SESSION_BYTES, Evict
+from trackmaster.rl.memory.chunk_ring import UNKNOWN_WORKER
 
-MAX_NUMBERS = 2**16
-"""Numbers of workers that travel."""
+MAX_NUMBERS = UNKNOWN_WORKER
+"""Numbers of workers that travel, but for the one that stands in rows of nobody knows whom."""
 NOBODY = bytes(SESSION_BYTES)
 """Stands for the life of a worker that is not there any more."""
 
@@ -28,6 +30,10 @@ class Evictions:
         """Return why a life of a worker was sent away, empty if it was not."""
         return self._reasons.get(session, "")
 
+    def is_gone(self, session: bytes, number: int) -> bool:
+        """Return whether a life of a worker, or whoever sent under its number, was sent away."""
+        return session in self._reasons or number in self._evicted
+
     def free_number(self, wanted: int, identity: str, taken: Collection[int]) -> int | None:
         """Return the wanted number if it may be had, else another one; None if there is none.
 
@@ -37,7 +43,7 @@ class Evictions:
             taken: numbers of the others who are there.
         """
         gone = {*taken, *self._evicted}
-        if wanted >= 0 and wanted not in gone and self._owners.get(wanted, identity) == identity:
+        if 0 <= wanted < MAX_NUMBERS and wanted not in gone and self._owners.get(wanted, identity) == identity:
             return wanted
         fresh = (number for number in range(MAX_NUMBERS) if number not in self._owners)
         oldest_first = iter(self._owners)
@@ -55,7 +61,7 @@ class Evictions:
     def refuse(self, session: bytes, reason: str) -> None:
         """Take nothing more of a life of a worker; those refused longest ago are forgotten first."""
         if session != NOBODY:
-            self._reasons[session] = reason
+            self._reasons[session] = fit_text(reason)
         while len(self._reasons) > MAX_SESSIONS:
             self._reasons.popitem(last=False)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from websockets.exceptions import ConnectionClosed
 
-from trackmaster.distributed.relay.clients import Client, name_of
-from trackmaster.distributed.wire.messages import Stat
+from trackmaster.distributed.relay.clients import Client, ClientError, name_of
+from trackmaster.distributed.wire.messages import Bye, Stat
 
 MISSED = 2
 """Signs of life in a row that a client may leave unanswered before it is gone."""
@@ -34,12 +34,25 @@ async def heartbeat(
                 return
 
 
-async def tell(client: Client, every_s: float, numbers: Callable[[], Mapping[str, float]]) -> None:
-    """Tell an observer the numbers until cancelled.
+async def serve_observer(client: Client, every_s: float, numbers: Callable[[], Mapping[str, float]]) -> None:
+    """Tell an observer the numbers until it leaves.
 
     Raises:
-        ConnectionClosed: the observer is gone.
+        ClientError: it says something else than goodbye.
     """
+    teller = asyncio.create_task(_tell(client, every_s, numbers))
+    try:
+        async for _, message in client.messages():
+            if not isinstance(message, Bye):
+                raise ClientError("role", f"An observer may not send {type(message).__name__}.")
+            client.said_bye = True
+    finally:
+        teller.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
+            await teller
+
+
+async def _tell(client: Client, every_s: float, numbers: Callable[[], Mapping[str, float]]) -> None:
     while True:
         await client.send(Stat(numbers()))
         await asyncio.sleep(every_s)
