@@ -1,15 +1,22 @@
 """Evictions that come at the worst moment: while a chunk is held, and between two updates of a trainer."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.distributed.net_kit import chunk, receive, relay, trainer_end, until, worker_end
+from tests.distributed.test_hostile_network import hello, raw, token_of
+from tests.distributed.test_network_faults import kill
 from tests.distributed.test_training import Build, build
+from tests.distributed.wire_samples import SESSION
 
+from trackmaster.distributed.link.spool import Spool
 from trackmaster.distributed.relay.evictions import Evictions
+from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.transport.contract import EvictingTrainerEnd
 from trackmaster.distributed.wire.framing import MAX_TEXT_BYTES
+from trackmaster.distributed.wire.messages import Bye, Welcome, decode, encode
 from trackmaster.rl.memory.chunk_ring import UNKNOWN_WORKER
 
 __all__ = ["build"]
@@ -83,3 +90,41 @@ def test_a_long_reason_takes_no_more_room_than_what_is_told_of_it() -> None:
     evictions = Evictions()
     evictions.refuse(b"s" * 16, "x" * 100_000)
     assert len(evictions.reason(b"s" * 16)) == MAX_TEXT_BYTES
+
+
+def test_what_is_refused_of_an_earlier_life_takes_nothing_of_the_present_one_along(tmp_path: Path) -> None:
+    away = ServerAddress("127.0.0.1", 1, tls=False, token="t")
+    earlier = worker_end(away, spool=Spool(tmp_path / "spool"))
+    earlier.send_chunk(chunk(0))
+    kill(earlier)
+    with relay(tmp_path, durable=tmp_path / "journal") as server:
+        first = trainer_end(server, acknowledge="saved")
+        present = worker_end(server, spool=Spool(tmp_path / "spool"))
+        present.send_chunk(chunk(5))
+        old, new = receive(first, 2)
+        assert old.session != new.session
+        kill(present)  # for a moment, as far as anybody knows
+        until(lambda: server.numbers()["workers"] == 0, "its end")
+        first.evict(old, "Of a track that nobody drives.")
+        until(lambda: server.numbers()["evicted_chunks"] == 1, "the eviction")
+        kill(first)
+        with trainer_end(server, acknowledge="saved") as second:
+            assert [c.session for c in receive(second, 1)] == [new.session]
+            assert second.evicted() == []
+
+
+def test_what_others_say_steers_no_terminal_and_forges_no_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    with relay(tmp_path, say=said.append) as server, trainer_end(server, say=said.append) as trainer:
+        trainer.wait_connected(60)
+        with raw(server, token_of(server, "worker")) as worker:
+            worker.send(hello())
+            welcome = decode(worker.recv())
+            assert isinstance(welcome, Welcome)
+            worker.send(encode(Bye("\x1b]0;mine\x07\nWorker 9 has come")))
+            sent = replace(chunk(0), worker_id=welcome.worker_id, session=SESSION.hex())
+            worker.send(encode(replace(sent, columns={**sent.columns, "\x1b[2J": sent.columns["floats"]})))
+            until(lambda: bool(trainer.evicted()), "the eviction")
+    assert any("?[2J is unknown" in line for line in said)
+    assert any("goodbye: ?]0;mine??Worker 9" in line for line in said)
+    assert all(line.isprintable() for line in said)

@@ -297,3 +297,13 @@ def test_rows_of_one_worker_are_never_drawn_again(
         start, _ = starts_and_ends(one.sample())
         assert {value // 100 % 2 for value in start} == {0}
         assert one.evict(1) == 0
+
+
+def test_episodes_of_workers_that_are_gone_are_not_remembered_for_ever(
+    spec: SampleSpec, make_chunk: MakeChunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trackmaster.rl.memory.replay.MAX_EPISODES", 3)
+    memory = memory_of(spec, test_ratio=0.5)
+    for number in range(10):
+        memory.append(replace(make_chunk(3), session=f"{number:032x}", end_of_episode=False))
+    assert [session[-1] for session, _ in memory._test_episodes] == ["7", "8", "9"]

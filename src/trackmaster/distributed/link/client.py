@@ -32,6 +32,7 @@ from trackmaster.distributed.wire.messages import (
     decode,
     encode,
 )
+from trackmaster.distributed.wire.plain_lines import said_plainly
 from trackmaster.errors import TrackmasterError
 
 LONGEST_WAIT_S = 0.5
@@ -69,7 +70,7 @@ class LinkClient:
         options: LinkOptions | None = None, say: Callable[[str], None] = print,
     ) -> None:  # fmt: skip
         self._address, self._role, self._spec, self._run_name = address, role, spec, run_name
-        self._options, self._say = options or LinkOptions(), say
+        self._options, self._say = options or LinkOptions(), said_plainly(say)
         self._asked_id = worker_id
         self.session = secrets.token_bytes(SESSION_BYTES)
         """Names this life of the client."""
@@ -79,7 +80,7 @@ class LinkClient:
         self._refused = ""  # why the server does not take us for now
         self._closing = False
         self._is_connected = False
-        self._entrance = Entrance(address, role, say)
+        self._entrance = Entrance(address, role, self._say)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None

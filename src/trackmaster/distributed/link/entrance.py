@@ -19,6 +19,7 @@ from trackmaster.distributed.security.join_string import ServerAddress
 from trackmaster.distributed.security.known_servers import KnownServers
 from trackmaster.distributed.security.tokens import password_token
 from trackmaster.distributed.wire import framing
+from trackmaster.distributed.wire.plain_lines import plain
 
 OPEN_S = 10.0
 CLOSE_S = 1.0
@@ -36,7 +37,7 @@ class RefusedError(Exception):
     """
 
     def __init__(self, reason: str, *, final: bool, wait_s: float = 0.0, by_server: bool = False) -> None:
-        super().__init__(reason)
+        super().__init__(plain(reason))
         self.final, self.wait_s, self.by_server = final, wait_s, by_server
 
 

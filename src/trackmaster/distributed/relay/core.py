@@ -250,7 +250,7 @@ class RelayCore:
             self.counts["evicted_chunks"] += 1
             await client.answer(Ack(session, chunk.seq))
             return
-        self._evictions.note(client.worker_id, client.identity.id)
+        self._evictions.note(client.worker_id, client.identity.id, client.hello.session)
         known = self.store.session(session)
         client.is_held_back = True
         entry = Entry(session, chunk.seq, client.worker_id, len(frame), frame)
@@ -374,7 +374,7 @@ class RelayCore:
         """Take nothing more of a life of a worker, and drop what waits of it."""
         self._evictions.refuse(session, reason)
         lives = [client.hello.session for client in self.workers.values() if client.worker_id == number]
-        is_its_own = not lives or session in lives  # else the number is another life's by now
+        is_its_own = session in lives if lives else self._evictions.is_last_life(session, number)  # else another's
         try:
             self.counts["evicted_chunks"] += await self.store.drop(
                 lambda entry: entry.session == session or (is_its_own and entry.worker == number)

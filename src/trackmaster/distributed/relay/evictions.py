@@ -24,6 +24,7 @@ class Evictions:
     def __init__(self) -> None:
         self._reasons: OrderedDict[bytes, str] = OrderedDict()
         self._owners: OrderedDict[int, str] = OrderedDict()
+        self._lives: dict[int, bytes] = {}
         self._evicted: OrderedDict[int, Evict] = OrderedDict()
 
     def reason(self, session: bytes) -> str:
@@ -49,10 +50,15 @@ class Evictions:
         oldest_first = iter(self._owners)
         return next((number for place in (fresh, oldest_first) for number in place if number not in gone), None)
 
-    def note(self, number: int, identity: str) -> None:
-        """Note who has sent something under a number."""
+    def note(self, number: int, identity: str, session: bytes = NOBODY) -> None:
+        """Note who has sent something under a number, and in which life."""
         self._owners.pop(number, None)
         self._owners[number] = identity
+        self._lives[number] = session
+
+    def is_last_life(self, session: bytes, number: int) -> bool:
+        """Return whether what was sent under a number last is of this life, as far as is known."""
+        return NOBODY in (session, last := self._lives.get(number, NOBODY)) or session == last
 
     def numbers_of(self, identity: str) -> list[int]:
         """Return the numbers under which a token has sent something."""

@@ -38,6 +38,7 @@ from trackmaster.distributed.security.server_keys import ServerKeys, default_fol
 from trackmaster.distributed.security.tokens import ROLES, Identity, TokenStore, check_password, new_token
 from trackmaster.distributed.wire.framing import MAX_FRAME_BYTES
 from trackmaster.distributed.wire.known_warnings import leave_out_known_warnings
+from trackmaster.distributed.wire.plain_lines import said_plainly
 from trackmaster.errors import ConfigError, TrackmasterError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the point of a server; plain text is refused there
@@ -82,7 +83,7 @@ class RelayServer:
 
     def __init__(self, options: RelayOptions | None = None, *, say: Callable[[str], None] = print) -> None:
         self._options = options or RelayOptions()
-        self._say = say
+        self._say = said_plainly(say)
         self._host = self._options.host or (EVERYWHERE if self._options.security else LOOPBACK)
         self._off_loopback = not is_loopback(self._host)
         self._refuse_what_is_unsafe()

@@ -19,6 +19,8 @@ from trackmaster.rl.schedules import Schedule
 
 PRIORITY = "_priority"
 """File of the priorities in a saved memory."""
+MAX_EPISODES = 2**16
+"""That may be under way at once; those of workers that are gone never end."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,8 @@ class IQNMemory(ChunkRing):
         key = (chunk.session, chunk.episode_id)
         if key not in self._test_episodes:
             self._test_episodes[key] = bool(self._rng.random() < self.test_ratio)
+            if len(self._test_episodes) > MAX_EPISODES:
+                del self._test_episodes[next(iter(self._test_episodes))]
         return self._test_episodes.pop(key) if chunk.end_of_episode else self._test_episodes[key]
 
     def _forget(self, start: int, end: int) -> None:
