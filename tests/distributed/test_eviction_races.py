@@ -128,3 +128,24 @@ def test_what_others_say_steers_no_terminal_and_forges_no_line(tmp_path: Path) -
     assert any("?[2J is unknown" in line for line in said)
     assert any("goodbye: ?]0;mine??Worker 9" in line for line in said)
     assert all(line.isprintable() for line in said)
+
+
+def test_a_trainer_that_was_cut_off_forgets_nobody_twice(tmp_path: Path) -> None:
+    with relay(tmp_path) as server, trainer_end(server) as trainer:
+        core, loop = server._core, server._loop
+        assert core is not None
+        assert loop is not None
+        trainer.wait_connected(60)
+        with raw(server, token_of(server, "worker")) as liar:
+            liar.send(hello())
+            liar.recv()
+            liar.send(b"no message")
+            numbers: list[int] = []
+            until(lambda: bool(numbers.extend(trainer.evicted()) or numbers), "a number to forget")
+        assert core.trainer is not None
+        loop.call_soon_threadsafe(core.trainer.connection.transport.abort)
+        until(lambda: server.numbers()["trainers"] == 2, "the trainer's return")
+        with worker_end(server) as honest:
+            honest.send_chunk(chunk(3))
+            receive(trainer, 1)
+        assert trainer.evicted() == []

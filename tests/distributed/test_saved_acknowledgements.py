@@ -111,3 +111,29 @@ def test_without_a_checkpoint_what_has_been_received_is_acknowledged(toy: Module
             until(lambda: trainer.training.receive(trainer.end) > 0, "the samples")
             until(lambda: not worker._end.waiting_chunks, "the acknowledgement")  # type: ignore[union-attr]
         trainer.close()
+
+
+class Failing(GenericTorchMemory):
+    """Has a bug that shows after a while."""
+
+    def append(self, chunk: Chunk) -> int:
+        if chunk.seq == 2:
+            raise ZeroDivisionError("a bug of its author")
+        return super().append(chunk)
+
+
+def test_a_memory_that_fails_ends_the_training_after_the_state_was_saved_and_confirms_nothing(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    clock = Clock()
+    end = Durable(clock, driven(toy, 5))
+    training = functools.partial(
+        TorchTrainingOffline, toy.Follow, functools.partial(Failing, memory_size=500, batch_size=4), toy.ToySAC,
+        epochs=1, rounds=1, steps=100, device="cpu", say=silent, clock=clock,
+    )  # fmt: skip
+    trainer = Trainer(training, checkpoint_path=tmp_path / "toy.tcpt", end=end, say=silent)
+    with pytest.raises(ZeroDivisionError):
+        trainer.run()
+    assert trainer.is_saved
+    assert (tmp_path / "toy.tcpt").is_file()
+    assert end.confirmed == 0

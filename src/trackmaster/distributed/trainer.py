@@ -188,8 +188,7 @@ class Trainer:
                 training.publish(self.end)
                 self._keep_policy()
             except BaseException:
-                training.take_rest()  # the link is about to be told that it is saved
-                self._save()
+                self._save_what_can_be()
                 raise
         if self._checkpoint is not None and not self.is_saved:
             raise CheckpointError(
@@ -218,7 +217,17 @@ class Trainer:
         with self._trouble.survived("The local copy of the policy"):
             self.files.keep(self.training.agent.get_actor(), self.training.weights_version)
 
-    def _save(self) -> None:
+    def _save_what_can_be(self) -> None:
+        """Save at an end in the middle; where the memory itself fails, nothing is confirmed that it did not take."""
+        try:
+            self.training.take_rest()
+        except Exception as error:
+            self._say(f"{type(self.training.memory).__name__} failed to store what had arrived: {error}")
+            self._save(confirms=False)
+        else:
+            self._save()
+
+    def _save(self, *, confirms: bool = True) -> None:
         self.is_saved = False
         if self._checkpoint is None:
             return
@@ -228,7 +237,7 @@ class Trainer:
             else:
                 save_training(self.training, self._checkpoint, say=self._say)
             self.is_saved = True
-        if self.is_saved and isinstance(self.end, Confirming):
+        if self.is_saved and confirms and isinstance(self.end, Confirming):
             self.end.confirm()
 
 

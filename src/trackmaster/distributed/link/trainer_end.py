@@ -208,9 +208,11 @@ class WebSocketTrainerEnd(LinkClient):
 
     def _forget(self, evict: Evict) -> None:
         """The server has sent a worker away."""
-        self._to_forget.append(evict.worker_id)
+        is_told = (evict.worker_id, evict.session) in self._told  # a server says so again after every connection
+        if not is_told or not any(evict.session):  # nobody's life may be another one each time
+            self._to_forget.append(evict.worker_id)
         self._leave_out(lambda waiting: waiting.worker_id == evict.worker_id)
-        if (evict.worker_id, evict.session) not in self._told:  # a server says so again after every connection
+        if not is_told:
             if len(self._told) >= MAX_SESSIONS:
                 self._told.clear()
             self._told.add((evict.worker_id, evict.session))
