@@ -151,7 +151,7 @@ class WebSocketTrainerEnd(LinkClient):
         self._unconfirmed.clear()
 
     def _begin(self, welcome: Welcome) -> None:
-        self._taken = 0  # what waits here counts as taken by the earlier connection
+        self._taken = 0  # of the earlier connection
         self._due_acks = dict(self._confirmed.items())
         self._tells_ahead = self._max_ahead is not None
         self._due_evicts = list(self._evicted.values())  # the server may be another one by now
@@ -170,7 +170,8 @@ class WebSocketTrainerEnd(LinkClient):
         session = bytes.fromhex(message.session)
         if message.seq <= self._marks.of(session):
             self.duplicates += 1
-            self._taken += 1
+            if message.seq <= self._handed.of(session):  # what still waits here counts once it is handed over
+                self._taken += 1
             if (confirmed := self._confirmed.of(session)) >= 0:
                 self._due_acks[session] = confirmed
             self._notify()
