@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,20 @@ def test_a_share_that_the_network_lost_is_driven_again(network: Network, make: M
     assert len(lost) == 2
     assert all(SHARE <= rows < 2 * SHARE for rows in agent.rollouts), agent.rollouts
     assert len(memory) < SHARE
+
+
+def test_who_sends_what_is_of_no_use_keeps_nobody_from_driving_more(network: Network, make: Make) -> None:
+    sent: list[Chunk] = []
+    network.is_lost = lambda chunk: bool(sent.append(chunk))  # keeps a copy of each
+    network.add_worker()
+    trainer, agent, memory = make(2, 5.0)
+    take = network.recv_chunks
+
+    def with_old_ones(timeout_s: float) -> list[Chunk]:
+        found = take(timeout_s)
+        return [*found, replace(sent[0], weights_version=-1)] if sent else found
+
+    network.recv_chunks = with_old_ones  # type: ignore[method-assign]
+    learn(trainer, agent, 2)
+    assert agent.rollouts == [2 * SHARE] * 2
+    assert memory.n_dropped > 0

@@ -201,12 +201,12 @@ class RacingTrainer:
 
     def _receive(self, timeout_s: float) -> None:
         self._is_receiving = True  # stays so if the worker is interrupted in the middle of a decision
-        began = self._clock()
-        arrived = self._end.recv_chunks(timeout_s)
-        self._silent_s = 0.0 if arrived else self._silent_s + self._clock() - began
-        self._arrived.extend(arrived)
+        began, before = self._clock(), len(self._memory)
+        self._arrived.extend(self._end.recv_chunks(timeout_s))
+        waited_s = self._clock() - began
         self._is_receiving = False
         self._take_arrived()
+        self._silent_s = 0.0 if len(self._memory) > before else self._silent_s + waited_s
         if isinstance(self._end, EvictingTrainerEnd):
             self._forget_evicted(self._end)
         if isinstance(self._memory, RolloutMemory) and isinstance(self._end, RemoteTrainerEnd):
