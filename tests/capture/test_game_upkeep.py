@@ -293,8 +293,7 @@ def test_an_old_game_is_renewed_between_two_replays(scene: Scene) -> None:
 def test_being_told_to_end_runs_all_clean_up(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c():
-        os.kill(os.getpid(), number)
-        signal.pause()
+        signal.raise_signal(number)  # to the process it may come by way of any of its threads, and wakes no pause here
     assert signal.getsignal(number) is before
 
 
