@@ -291,10 +291,13 @@ def test_an_old_game_is_renewed_between_two_replays(scene: Scene) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP] if sys.platform != "win32" else [])
 def test_being_told_to_end_runs_all_clean_up(number: int) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c():
-        signal.raise_signal(number)  # to the process it may come by way of any of its threads, and wakes no pause here
-    assert signal.getsignal(number) is before
+    before = signal.signal(number, signal.SIG_DFL)  # nohup has SIGHUP ignored, and then it stays so
+    try:
+        with pytest.raises(KeyboardInterrupt), ended_like_ctrl_c():
+            signal.raise_signal(number)  # sent to the process it may come by way of any thread
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")

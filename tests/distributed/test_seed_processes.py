@@ -23,6 +23,8 @@ SCRIPT = Path(__file__).with_name("seed_process.py")
 PATIENCE_S = 240.0
 EPISODE = 12
 QUIET_LOOKS = 60
+TESTS = 8
+"""Test episodes before a run is judged: the first two and the last three must not be the same ones."""
 
 
 class Run:
@@ -59,6 +61,13 @@ class Run:
 
     def samples(self) -> int:
         return int(self.said("trainer").get("samples", 0))
+
+    def tests(self) -> list[float]:
+        """Return the returns of the rounds that had test episodes; a line that is being written does not count yet."""
+        path = self.folder / "logs" / "metrics.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        returns = [json.loads(line)["return_test"] for line in lines if line.endswith("\n")]
+        return [value for value in returns if value is not None]
 
     def go_on(self, n: int, what: str) -> None:
         """Wait until the trainer has received so many more samples."""
@@ -114,6 +123,7 @@ def test_every_role_may_be_killed_and_the_counts_agree(run: Run, monkeypatch: py
     run.start("worker", "third")
     run.until(lambda: run.said("third").get("steps", 0) > 200, "a worker in the place of the killed one")
 
+    run.until(lambda: len(run.tests()) >= TESTS, "test episodes that tell whether it learns")
     (run.folder / "stop").touch()
     run.until(lambda: all(run.said(n).get("closed") for n in ("second", "third")), "workers that end")
     whole = run.said("second")["steps"] + run.said("third")["steps"]
@@ -134,8 +144,7 @@ def test_every_role_may_be_killed_and_the_counts_agree(run: Run, monkeypatch: py
     assert len(np.unique(lived, axis=0)) == len(rows), "nothing is doubled"
     assert training.refused_chunks == 0
     assert training.total_updates <= training.total_samples + 50
-    lines = [json.loads(line) for line in (run.folder / "logs" / "metrics.jsonl").read_text().splitlines()]
-    tests = [line["return_test"] for line in lines if line["return_test"] is not None]
+    tests = run.tests()
     assert all(map(math.isfinite, tests))
     assert np.mean(tests[-3:]) > np.mean(tests[:2]) / 2, f"returns of test episodes: {tests}"
 
