@@ -11,7 +11,7 @@ import trackmaster
 
 PACKAGE = Path(trackmaster.__file__).parent
 FLOORS = [
-    {"allocator", "errors", "units", "config", "files", "home", "interrupts", "progress"},
+    {"allocator", "errors", "units", "config", "files", "home", "interrupts", "progress", "strict_yaml"},
     *(
         {room}
         for room in (

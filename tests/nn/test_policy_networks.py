@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from trackmaster.nn.critics import CriticList, MLPCritics
-from trackmaster.nn.encoder import ShapeError
+from trackmaster.nn.encoder import ShapeError, build_encoder
 from trackmaster.nn.gaussian_policy import SquashedGaussianActor, gaussian_log_prob, squashed_log_prob, tanh_log_det
 from trackmaster.nn.observation_layout import (
     ObservationLayout,
@@ -19,8 +19,9 @@ from trackmaster.nn.observation_layout import (
     batched,
     full_observation_space,
 )
+from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.nn.recurrent import STATE_SIZE, CNNLSTMActor, pack_state, unpack_state
-from trackmaster.nn.trunks import MLP, VanillaCNN, VisionTransformerActor
+from trackmaster.nn.trunks import MLP, EncoderCNN, VanillaCNN, VisionTransformerActor
 
 ANALOG = analog_action_space()
 
@@ -127,6 +128,30 @@ def test_actor_and_critic_may_see_different_entries() -> None:
     assert critic(draw(space), torch.zeros(3, 3)).shape == (2, 3)
     with pytest.raises(ShapeError, match="no entry lidar"):
         ObservationLayout(space, ("lidar",))
+
+
+def test_the_small_network_is_the_pretrained_encoder_beside_numbers() -> None:
+    space = gym.spaces.Dict({
+        "image": gym.spaces.Box(0, 255, (4, 64, 64), np.uint8), "floats": gym.spaces.Box(-1, 1, (15,)),
+    })  # fmt: skip
+    network = PolicyNetworks(network="encoder").trunk(space, None, None)
+    assert isinstance(network, EncoderCNN)
+    encoder = build_encoder(4)
+    network.img_head.load_state_dict(encoder.state_dict())
+    seen: list[torch.Tensor] = []
+    network.mlp[0].register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    observation = draw(space)
+    assert network(observation).shape == (3, 256)
+    pixels = encoder(observation["image"].float() / 255)
+    for part in (observation["floats"], pixels):
+        places = seen[0].unfold(1, part.shape[1], 1)
+        assert bool(torch.isclose(places, part[:, None], atol=1e-5).all(dim=2).any(dim=1).all())
+    critics = PolicyNetworks(network="encoder").critics(space, ANALOG, 2)
+    assert critics(draw(space), torch.zeros(3, 3)).shape == (2, 3)
+    small = EncoderCNN(gym.spaces.Dict({"image": gym.spaces.Box(0, 255, (1, 36, 36), np.uint8)}))
+    assert small.mlp[0].in_features == 32
+    with pytest.raises(ShapeError, match="at least 36x36"):
+        EncoderCNN(gym.spaces.Dict({"image": gym.spaces.Box(0, 255, (1, 33, 33), np.uint8)}))
 
 
 def test_the_mlp_refuses_pictures_and_the_transformer_foreign_sizes() -> None:

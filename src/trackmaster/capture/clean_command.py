@@ -39,8 +39,8 @@ def run_clean(config: CleanConfig) -> int:
         ConfigError: the RL configuration cannot be read.
     """
     from trackmaster.capture.cleanup import clean_replay, judge_replay, replay_folders
-    from trackmaster.config import read_yaml
     from trackmaster.progress import progress
+    from trackmaster.strict_yaml import read_yaml
 
     if config.rl_config is not None:
         read_yaml(config.rl_config)

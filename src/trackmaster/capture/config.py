@@ -10,8 +10,9 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from trackmaster.capture.plan import MAX_FPS
-from trackmaster.config import Settings, read_yaml
+from trackmaster.config import Settings
 from trackmaster.errors import ConfigError
+from trackmaster.strict_yaml import read_yaml
 from trackmaster.units import TICK_MS
 
 DEFAULT_SIZE_PX = 64

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trackmaster.config import read_yaml
 from trackmaster.data import find_replays, source_signature
 from trackmaster.errors import ConfigError
 from trackmaster.experiments.plan import Arm, ExperimentPlan, merged
@@ -16,6 +15,7 @@ from trackmaster.files import atomic_write_text, sha256_of
 from trackmaster.pretrain.artifact import META_NAME
 from trackmaster.pretrain.config import PretrainConfig
 from trackmaster.rl.config.training import TrainConfig
+from trackmaster.strict_yaml import read_yaml
 from trackmaster.track.bundled import bundled_challenge
 from trackmaster.track.errors import TrackError
 

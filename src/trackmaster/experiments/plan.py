@@ -6,8 +6,9 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from trackmaster.config import Section, read_yaml
+from trackmaster.config import Section
 from trackmaster.errors import ConfigError
+from trackmaster.strict_yaml import read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 OURS = ("run_name", "resume", "fresh", "use_tqdm", "training.seed", "training.max_minutes",

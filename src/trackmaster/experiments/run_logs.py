@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trackmaster.config import read_yaml
 from trackmaster.distributed.racing.beginning import CONFIG_SNAPSHOT
 from trackmaster.errors import ConfigError, TrackmasterError
 from trackmaster.rl.evaluation.episodes import Evaluation
 from trackmaster.rl.evaluation.log import EVALUATIONS_FILE, read_evaluations
 from trackmaster.rl.metrics import HEADER
+from trackmaster.strict_yaml import read_yaml
 
 METRICS_FILE = "metrics.csv"
 EVENT_FILES = "*tfevents*"

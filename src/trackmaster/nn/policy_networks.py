@@ -13,7 +13,7 @@ from trackmaster.nn.gaussian_policy import SquashedGaussianActor
 from trackmaster.nn.kinds import NetworkKind, TrunkActivation
 from trackmaster.nn.observation_layout import ObservationLayout
 from trackmaster.nn.recurrent import CNNLSTMActor
-from trackmaster.nn.trunks import HIDDEN, MLP, Trunk, VanillaCNN, VisionTransformerActor
+from trackmaster.nn.trunks import HIDDEN, MLP, EncoderCNN, Trunk, VanillaCNN, VisionTransformerActor
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class PolicyNetworks:
                 q_net, observation_space=observation_space, action_space=action_space, trunk_activation=activation,
                 keys=keys, first=first,
             )  # fmt: skip
+        if kind == "encoder":
+            return EncoderCNN(observation_space, action_space, q_net=q_net, keys=keys, first=first)
         if kind == "cnn_lstm":
             return CNNLSTMActor(observation_space, action_space, q_net=q_net, keys=keys, first=first)
         channels, side, _ = ObservationLayout(observation_space, keys).image_shape()

@@ -11,7 +11,7 @@ import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
-from trackmaster.nn.encoder import ShapeError
+from trackmaster.nn.encoder import ShapeError, channels_last, encoder_dim, encoder_layers, init_orthogonal
 from trackmaster.nn.kinds import TrunkActivation
 from trackmaster.nn.observation_layout import (
     Observation,
@@ -158,6 +158,50 @@ class VanillaCNN(Trunk):
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = torch.relu(conv(x))
         parts = [*before, x.flatten(1), *after]
+        features: Tensor = self.mlp(torch.cat(parts if action is None else [*parts, action], dim=1))
+        return features
+
+
+class EncoderCNN(Trunk):
+    """The visual encoder of pretraining and of IQN over stacked pictures, joined with the numbers.
+
+    Seven times fewer multiplications than ``VanillaCNN``: 3.5 million instead of 28 for four pictures of 64x64. The
+    encoder is called ``img_head`` as in IQN and has its keys.
+
+    Args:
+        observation_space: with one picture.
+        action_space: of a critic.
+        q_net: take an action in.
+        keys: entries of a ``Dict`` observation to use.
+        first: numbers of every vector to use; all when left out.
+
+    Raises:
+        ShapeError: there is no picture, or it is too small.
+    """
+
+    def __init__(
+        self,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any] | None = None,
+        *,
+        q_net: bool = False,
+        keys: Sequence[str] | None = None,
+        first: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.layout = ObservationLayout(observation_space, keys, first)
+        channels, rows, columns = self.layout.image_shape()
+        self.img_head = encoder_layers(channels)
+        init_orthogonal(self.img_head)
+        n_in = encoder_dim(rows, columns) + self.layout.n_floats + action_width(action_space, q_net=q_net)
+        self.mlp = mlp((n_in, HIDDEN, HIDDEN), last=True)
+        self.out_features = HIDDEN
+
+    def forward(self, observation: Observation, action: Tensor | None = None) -> Tensor:
+        """Return features (B, 256)."""
+        before, image, after = self.layout.split(observation)
+        assert image is not None  # the constructor refuses observations without one
+        parts = [*before, self.img_head(channels_last(as_unit_range(image))), *after]
         features: Tensor = self.mlp(torch.cat(parts if action is None else [*parts, action], dim=1))
         return features
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trackmaster.config import read_yaml
 from trackmaster.env.layout import N_FLOATS
 from trackmaster.env.observation import EXTRA_WIDTHS
 from trackmaster.errors import ConfigError
 from trackmaster.pretrain.config import RL_CONFIG_DEFAULT
+from trackmaster.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from trackmaster.config import read_yaml
 from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_path, atomic_write_bytes, atomic_write_text
 from trackmaster.nn.encoder import arch_hash
 from trackmaster.nn.torch_writing import write_torch
 from trackmaster.pretrain.errors import PretrainError
+from trackmaster.strict_yaml import read_yaml
 
 ENCODER_NAME = "encoder.pt"
 META_NAME = "pretrain_meta.json"

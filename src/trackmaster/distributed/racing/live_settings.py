@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trackmaster.config import read_yaml
 from trackmaster.distributed.disk_trouble import DiskTrouble
 from trackmaster.errors import ConfigError
 from trackmaster.files import atomic_write_text
 from trackmaster.rl.agent import TrainingAgent
 from trackmaster.rl.config.training import TrainConfig
 from trackmaster.rl.iqn.agent import IQNAgent
+from trackmaster.strict_yaml import read_yaml
 
 LIVE_FILE = "live.yaml"
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError
 
-from trackmaster.config import Section, read_yaml
+from trackmaster.config import Section
 from trackmaster.errors import ConfigError
+from trackmaster.strict_yaml import read_yaml
 
 DOTENV: Final = Path(".env")
 YAML: Final = Path("config_files/game.yaml")
