@@ -81,7 +81,8 @@ class CollectedSamples:
 
     def add_outcome(self, stats: dict[str, float], sample: Sample) -> None:
         """Add how an episode went that was not collected, with a sample of its last observation."""
-        self._outcomes.append((stats, sample))
+        if self._end is not None:  # nobody would ever ask for it
+            self._outcomes.append((stats, sample))
 
     def drive_with(self, version: int) -> None:
         """The samples to come are driven with other weights; what was gathered must have been sent."""
