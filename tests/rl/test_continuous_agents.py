@@ -15,6 +15,7 @@ from tests.rl.toy_point import ACTION, OBSERVATION, ToyPoint, drive
 from trackmaster.errors import ConfigError
 from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.nn.weights import WeightsError
+from trackmaster.rl.continuous.averaged_actor import polyak_update
 from trackmaster.rl.continuous.batches import Rollout, TransitionBatch
 from trackmaster.rl.continuous.columns import continuous_sample_spec
 from trackmaster.rl.continuous.gaussian_actor import GaussianActor
@@ -26,11 +27,11 @@ from trackmaster.rl.continuous.sac import (
     actor_loss,
     critic_loss,
     entropy_loss,
-    polyak_update,
     soft_target,
 )
 from trackmaster.rl.continuous.transition_memory import TransitionMemory
 from trackmaster.rl.exploration import ActingError
+from trackmaster.rl.files.torch_files import load_torch
 
 SMALL = PolicyNetworks(hidden_sizes=(32, 32))
 OFF_POLICY = {"gamma": 0.9, "alpha": 0.05, "lr_actor": 3e-3, "lr_critic": 3e-3, "networks": SMALL, "seed": 0}
@@ -183,7 +184,39 @@ def test_ppo_solves_the_toy_world() -> None:
     assert drive(agent.get_actor(), judge, version=0, test=True)[1] > SOLVED
 
 
-@pytest.mark.parametrize("make", [sac, redq, ppo])
+def averaging(**options: Any) -> SACTrainingAgent:
+    return sac(**{"actor_average": 0.9, **options})
+
+
+def test_the_averaged_actor_is_judged_and_kept_while_the_newest_explores(tmp_path: Path) -> None:
+    agent = averaging(actor_average=0.99)
+    newest = [agent.actor_tensors()]
+    for k in range(12):
+        agent.train(some_batch(seed=k))
+        newest.append(agent.actor_tensors())
+    name = "policy.mu_layer.weight"
+    expected = newest[0][name]
+    for k, tensors in enumerate(newest[1:]):
+        share = (1 + k) / (10 + k)
+        expected = share * expected + (1 - share) * tensors[name]
+    assert torch.allclose(agent.get_actor().tensors()[name], expected, atol=1e-7)
+    assert not torch.allclose(expected, newest[-1][name], atol=1e-5)
+    agent.save(tmp_path)
+    assert torch.equal(load_torch(tmp_path / "weights1.torch")[name], agent.get_actor().tensors()[name])
+
+
+@pytest.mark.parametrize(("before", "after"), [(averaging, sac), (sac, averaging)])
+def test_averaging_begins_and_ends_where_a_run_is_continued(before: Any, after: Any, tmp_path: Path) -> None:
+    agent, other = before(), after(seed=99)
+    for k in range(3):
+        agent.train(some_batch(seed=k))
+    other.load(tmp_path, agent.save(tmp_path))
+    judged = agent.get_actor().tensors()
+    assert all(torch.equal(value, judged[name]) for name, value in other.get_actor().tensors().items())
+    assert math.isfinite(other.train(some_batch(seed=7))["loss_critic"])
+
+
+@pytest.mark.parametrize("make", [sac, averaging, redq, ppo])
 def test_a_continued_agent_learns_on_as_if_never_stopped(make: Any, tmp_path: Path) -> None:
     agent = make()
     for k in range(3):
@@ -194,6 +227,7 @@ def test_a_continued_agent_learns_on_as_if_never_stopped(make: Any, tmp_path: Pa
     assert other.train(some_batch(seed=7)) == agent.train(some_batch(seed=7))
     for name, value in agent.actor_tensors().items():
         assert torch.equal(value, other.actor_tensors()[name])
+        assert torch.equal(agent.get_actor().tensors()[name], other.get_actor().tensors()[name])
 
 
 @pytest.mark.parametrize("make", [sac, ppo])

@@ -136,6 +136,8 @@ class SACSection(AgentSection):
     """Weight decay of the critics."""
     clip_grad_norm: float | None = Field(default=None, gt=0)
     """Longest gradient of actor and critics; no limit when left out."""
+    actor_average: float = Field(default=0.0, ge=0, lt=1)
+    """Share of an averaged actor that stays per update; the average is judged and kept. 0: the newest actor is."""
 
 
 class REDQSection(SACSection):

@@ -16,6 +16,9 @@ from trackmaster.rl.files.names import ONLINE_FILE, OPTIMIZER_FILE, TARGET_FILE
 from trackmaster.rl.files.torch_files import load_torch, save_torch
 from trackmaster.rl.generators import generator_state, restore_generator
 
+NEWEST_PREFIX = "newest_actor."
+"""Of the newest actor's tensors beside the judges, where an average is kept."""
+
 
 class GaussianAgent(TrainingAgent):
     """Learner around a ``GaussianActor`` and its critics; a subclass makes the critics and sets ``optimizers``.
@@ -58,18 +61,27 @@ class GaussianAgent(TrainingAgent):
         """Return what is saved beside the actor."""
         return self.critics
 
+    def driver(self) -> GaussianActor:
+        """Return the actor that is judged and kept."""
+        return self.actor
+
     def get_actor(self) -> GaussianActor:
-        """Return a copy of the actor without gradients."""
-        return self.actor.no_grad_copy()
+        """Return a copy of the actor that is judged and kept, without gradients."""
+        return self.driver().no_grad_copy()
 
     def actor_tensors(self) -> dict[str, Tensor]:
-        """Return copies of what ``ActorModule.load_tensors`` takes."""
+        """Return copies of the newest actor's weights for ``ActorModule.load_tensors``: they explore."""
         return plain_state(self.actor)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the actor (``weights1.torch``), its judges (``weights2.torch``) and the optimisers."""
-        save_torch(plain_state(self.actor), folder / ONLINE_FILE)
-        save_torch(plain_state(self.judges()), folder / TARGET_FILE)
+        """Write the actor (``weights1.torch``), its judges (``weights2.torch``) and the optimisers.
+
+        Where the actor that is kept is not the newest, the newest lies beside the judges.
+        """
+        newest = {} if self.driver() is self.actor else plain_state(self.actor)
+        save_torch(plain_state(self.driver()), folder / ONLINE_FILE)
+        judges = plain_state(self.judges()) | {NEWEST_PREFIX + name: tensor for name, tensor in newest.items()}
+        save_torch(judges, folder / TARGET_FILE)
         save_torch(self.optimizers.state_dict(), folder / OPTIMIZER_FILE)
         return {"generators": [generator_state(generator) for generator in self._generators]}
 
@@ -86,8 +98,14 @@ class GaussianAgent(TrainingAgent):
 
     def load_weights(self, folder: Path) -> None:
         """Take over the networks without optimisers or counters, as a fresh run does with a prepared pair."""
-        load_strict(self.actor, load_torch(folder / ONLINE_FILE), source=str(folder / ONLINE_FILE))
-        load_strict(self.judges(), load_torch(folder / TARGET_FILE), source=str(folder / TARGET_FILE))
+        kept, beside = load_torch(folder / ONLINE_FILE), load_torch(folder / TARGET_FILE)
+        newest = {name: tensor for name, tensor in beside.items() if name.startswith(NEWEST_PREFIX)}
+        judges = {name: tensor for name, tensor in beside.items() if name not in newest}
+        load_strict(self.judges(), judges, source=str(folder / TARGET_FILE))
+        load_strict(self.driver(), kept, source=str(folder / ONLINE_FILE))
+        if self.driver() is not self.actor:
+            own = {name.removeprefix(NEWEST_PREFIX): tensor for name, tensor in newest.items()}
+            load_strict(self.actor, own or kept, source=str(folder / TARGET_FILE if own else folder / ONLINE_FILE))
 
     @property
     def _generators(self) -> tuple[torch.Generator | None, torch.Generator | None]:

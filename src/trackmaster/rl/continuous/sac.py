@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from trackmaster.errors import ConfigError
 from trackmaster.nn.policy_networks import PolicyNetworks
 from trackmaster.rl.config.continuous import OptimizerKind
+from trackmaster.rl.continuous.averaged_actor import AveragedActor, polyak_update
 from trackmaster.rl.continuous.batches import to_device
+from trackmaster.rl.continuous.gaussian_actor import GaussianActor
 from trackmaster.rl.continuous.gaussian_agent import GaussianAgent
 from trackmaster.rl.continuous.optimizer_set import OptimizerSet, make_optimizer
 from trackmaster.rl.guard import RollbackGuard
@@ -58,14 +60,6 @@ def entropy_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> 
     return -(log_alpha * (log_prob.detach() + target_entropy)).mean()
 
 
-@torch.no_grad()
-def polyak_update(targets: nn.Module, onlines: nn.Module, polyak: float) -> None:
-    """Move target parameters: target = polyak target + (1 - polyak) online."""
-    slow: list[Tensor] = list(targets.parameters())
-    fast: list[Tensor] = list(onlines.parameters())
-    torch._foreach_lerp_(slow, fast, 1.0 - polyak)
-
-
 class SACTrainingAgent(GaussianAgent):
     """Learns from transitions of any policy.
 
@@ -89,6 +83,8 @@ class SACTrainingAgent(GaussianAgent):
         l2_actor: weight decay of the actor.
         l2_critic: weight decay of the critics.
         clip_grad_norm: longest gradient of actor and critics; None sets no limit.
+        actor_average: share of an averaged actor that stays per update of the actor: the average is what
+            ``get_actor`` gives and files keep, while the newest one explores; 0 averages nothing.
         seed: of weights and draws; torch's global generator when left out.
 
     Raises:
@@ -120,6 +116,7 @@ class SACTrainingAgent(GaussianAgent):
         l2_actor: float = 0.0,
         l2_critic: float = 0.0,
         clip_grad_norm: float | None = None,
+        actor_average: float = 0.0,
         seed: int | None = None,
     ) -> None:
         if not alpha > 0:
@@ -143,6 +140,9 @@ class SACTrainingAgent(GaussianAgent):
         })  # fmt: skip
         self._online = nn.ModuleDict({"actor": self.actor, "critics": self.critics})
         self._online.register_parameter("log_alpha", self.log_alpha)
+        self.averaged_actor = AveragedActor(self.actor, actor_average) if actor_average else None
+        if self.averaged_actor is not None:
+            self._online["averaged_actor"] = self.averaged_actor.actor
         self.guard = RollbackGuard(self._online, self.target_critics, self.optimizers)
         self.updates = 0
 
@@ -153,6 +153,10 @@ class SACTrainingAgent(GaussianAgent):
     def judges(self) -> nn.ModuleDict:
         """Return critics and their targets."""
         return nn.ModuleDict({"critics": self.critics, "target_critics": self.target_critics})
+
+    def driver(self) -> GaussianActor:
+        """Return the actor that is judged and kept: the averaged one, or the newest where none is averaged."""
+        return self.actor if self.averaged_actor is None else self.averaged_actor.actor
 
     @property
     def alpha(self) -> float:
@@ -211,8 +215,8 @@ class SACTrainingAgent(GaussianAgent):
         Raises:
             WeightsError: the files do not fit.
         """
-        super().load(folder, state)
         self.updates = int(state["updates"])
+        super().load(folder, state)
         if self.learn_entropy_coef and state.get("learn_entropy_coef", True):  # a fixed one is a setting of this run
             self.log_alpha.data.fill_(float(state["log_alpha"]))
         self.guard.keep()
@@ -220,6 +224,8 @@ class SACTrainingAgent(GaussianAgent):
     def load_weights(self, folder: Path) -> None:
         """Take over networks without optimisers or counters, as a fresh run does with a prepared pair."""
         super().load_weights(folder)
+        if self.averaged_actor is not None:
+            self.averaged_actor.go_on(self.updates // self.critic_steps_per_actor_step)
         self.guard.keep()
 
     def _improve_actor(self, obs: Any, metrics: dict[str, float]) -> bool:
@@ -227,6 +233,8 @@ class SACTrainingAgent(GaussianAgent):
         action, log_prob = self._draw(obs)
         loss = actor_loss(self.combine_for_actor(self.critics(obs, action)), log_prob, alpha)
         norm = self.optimizers.step("actor", loss, list(self.actor.parameters()), clip=self.clip_grad_norm)
+        if self.averaged_actor is not None and math.isfinite(norm):
+            self.averaged_actor.follow(self.actor)
         metrics.update({"loss_actor": float(loss.detach()), "RL/entropy": -float(log_prob.detach().mean())})
         if self.learn_entropy_coef:
             loss = entropy_loss(self.log_alpha, log_prob, self.target_entropy)
