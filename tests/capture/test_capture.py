@@ -310,10 +310,12 @@ def test_finish_margin_and_label_grid(world: Path, ghost: Ghost) -> None:
 
 
 def test_the_command_prints_what_was_rejected(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (world / "replays" / "4711" / "bad.replay.gbx").write_bytes(b"GBX")
+    for folder in (world / "replays" / "4711", world / "replays"):
+        (folder / "bad.replay.gbx").write_bytes(b"GBX")
     assert run_capture(config(world, fps=1)) == 2
     printed = capsys.readouterr().out
     assert "rejected 4711/bad.replay: unreadable" in printed
+    assert "rejected bad.replay: unreadable" in printed
     assert "1 replay captured (9 frames" in printed
 
 

@@ -103,7 +103,8 @@ def run_capture(config: CaptureConfig) -> int:
     with ended_like_ctrl_c():
         summary = capture(choose_game(config))
     for outcome in summary.rejected:
-        print(f"rejected {outcome.track_id}/{outcome.replay}: {outcome.reason}: {outcome.detail}")
+        name = f"{outcome.track_id}/{outcome.replay}" if outcome.track_id else outcome.replay
+        print(f"rejected {name}: {outcome.reason}: {outcome.detail}")
     print(summary.sentence())
     return summary.exit_code
 
