@@ -9,6 +9,7 @@ import pytest
 
 from trackmaster import cli
 from trackmaster.capture.errors import CaptureError
+from trackmaster.capture.fidelity import roll as rolls
 from trackmaster.capture.fidelity import runs
 from trackmaster.capture.fidelity.command import measure_all, run_fidelity
 from trackmaster.capture.fidelity.config import FidelityConfig
@@ -16,7 +17,7 @@ from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find
 from trackmaster.capture.fidelity.fit import Fit, fit_windows, rotation_matrix
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
 from trackmaster.capture.fidelity.measured import CLASSES, class_summary
-from trackmaster.capture.fidelity.roll import measure, roll, twins_apart
+from trackmaster.capture.fidelity.roll import CHUNK, chunks, measure, roll, twins_apart
 from trackmaster.capture.fidelity.runs import drive_runs
 from trackmaster.capture.fidelity.starts import roll_starts, start_windows
 from trackmaster.capture.fidelity.state import get, nudge, put, warm_states
@@ -138,6 +139,31 @@ def test_a_car_put_back_onto_its_ghost_keeps_its_wheels_where_they_are(recording
     longer[[30, 40]] += 0.008
     nudge(driven, changed(recording, position_m=raised, damper_m=longer), np.array([30, 40]), np.zeros(2))
     assert get(driven, "absorb")[bent] - before[bent] == pytest.approx(0.008, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 257, 600, 1025])
+def test_chunks_hold_every_window_once_and_drive_hardly_any_twice(count: int) -> None:
+    which = np.arange(count) * 3
+    parts = chunks(which)
+    assert np.concatenate([part[:keep] for part, keep in parts]).tolist() == which.tolist()
+    assert len({len(part) for part, _ in parts}) == 1
+    assert sum(len(part) for part, _ in parts) - count < len(parts) == -(-count // CHUNK)
+
+
+def test_windows_that_are_fitted_again_are_driven_by_themselves(
+    recording: Recording, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three windows one stays unexplained: the second and third fit drive its 14 cars alone."""
+    sizes = []
+
+    def one_is_hard(world, recording, windows, warm, *, seed=0):
+        sizes.append((world.n_cars, len(windows)))
+        return Fit(warm, np.where(windows.row == 40, 9.0 - seed, 0.2))
+
+    monkeypatch.setattr(rolls, "fit_windows", one_is_hard)
+    errors = measure(track, recording, windows_at([30, 40, 50], 10))
+    assert sizes == [(42, 3), (14, 1), (14, 1)]
+    assert errors.fit.tolist() == [0.2, 7.0, 0.2]
 
 
 def test_small_rotations_are_exact() -> None:

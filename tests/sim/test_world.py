@@ -175,6 +175,26 @@ def test_tracks_may_be_cut_into_many_triangles(plane_track):
     assert pieces.view.position_m[0] == pytest.approx(whole.view.position_m[0], abs=2e-3)
 
 
+def test_worlds_that_share_their_grid_drive_like_worlds_of_their_own(arena, plane_track):
+    inputs = random_inputs(4, 30, 24)
+    plane = plane_track()
+    which = np.arange(24) % 2
+    first = World([arena, plane], 24, track_of_car=which)
+    worlds = [
+        World([arena, plane], 24, track_of_car=1 - which),
+        World([arena, plane], 24, track_of_car=1 - which, share=first),
+    ]
+    for world in worlds:
+        scattered(world)
+        drive(world, inputs)
+    assert worlds[0].snapshot().equals(worlds[1].snapshot())
+    scattered(first)
+    drive(first, inputs)
+    assert not first.snapshot().equals(worlds[0].snapshot()), "each world keeps the tracks of its own cars"
+    with pytest.raises(SimError, match="same tracks and device"):
+        World(plane_track(), 1, share=first)
+
+
 def test_unusable_arguments_are_refused_with_a_sentence(plane_track):
     track = plane_track()
     with pytest.raises(SimError, match="at least one track and one car"):

@@ -241,3 +241,13 @@ def build_scene(tracks: Sequence[Drivable], track_of_car: NDArray[np.int32], dev
     scene.water = wp.array(np.concatenate([*levels, [NO_WATER_M]]), dtype=wp.float32, device=device)
     scene.bumps = wp.array(bump_tile(), dtype=wp.uint8, device=device)
     return scene
+
+
+def scene_for_cars(scene: Scene, track_of_car: NDArray[np.int32], device: str) -> Scene:
+    """Return a scene that shares all arrays but the one that says which track each car (N,) is on."""
+    struct: Any = Scene  # at run time no class but Warp's description of one
+    shared = Scene()
+    for name in struct.vars:
+        setattr(shared, name, getattr(scene, name))
+    shared.track_of_car = wp.array(track_of_car, dtype=wp.int32, device=device)
+    return shared

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trackmaster.sim import layout
-from trackmaster.sim.collision_scene import Drivable, build_scene
+from trackmaster.sim.collision_scene import Drivable, build_scene, scene_for_cars
 from trackmaster.sim.constants import MAX_NEAR
 from trackmaster.sim.errors import SimError
 from trackmaster.sim.kernels_copy import gather_columns, scatter_columns
@@ -79,6 +79,7 @@ class World:
         device: str = "cpu",
         track_of_car: ArrayLike | None = None,
         threads: int = 1,
+        share: World | None = None,
     ) -> None:
         """Build the collision grid, compile or load the kernels and reset all cars.
 
@@ -88,6 +89,7 @@ class World:
             device: ``"cpu"`` or ``"cuda:0"``.
             track_of_car: (N,) number of the track of each car; all on the first one by default.
             threads: Python threads that share the batch (CPU only; the kernels release the interpreter lock).
+            share: a world on the same tracks and device, whose collision grid is used instead of building one.
 
         Raises:
             SimError: no cars, an unknown device, a wrong track number or a track that cannot be simulated.
@@ -98,7 +100,7 @@ class World:
         if self.n_cars < 1 or not self.tracks:
             raise SimError(f"A world needs at least one track and one car; got {len(self.tracks)} and {n_cars}.")
         self.track_of_car = self._checked_tracks(track_of_car)
-        self._scene = build_scene(self.tracks, self.track_of_car, self.device)
+        self._scene = self._built(share)
         self._floats = self._table(layout.N_FLOATS, wp.float32)
         self._ints = self._table(layout.N_INTS, wp.int32)
         self._bytes = self._table(layout.N_BYTES, wp.uint8)
@@ -116,6 +118,13 @@ class World:
     @property
     def _on_gpu(self) -> bool:
         return self.device != "cpu"
+
+    def _built(self, share: World | None) -> Any:
+        if share is None:
+            return build_scene(self.tracks, self.track_of_car, self.device)
+        if share.device != self.device or [id(t) for t in share.tracks] != [id(t) for t in self.tracks]:
+            raise SimError("Only worlds on the same tracks and device can share their collision grid.")
+        return scene_for_cars(share._scene, self.track_of_car, self.device)
 
     def _checked_tracks(self, track_of_car: ArrayLike | None) -> NDArray[np.int32]:
         numbers = np.zeros(self.n_cars, np.int32) if track_of_car is None else np.asarray(track_of_car, np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -189,14 +190,20 @@ class Recording:
 
     def slewed_steer(self) -> NDArray[np.float32]:
         """Return (R,) the steering after its slew (at most 0.2 per tick) at every row."""
-        steer = np.zeros(len(self), np.float32)
-        for first, size in zip(self.first_row, np.bincount(self.drive_of), strict=True):
-            held = 0.0
-            for row in range(int(first), int(first + size)):
-                steer[row] = held
-                for wanted in self.steer[SAMPLE_TICKS * row : SAMPLE_TICKS * (row + 1)].tolist():
-                    held += min(max(wanted - held, -0.2), 0.2)
-        return steer
+        return _slewed_steer(self)
+
+
+@lru_cache(maxsize=1)
+def _slewed_steer(recording: Recording) -> NDArray[np.float32]:
+    steer = np.zeros(len(recording), np.float32)
+    for first, size in zip(recording.first_row, np.bincount(recording.drive_of), strict=True):
+        held = 0.0
+        for row in range(int(first), int(first + size)):
+            steer[row] = held
+            for wanted in recording.steer[SAMPLE_TICKS * row : SAMPLE_TICKS * (row + 1)].tolist():
+                held += min(max(wanted - held, -0.2), 0.2)
+    steer.flags.writeable = False
+    return steer
 
 
 def _inputs(drive: Drive, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

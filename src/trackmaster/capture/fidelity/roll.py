@@ -83,6 +83,21 @@ class Errors:
         self.differs[there, k] = differs[there]
 
 
+class _Worlds:
+    """Worlds on one track by number of cars: a world too large would drive cars that nobody asked for."""
+
+    def __init__(self, track: Any, device: str) -> None:
+        self._track, self._device = track, device
+        self._made: dict[int, World] = {}
+
+    def of(self, n_cars: int) -> World:
+        """Return the world with so many cars."""
+        if n_cars not in self._made:
+            share = next(iter(self._made.values()), None)
+            self._made[n_cars] = World(self._track, n_cars, device=self._device, share=share)
+        return self._made[n_cars]
+
+
 def measure(track: Any, recording: Recording, windows: Windows, *, device: str = "cpu") -> Errors:
     """Fit and drive windows on one track.
 
@@ -94,36 +109,39 @@ def measure(track: Any, recording: Recording, windows: Windows, *, device: str =
     """
     if len(windows) == 0:
         return Errors.none(0)
-    size = min(CHUNK, len(windows))
-    worlds = World(track, size, device=device), World(track, size * N_CARS, device=device)
+    worlds = _Worlds(track, device)
     fit = _fit_all(worlds, recording, windows)
     parts = []
-    for which, keep in _chunks(np.arange(len(windows)), size):
+    for which, keep in chunks(np.arange(len(windows))):
         chunk, state = windows.take(which), fit.state.take(which)
-        errors = roll(worlds[0], recording, chunk, state)
-        apart = twins_apart(worlds[1], recording, chunk, state)
+        errors = roll(worlds.of(len(which)), recording, chunk, state)
+        apart = twins_apart(worlds.of(len(which) * N_CARS), recording, chunk, state)
         parts.append(replace(errors, fit=fit.residual[which], twin_m=apart).take(slice(keep)))
     return Errors.join(parts)
 
 
-def _chunks(which: I64, size: int) -> list[tuple[I64, int]]:
-    """Return numbers in chunks of one size, and how many of each count: the last is filled up with some of before."""
+def chunks(which: I64) -> list[tuple[I64, int]]:
+    """Return numbers in as few chunks as need be, all of one size, and how many of each count.
+
+    The last one is filled up with some of before, with fewer than there are chunks.
+    """
+    size = -(-len(which) // -(-len(which) // CHUNK))
     return [
         (which[np.arange(first, first + size) % len(which)], min(size, len(which) - first))
         for first in range(0, len(which), size)
     ]
 
 
-def _fit_all(worlds: tuple[World, World], recording: Recording, windows: Windows) -> Fit:
+def _fit_all(worlds: _Worlds, recording: Recording, windows: Windows) -> Fit:
     """Fit all windows, and again by other chances those that are not explained."""
-    single, many = worlds
     steer = recording.slewed_steer()
     which = np.arange(len(windows))
     best: Fit | None = None
     for seed in range(TRIES):
-        for part, keep in _chunks(which, single.n_cars):
+        for part, keep in chunks(which):
             chunk = windows.take(part)
-            fit = fit_windows(many, recording, chunk, warm_states(single, recording, chunk, steer), seed=seed)
+            warm = warm_states(worlds.of(len(part)), recording, chunk, steer)
+            fit = fit_windows(worlds.of(len(part) * N_CARS), recording, chunk, warm, seed=seed)
             best = best or Fit.none(len(windows), fit.state)
             best.take_in(fit, part, keep)
         assert best is not None

@@ -58,21 +58,26 @@ class Windows:
 
 def run_lengths(good: Bools, recording: Recording) -> I64:
     """Return (R,) how many rows from this one on, itself included, are good, in one segment and before the finish."""
-    left = np.zeros(len(good) + 1, np.int64)
-    in_race = np.arange(len(good)) < recording.end_row[recording.drive_of]
-    for row in range(len(good) - 1, -1, -1):
-        goes_on = row + 1 < len(good) and recording.segment[row] == recording.segment[row + 1]
-        left[row] = (1 + (left[row + 1] if goes_on else 0)) if good[row] and in_race[row] else 0
-    return left[:-1]
+    rows = np.arange(len(good))
+    kept = good & (rows < recording.end_row[recording.drive_of])
+    goes_on = kept[1:] & kept[:-1] & _same_segment(recording)
+    last = np.minimum.accumulate(np.where(np.append(goes_on, False), len(good), rows)[::-1])[::-1]
+    return np.where(kept, last - rows + 1, 0)
 
 
 def rows_before(good: Bools, recording: Recording) -> I64:
     """Return (R,) how many good rows of the same segment come directly before this one, up to the warm-up."""
-    before = np.zeros(len(good), np.int64)
-    for row in range(1, len(good)):
-        if good[row - 1] and recording.segment[row] == recording.segment[row - 1]:
-            before[row] = min(before[row - 1] + 1, WARM_UP)
-    return before
+    rows = np.arange(len(good))
+    follows = np.zeros(len(good), np.bool_)
+    follows[1:] = good[:-1] & _same_segment(recording)
+    begin = np.maximum.accumulate(np.where(follows, 0, rows))
+    return np.minimum(rows - begin, WARM_UP)
+
+
+def _same_segment(recording: Recording) -> Bools:
+    """Return (R - 1,) whether each row and the next belong together."""
+    same: Bools = recording.segment[1:] == recording.segment[:-1]
+    return same
 
 
 def plane_windows(recording: Recording, ground: Ground, every: int) -> Windows:
