@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from trackmaster.expert.archive import Archive, Arrivals
 from trackmaster.expert.explore import Discovery, Exploration, Explorer
 from trackmaster.expert.guide import Guide
 from trackmaster.expert.journal import ROOT, Journal
+from trackmaster.expert.stock import line_cells
 from trackmaster.gbx import Block, Challenge
 from trackmaster.sim import World, WorldState
 from trackmaster.track import Track, TriggerKind
@@ -114,6 +116,24 @@ def test_an_archive_goes_on_by_weight_but_not_always_from_the_same_cell() -> Non
     assert np.mean(archive.states(chosen).floats[0] > 40) > 0.6
     front = int(np.bincount(chosen).argmax())
     assert (archive.choose(np.random.default_rng(1), 2_000, weight) == front).mean() < (chosen == front).mean()
+
+
+def test_cars_that_head_elsewhere_are_kept_beside_the_one_that_came_first() -> None:
+    """Straight on, 6, 30 and -30 degrees off the line, against it, at one place and speed; upwards in a loop."""
+    angles = np.radians([0.0, 6.0, 30.0, -30.0, 180.0])
+    heading = np.stack([np.sin(angles), np.zeros(5), np.cos(angles)], axis=1)
+    steep = np.array([[0.1, 0.99, 0.0], [-0.1, 0.99, 0.0]])
+    velocity = 33.0 * np.concatenate([heading, steep])
+    along = np.concatenate([np.tile([0.0, 0.0, 1.0], (5, 1)), np.tile([0.0, 1.0, 0.0], (2, 1))])
+    view = SimpleNamespace(
+        velocity_mps=velocity,
+        rotation=np.tile(np.eye(3), (7, 1, 1)),
+        cp_count=np.zeros(7, int),
+        wheel_contact=np.ones((7, 4), np.bool_),
+    )
+    cells = line_cells(view, np.full(7, 100.0), along)  # type: ignore[arg-type]
+    assert cells[0] == cells[1] == cells[5] == cells[6]
+    assert len({cells[0], *cells[2:5]}) == 4
 
 
 def test_a_journal_joins_drives_also_when_others_go_on_from_the_same_one() -> None:

@@ -51,6 +51,15 @@ def test_batched_walk_equals_the_plain_one(seed: int, n: int, steps: int, with_g
     assert zones.follow(np.array(places)).tolist() == walked
 
 
+def test_directions_lie_along_the_line() -> None:
+    zones = ZoneMap(LINE)
+    zone = np.array([200, 700, 1500], np.int32)
+    chord = zones.centers[zone + 1] - zones.centers[zone - 1]
+    along = zones.directions(zone)
+    assert np.linalg.norm(along, axis=1) == pytest.approx(1.0)
+    assert np.sum(along * chord / np.linalg.norm(chord, axis=1, keepdims=True), axis=1).min() > 0.999
+
+
 def test_loaded_line_is_1020_points_longer_and_starts_in_zone_20() -> None:
     zones = ZoneMap(LINE)
     assert len(zones.centers) == len(LINE) + 1020

@@ -1,9 +1,9 @@
 """Finding *a* way to the finish of any track: remember where cars got to, go back there, try on from there.
 
 A plan along a smooth line (``search``) is fast on roads, but a loop, a wall ride or a jump has no smooth line in the
-plane. Here the state of the whole car is kept for every place, speed and gate that was reached, the earliest arrival
-each; batches of simulated cars start again from such states and follow a line for a second with random skill. Where
-nobody gets on, the line is discouraged there and another one is planned, from any place that a car stood on.
+plane. Here the state of the whole car is kept for every place, speed, angle and gate that was reached, the earliest
+arrival each; batches of simulated cars start again from such states and follow a line for a second with random skill.
+Where nobody gets on, the line is discouraged there and another one is planned, from any place that a car stood on.
 
 Source: Ecoffet et al. 2021, "First return, then explore", arXiv:2004.12919 (the archive, and returning by restoring).
 """
@@ -208,7 +208,7 @@ class Explorer:
     def _on_line(self, state: WorldState, zone: I32) -> Arrivals:
         view = view_of(state.floats, state.ints, state.bytes)
         progress_m = self._guide.zones.progress_m(zone, view.position_m)
-        cells = line_cells(view, progress_m)
+        cells = line_cells(view, progress_m, self._guide.zones.directions(zone))
         return Arrivals(cells, progress_m, view.cp_count.astype(np.int64), view.time_ms.astype(np.int64), zone, state)
 
     def _look_at_front(self, number: int) -> None:

@@ -12,6 +12,9 @@ F64 = NDArray[np.float64]
 ALONG_M, SPEED_MPS = 6.0, 6.0
 """Size of a cell along the line."""
 
+SKEW_RAD = 0.35
+"""Cars whose ways part by this much are not alike: who arrives first often leaves the road a moment later."""
+
 PLACE_M, ATTIC_M = np.array([16.0, 8.0, 16.0, 1e9]), np.array([8.0, 8.0, 8.0, 12.0])
 """Sizes of cells along x, y and z, and steps of speed: half a block at any speed; what lies off the line of now."""
 
@@ -19,12 +22,26 @@ _UPRIGHT = 0.3
 _WHEELS = 3
 
 
-def line_cells(view: CarView, progress_m: F64) -> list[Hashable]:
-    """Return for each car (n,): gate, place along the line, speed, and whether it flies."""
+def line_cells(view: CarView, progress_m: F64, along: F64) -> list[Hashable]:
+    """Return for each car (n,): gate, place along the line, speed, angle to the line, and whether it flies.
+
+    Args:
+        view: the cars.
+        progress_m: (n,) along the line.
+        along: (n, 3) direction of the line where each car is.
+    """
     place = (progress_m // ALONG_M).astype(int)
     speed = (np.linalg.norm(view.velocity_mps, axis=1) // SPEED_MPS).astype(int)
     flies = ~np.any(view.wheel_contact, axis=1)
-    return list(zip(view.cp_count.tolist(), place.tolist(), speed.tolist(), flies.tolist(), strict=True))
+    columns = (view.cp_count, place, speed, _skew(headings(view), along), flies)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _skew(heading: F64, along: F64) -> NDArray[np.int64]:
+    """Return by how many steps each heading (n, 3) points to the left of a direction (n, 3)."""
+    left = heading[:, 0] * along[:, 2] - heading[:, 2] * along[:, 0]
+    angle: F64 = np.arctan2(left, np.sum(heading * along, axis=1))
+    return np.round(angle / SKEW_RAD).astype(np.int64)
 
 
 def place_cells(view: CarView, size: F64) -> list[Hashable]:

@@ -131,6 +131,11 @@ class ZoneMap:
         done: F64 = self._done_m[before] + np.clip(along, 0.0, self._lengths[before])
         return done
 
+    def directions(self, zone_idx: I32) -> F64:
+        """Return the unit vectors (n, 3) along the line in zones (n,)."""
+        along: F64 = self._directions[np.asarray(zone_idx, np.int64) - 1]
+        return along
+
     def ahead(self, zone_idx: I32, count: int = 40, every: int = 20) -> F64:
         """Return ``count`` centres (n, count, 3) from the current one on, ``every`` zones apart."""
         wanted = np.asarray(zone_idx, np.int64)[:, None] + every * np.arange(count)
