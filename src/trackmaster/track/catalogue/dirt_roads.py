@@ -33,12 +33,16 @@ CURVE_SECTIONS: dict[int, tuple[tuple[float, float], ...]] = {
         (-3.0, -0.62), (-1.5, -0.52), (0.5, -0.39), (2.3, -0.26), (4.4, 0.03), (7.1, 0.31), (10.3, 0.77), (11.6, 1.0),
     ),
     3: (
-        (-15.5, 1.0), (-14.5, 0.54), (-13.2, 0.1), (-12.4, -0.1), (-11.0, -0.28), (-9.3, -0.45), (-7.9, -0.57),
-        (-6.5, -0.51), (-4.5, -0.435), (-1.5, -0.24), (0.0, -0.15), (4.0, 0.15), (8.0, 0.55), (11.6, 1.0),
+        (-15.5, 1.0), (-14.5, 0.515), (-13.2, 0.075), (-12.4, -0.125), (-11.0, -0.305), (-9.3, -0.475), (-7.9, -0.595),
+        (-6.5, -0.535), (-4.5, -0.46), (-1.5, -0.265), (0.0, -0.175), (4.0, 0.125), (8.0, 0.525), (11.6, 1.0),
     ),
 }  # fmt: skip
 """Height by distance outwards in the middle of GTCurve2 and 3: the lane lies nearer to the inside there (measured, 521
-and 488 contacts; the outer side of GTCurve3 is assumed)."""
+and 488 contacts; the outer side of GTCurve3 is assumed).
+
+GTCurve3 lies 25 mm below its contacts: driven for 0.1 s on 146 samples cars are 104 mm off, on the contacts 118 mm, 40 mm
+below them 108 mm.
+"""
 
 CURVE_FADE = 0.3
 """Share of a curve over which its cross-section changes at either end."""
