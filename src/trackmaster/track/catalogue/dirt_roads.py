@@ -40,8 +40,8 @@ CURVE_SECTIONS: dict[int, tuple[tuple[float, float], ...]] = {
 """Height by distance outwards in the middle of GTCurve2 and 3: the lane lies nearer to the inside there (measured, 521
 and 488 contacts; the outer side of GTCurve3 is assumed).
 
-GTCurve3 lies 25 mm below its contacts: driven for 0.1 s on 146 samples cars are 104 mm off, on the contacts 118 mm, 40 mm
-below them 108 mm.
+GTCurve3 lies 25 mm below its contacts: driven for 0.1 s on 146 samples cars are 104 mm off, on the contacts 118 mm,
+40 mm below them 108 mm.
 """
 
 CURVE_FADE = 0.3
