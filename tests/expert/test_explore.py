@@ -11,7 +11,7 @@ from trackmaster import gbx
 from trackmaster.cli import main
 from trackmaster.expert import ExpertError, drive_timeline, redrive, timeline_of
 from trackmaster.expert.archive import Archive, Arrivals
-from trackmaster.expert.explore import Discovery, Exploration, Explorer
+from trackmaster.expert.explore import PATIENCE_ROUNDS, Discovery, Exploration, Explorer
 from trackmaster.expert.guide import Guide
 from trackmaster.expert.journal import ROOT, Journal
 from trackmaster.expert.stock import line_cells
@@ -90,6 +90,19 @@ def arrivals(cells: list[int], time_ms: list[int], mark: list[float]) -> Arrival
         np.arange(n, dtype=np.int32),
         state,
     )
+
+
+def test_the_longer_nobody_gets_on_the_further_back_cars_set_out(track: Track) -> None:
+    """On a kilometre of places, one every 10 m."""
+    explorer = Explorer(World(track, TRIES), track, Exploration())
+
+    def behind_m(stuck_rounds: int) -> float:
+        explorer._line = Archive()
+        explorer._line.keep(arrivals(list(range(0, 1_000, 10)), [100] * 100, [0.0] * 100), int)
+        return 990.0 - float(np.mean(explorer._line.progress_m[explorer._choose(stuck_rounds)[0]]))
+
+    assert behind_m(0) == pytest.approx(behind_m(PATIENCE_ROUNDS), rel=0.3)
+    assert behind_m(PATIENCE_ROUNDS + 60) > 1.5 * behind_m(PATIENCE_ROUNDS)
 
 
 def test_an_archive_keeps_the_earliest_arrival_and_asks_for_a_drive_only_then() -> None:

@@ -38,6 +38,10 @@ I64 = NDArray[np.int64]
 FRONT_M = 80.0
 """Places this much further back on the line are chosen e times less often."""
 
+PATIENCE_ROUNDS, LOOK_BACK_M = 5, 8.0
+"""After so many rounds without progress, that distance grows by this much with every further one: what went wrong
+at the front may have begun long before it."""
+
 ANYWHERE = 0.02
 """Weight of a place far behind the front, against 1 at the front."""
 
@@ -161,7 +165,7 @@ class Explorer:
         self._keep(self._guide.zones.start(1), start, nobody, np.zeros((1, 0), np.uint8), path)
 
     def _try(self, number: int) -> None:
-        slots, places = self._choose()
+        slots, places = self._choose(number - self._front.record)
         origins = np.concatenate([self._line.nodes(slots), self._places.nodes(places)])
         self._world.restore(_joined(self._line.states(slots), self._places.states(places)))
         zone = np.concatenate([self._line.zones(slots), self._places.zones(places)])
@@ -182,11 +186,16 @@ class Explorer:
                 running = np.flatnonzero(~self._world.view.finished)
                 self._keep(zone[running], running, origins[running], keys[running, : k + 1], path[running, : k + 1])
 
-    def _choose(self) -> tuple[I64, I64]:
-        """Return the slots of the line and of the places from which the cars of a round set out."""
+    def _choose(self, stuck_rounds: int) -> tuple[I64, I64]:
+        """Return the slots of the line and of the places from which the cars of a round set out.
+
+        Args:
+            stuck_rounds: how long there has been no progress.
+        """
         behind = self._line.progress_m.max() - self._line.progress_m
+        front_m = FRONT_M + LOOK_BACK_M * max(stuck_rounds - PATIENCE_ROUNDS, 0)
         strays = int(STRAY * self._world.n_cars) if len(self._places) else 0
-        slots = self._line.choose(self._random, self._world.n_cars - strays, np.exp(-behind / FRONT_M) + ANYWHERE)
+        slots = self._line.choose(self._random, self._world.n_cars - strays, np.exp(-behind / front_m) + ANYWHERE)
         missing = self._places.gates.max(initial=0) - self._places.gates
         if not strays:
             return slots, np.zeros(0, np.int64)
