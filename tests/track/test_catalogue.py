@@ -131,7 +131,7 @@ def test_kerbs_end_in_a_point_on_their_outer_edge() -> None:
 def test_the_kerb_on_a_plate_is_level_up_to_a_line_that_leads_to_its_outer_edge() -> None:
     spec = next(spec for name, _, spec in known_blocks() if name == "StadiumPlatformToRoad")
     mesh = mesh_of(spec, on_ground=True)
-    across = 16.0 + ASPHALT_HALF_WIDTH_M + np.array([0.15, 0.33])
+    across = 16.0 + ASPHALT_HALF_WIDTH_M + np.array([0.12, 0.30])
     heights, _ = mesh.ground_below(np.stack([across, np.full(2, 3.0), np.full(2, 23.4)], axis=1))
     assert heights[0] == pytest.approx(ROAD_SURFACE_M, abs=1e-4)
     assert heights[1] > ROAD_SURFACE_M + 0.005

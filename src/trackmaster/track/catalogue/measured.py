@@ -10,11 +10,13 @@ GRASS_M = 9.0
 ROAD_SURFACE_M = 1.3448
 """Road surface over the floor of its block (measured on 18 race starts: with 1.345 all cars drive 0.2 mm too high)."""
 
-ASPHALT_HALF_WIDTH_M = 10.4275
-"""Half width of the asphalt of RoadMain: beyond it runs the kerb (measured, +-0.01)."""
+ASPHALT_HALF_WIDTH_M = 10.4573
+"""Half width of the asphalt of RoadMain: beyond it runs the kerb (driven, +-0.002; a wheel meets the steep foot of the
+kerb while its middle is still 0.04 m inside of it)."""
 
-KERB_M = ((0.0, 0.0), (0.037, 0.0106), (0.185, 0.0257), (0.342, 0.0308), (0.396, 0.0))
-"""Section of the rubber kerb: distance from the asphalt's edge, height (measured: +-0.02, +-0.001)."""
+KERB_M = ((0.0, 0.0), (0.0267, 0.014), (0.1613, 0.0242), (0.3139, 0.0319), (0.3772, 0.0))
+"""Section of the rubber kerb: distance from the asphalt's edge, height (driven on 16 crossings at once: +-0.002 and
++-0.0003 at the foot, +-0.005 and +-0.0003 at the top, +-0.01 at the outer edge)."""
 
 WALL_OFFSET_M = 12.64
 """Inner face of the barrier (measured: a wheel's outside passed at 12.614 without a hit, in a hit it was at 12.667)."""
