@@ -132,6 +132,31 @@ def test_a_collapse_is_several_bad_evaluations_in_a_row() -> None:
     assert not any(never.note(outcome(*values)) for values in course)
 
 
+@pytest.mark.parametrize(("begins_prepared", "goes_back"), [(False, False), (True, True)])
+def test_random_weights_that_roll_far_are_nothing_to_go_back_to(
+    tmp_path: Path, begins_prepared: bool, goes_back: bool
+) -> None:
+    agent = SACTrainingAgent(OBSERVATION, ACTION, networks=PolicyNetworks(hidden_sizes=(8,)), seed=0)
+    memory = TransitionMemory(continuous_sample_spec(OBSERVATION, 2), 500, batch_size=8, rng=np.random.default_rng(0))
+    for chunk in drive(agent.get_actor(), ToyPoint(16, 0), version=0)[0]:
+        memory.append(chunk)
+    course = iter([outcome(0.0, m) for m in (266.0, 100.0, 12.0, 12.0)])
+    constant, said = Schedule([(0, 500)], "staircase"), list[str]()
+    with MetricsLogger(None, tmp_path / "metrics.csv") as logger:
+        trainer = RacingTrainer(
+            agent, memory, InProcessTransport(), lambda actor: next(course), memory_size=constant,
+            learning_start=constant, options=TrainerOptions(batch_size=8, collapse_evaluations=2),
+            store=CheckpointStore(tmp_path / "save"), logger=logger, say=said.append,
+            stats=RunStats(begins_prepared=begins_prepared),
+        )  # fmt: skip
+        trainer._evaluate()
+        for _ in range(3):
+            trainer._train()
+            trainer.stats.cumul_number_frames_played += 100
+            trainer._evaluate()
+    assert any("going on from its weights" in line for line in said) == goes_back
+
+
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path, is_resumed: bool) -> None:
     agent = SACTrainingAgent(OBSERVATION, ACTION, networks=PolicyNetworks(hidden_sizes=(8,)), seed=0)
@@ -153,7 +178,7 @@ def test_a_collapsed_agent_goes_on_from_the_best_snapshot(tmp_path: Path, is_res
                 stats=stats, say=said.append,
             )  # fmt: skip
 
-        trainer = make_trainer(RunStats())
+        trainer = make_trainer(RunStats(begins_prepared=True))
         trainer._evaluate()
         if is_resumed:  # from the snapshot that the best evaluation has left
             trainer = make_trainer(RunStats.from_json(store.load()[2]))

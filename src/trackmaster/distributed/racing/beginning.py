@@ -98,7 +98,7 @@ def begin(
             raise ConfigError(f"{pair}: holds weights to begin with, but {type(agent).__name__} cannot take them.")
         agent.load_weights(pair)
         say(f"A fresh run begins with the weights found in {pair}.")
-    return Beginning(RunStats())
+    return Beginning(RunStats(begins_prepared=pair is not None))
 
 
 def _continue(

@@ -49,6 +49,8 @@ class RunStats:
     """Of the last evaluation, in the same form."""
     best_frames: int = 0
     """Decisions played before the best evaluation."""
+    begins_prepared: bool = False
+    """Whether the first weights came out of files: they may have been able to drive before the first update."""
     collapse: dict[str, float] = field(default_factory=dict)
     """What the guard against collapses compares the next evaluation with."""
 
@@ -56,6 +58,16 @@ class RunStats:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return what ``to_json`` gave."""
         return cls(**values)
+
+    @property
+    def has_learnt_nothing(self) -> bool:
+        """Whether the weights are still the random ones."""
+        return self.cumul_number_batches_done == 0 and not self.begins_prepared
+
+    @property
+    def is_best_untrained(self) -> bool:
+        """Whether the best evaluation was that of random weights."""
+        return self.best_frames == 0 and not self.begins_prepared
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

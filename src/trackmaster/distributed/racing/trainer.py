@@ -292,15 +292,20 @@ class RacingTrainer:
         self._stop_requested = bool(wanted) and all(r.finish_rate >= wanted for r in evaluations.values())
 
     def _guard(self, evaluations: Mapping[str, Evaluation], *, is_best: bool) -> None:
-        """Keep what is among the best, and go back to the best where driving has been unlearnt."""
-        has_collapsed = self._collapse.note(evaluations)  # before anything is saved, so that a resumed run knows of it
+        """Keep what is among the best, and go back to the best where driving has been unlearnt.
+
+        Random weights that roll far by chance have learnt nothing: what follows them is no collapse, and nobody goes
+        back to them.
+        """
+        may_collapse = not self.stats.has_learnt_nothing
+        has_collapsed = may_collapse and self._collapse.note(evaluations)  # before saving: a resumed run knows of it
         if is_best:
             self._save(best=True)
             self._is_best_kept = self.is_saved
         if self._best is not None:
             with self._trouble.survived("One of the best few states"):
                 self._best.offer(self.stats.last_rank, self.stats.cumul_number_frames_played, self._agent.save)
-        if not has_collapsed or self._store is None:
+        if not has_collapsed or self._store is None or self.stats.is_best_untrained:
             return
         best = self._store.folder / BEST
         if not best.is_dir():
