@@ -205,6 +205,24 @@ def test_the_averaged_actor_is_judged_and_kept_while_the_newest_explores(tmp_pat
     assert torch.equal(load_torch(tmp_path / "weights1.torch")[name], agent.get_actor().tensors()[name])
 
 
+def test_the_average_goes_on_exactly_after_an_update_of_the_actor_that_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = averaging(actor_average=0.99)
+    step = agent.optimizers.step
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.optimizers, "step", lambda name, *rest, **options: (
+            math.nan if name == "actor" else step(name, *rest, **options)
+        ))  # fmt: skip
+        agent.train(some_batch(seed=0))
+    other = averaging(actor_average=0.99, seed=99)
+    other.load(tmp_path, agent.save(tmp_path))
+    for learner in (agent, other):
+        learner.train(some_batch(seed=1))
+    for name, value in agent.get_actor().tensors().items():
+        assert torch.equal(value, other.get_actor().tensors()[name])
+
+
 @pytest.mark.parametrize(("before", "after"), [(averaging, sac), (sac, averaging)])
 def test_averaging_begins_and_ends_where_a_run_is_continued(before: Any, after: Any, tmp_path: Path) -> None:
     agent, other = before(), after(seed=99)
@@ -235,6 +253,14 @@ def test_files_of_another_size_are_refused(make: Any, tmp_path: Path) -> None:
     state = make().save(tmp_path)
     with pytest.raises(WeightsError, match="do not fit"):
         make(networks=PolicyNetworks(hidden_sizes=(16, 16))).load(tmp_path, state)
+
+
+@pytest.mark.parametrize("make", [sac, averaging, ppo])
+def test_files_with_odd_names_are_refused(make: Any, tmp_path: Path) -> None:
+    state = make().save(tmp_path)
+    torch.save({0: torch.zeros(1)}, tmp_path / "weights2.torch")
+    with pytest.raises(WeightsError, match="under 0, expected names"):
+        make().load(tmp_path, state)
 
 
 def test_optimisers_of_another_agent_are_refused(tmp_path: Path) -> None:
@@ -280,15 +306,18 @@ def test_an_entropy_weight_without_a_logarithm_is_refused() -> None:
         sac(alpha=0.0)
 
 
-def test_numbers_that_are_not_finite_change_nothing_and_lead_back() -> None:
-    agent = sac()
+@pytest.mark.parametrize("make", [sac, averaging])
+def test_numbers_that_are_not_finite_change_nothing_and_lead_back(make: Any) -> None:
+    agent = make()
     agent.train(some_batch())
     agent.guard.keep()
-    before = agent.actor_tensors()
+    before, judged = agent.actor_tensors(), agent.get_actor().tensors()
+    agent.driver().policy.mu_layer.bias.data.fill_(math.inf)
     poisoned = some_batch()._replace(reward=torch.full((16,), math.nan))
     metrics = [agent.train(poisoned) for _ in range(3)]
     assert [m["Guard/rollback"] for m in metrics] == [0.0, 0.0, 1.0]
     assert all(torch.equal(before[k], v) for k, v in agent.actor_tensors().items())
+    assert all(torch.equal(judged[k], v) for k, v in agent.get_actor().tensors().items())
     assert math.isfinite(agent.train(some_batch())["loss_critic"])
 
 

@@ -30,14 +30,11 @@ class AveragedActor:
 
     def __init__(self, actor: GaussianActor, share: float) -> None:
         self.actor = actor.no_grad_copy()
-        self._share, self._updates = share, 0
+        self._share = share
 
-    def follow(self, newest: GaussianActor) -> None:
-        """Take in the newest weights."""
-        share = min(self._share, (1 + self._updates) / (10 + self._updates))
-        polyak_update(self.actor, newest, share)
-        self._updates += 1
+    def follow(self, newest: GaussianActor, update: int) -> None:
+        """Take in the newest weights; ``update`` counts them from 1.
 
-    def go_on(self, updates: int) -> None:
-        """Go on with weights that are the average of so many updates."""
-        self._updates = updates
+        The agent counts, and saves the count: one kept here would differ after a restart.
+        """
+        polyak_update(self.actor, newest, min(self._share, update / (9 + update)))

@@ -99,7 +99,7 @@ class GaussianAgent(TrainingAgent):
     def load_weights(self, folder: Path) -> None:
         """Take over the networks without optimisers or counters, as a fresh run does with a prepared pair."""
         kept, beside = load_torch(folder / ONLINE_FILE), load_torch(folder / TARGET_FILE)
-        newest = {name: tensor for name, tensor in beside.items() if name.startswith(NEWEST_PREFIX)}
+        newest = {name: tensor for name, tensor in beside.items() if str(name).startswith(NEWEST_PREFIX)}
         judges = {name: tensor for name, tensor in beside.items() if name not in newest}
         load_strict(self.judges(), judges, source=str(folder / TARGET_FILE))
         load_strict(self.driver(), kept, source=str(folder / ONLINE_FILE))

@@ -204,7 +204,10 @@ class SACTrainingAgent(GaussianAgent):
         return values.amin(dim=0)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the actor (``weights1.torch``), critics and targets (``weights2.torch``) and the optimisers."""
+        """Write the actor (``weights1.torch``), critics and targets (``weights2.torch``) and the optimisers.
+
+        Where an averaged actor is kept, that is the first, and the newest lies beside the critics.
+        """
         log_alpha = float(self.log_alpha.detach())
         learned = {"log_alpha": log_alpha, "learn_entropy_coef": self.learn_entropy_coef}
         return super().save(folder) | {"updates": self.updates} | learned
@@ -215,8 +218,8 @@ class SACTrainingAgent(GaussianAgent):
         Raises:
             WeightsError: the files do not fit.
         """
-        self.updates = int(state["updates"])
         super().load(folder, state)
+        self.updates = int(state["updates"])
         if self.learn_entropy_coef and state.get("learn_entropy_coef", True):  # a fixed one is a setting of this run
             self.log_alpha.data.fill_(float(state["log_alpha"]))
         self.guard.keep()
@@ -224,8 +227,6 @@ class SACTrainingAgent(GaussianAgent):
     def load_weights(self, folder: Path) -> None:
         """Take over networks without optimisers or counters, as a fresh run does with a prepared pair."""
         super().load_weights(folder)
-        if self.averaged_actor is not None:
-            self.averaged_actor.go_on(self.updates // self.critic_steps_per_actor_step)
         self.guard.keep()
 
     def _improve_actor(self, obs: Any, metrics: dict[str, float]) -> bool:
@@ -234,7 +235,7 @@ class SACTrainingAgent(GaussianAgent):
         loss = actor_loss(self.combine_for_actor(self.critics(obs, action)), log_prob, alpha)
         norm = self.optimizers.step("actor", loss, list(self.actor.parameters()), clip=self.clip_grad_norm)
         if self.averaged_actor is not None and math.isfinite(norm):
-            self.averaged_actor.follow(self.actor)
+            self.averaged_actor.follow(self.actor, self.updates // self.critic_steps_per_actor_step)
         metrics.update({"loss_actor": float(loss.detach()), "RL/entropy": -float(log_prob.detach().mean())})
         if self.learn_entropy_coef:
             loss = entropy_loss(self.log_alpha, log_prob, self.target_entropy)
