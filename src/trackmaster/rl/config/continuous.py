@@ -30,8 +30,8 @@ class PolicySection(FiniteSection):
     images: bool = False
     """Whether there are pictures, ``neural_network.n_frames`` of them stacked."""
     network: NetworkKind = "auto"
-    """``mlp`` for numbers alone; for pictures ``cnn`` (TMRL's), ``encoder`` (IQN's, seven times less work), ``vit`` or
-    the recurrent ``cnn_lstm``."""
+    """``mlp`` for numbers alone; for pictures ``cnn`` (TMRL's), ``encoder`` (IQN's, an eighth of the multiplications),
+    ``vit`` or the recurrent ``cnn_lstm``."""
     hidden_sizes: tuple[int, ...] = Field(default=(256, 256), min_length=1)
     """Widths of the layers of an MLP."""
     layer_norm: bool = False
