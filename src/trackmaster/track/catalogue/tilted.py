@@ -58,7 +58,8 @@ class Easing:
 
 
 RISE_EASING, BANK_EASING = Easing((-0.03, 1.316)), Easing((0.0, 3.65))
-"""Level to tilted road (measured on Transition2 and Transition2Curve, 269 contacts, median residual 8 mm)."""
+"""Level to tilted road, in Transition1 and Transition2Curve (measured on the curve and on Transition2, 269 contacts,
+median residual 8 mm)."""
 
 DIAGONAL_RISE_EASING = Easing((0.0485, 1.868, 0.087))
 DIAGONAL_BANK_EASING = Easing((-0.99, 5.32, 7.6))
