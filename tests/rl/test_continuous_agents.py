@@ -223,6 +223,11 @@ def test_the_average_goes_on_exactly_after_an_update_of_the_actor_that_was_refus
         assert torch.equal(value, other.get_actor().tensors()[name])
 
 
+def test_an_average_that_keeps_everything_is_refused() -> None:
+    with pytest.raises(ConfigError, match="actor_average is 1, expected a share"):
+        averaging(actor_average=1.0)
+
+
 @pytest.mark.parametrize(("before", "after"), [(averaging, sac), (sac, averaging)])
 def test_averaging_begins_and_ends_where_a_run_is_continued(before: Any, after: Any, tmp_path: Path) -> None:
     agent, other = before(), after(seed=99)

@@ -88,7 +88,7 @@ class SACTrainingAgent(GaussianAgent):
         seed: of weights and draws; torch's global generator when left out.
 
     Raises:
-        ConfigError: alpha is not positive.
+        ConfigError: alpha is not positive, or the average keeps everything.
     """
 
     n_critics = 2
@@ -119,6 +119,10 @@ class SACTrainingAgent(GaussianAgent):
         actor_average: float = 0.0,
         seed: int | None = None,
     ) -> None:
+        if not 0 <= actor_average < 1:
+            raise ConfigError(
+                f"sac: actor_average is {actor_average:g}, expected a share from 0 to below 1, such as 0.998."
+            )
         if not alpha > 0:
             raise ConfigError(
                 f"sac: alpha is {alpha:g}, and its logarithm is what is kept: give a number above 0, such as 1e-8 "
