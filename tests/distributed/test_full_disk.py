@@ -116,6 +116,7 @@ def test_a_best_state_that_could_not_be_kept_is_not_told_as_kept(build: Build, t
     trainer._tell_best()
     assert "Its weights could not be written to" in said[-1]
     assert not (tmp_path / "save" / "best_eval").exists()
+    trainer.stats.begins_prepared = True  # random weights are nothing to go back to
     trainer._collapse.note = lambda evaluations: True  # type: ignore[method-assign]
     trainer._guard({}, is_best=False)
     assert "going on from where the run is" in said[-1]

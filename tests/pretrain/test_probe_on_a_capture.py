@@ -41,7 +41,10 @@ def test_labels_of_a_capture_agree_with_its_entries(replay: ReplayFolder) -> Non
     assert np.array_equal(labels.position_m, np.array(positions))
     assert np.array_equal(labels.rotation.reshape(-1, 9), np.array(rotations))
     assert set(labels.steer) >= {1}
-    assert (labels.surface == SURFACE_NAMES.index("asphalt")).mean() > 0.8
+    road, kerb, air = (SURFACE_NAMES.index(name) for name in ("asphalt", "other", "air"))
+    assert set(labels.surface) <= {road, kerb, air}, "the track has nothing else"
+    assert labels.surface[0] == air, "a car is let fall onto the start"
+    assert (labels.surface[1:] == road).mean() > 0.5
 
 
 def test_the_road_of_a_capture_ends_beside_the_car(replay: ReplayFolder) -> None:
@@ -54,6 +57,8 @@ def test_the_road_of_a_capture_ends_beside_the_car(replay: ReplayFolder) -> None
     assert np.isfinite(on_road).all()
     assert (on_road <= REACH_M).all()
     assert np.median(on_road) > 1.0
+    on_kerb = border_m[labels.surface == SURFACE_NAMES.index("other")]
+    assert on_kerb.max() < np.median(on_road), "whoever stands on kerbs is near the border"
 
 
 def test_maps_are_found_inside_of_replays(
