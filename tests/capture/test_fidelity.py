@@ -14,7 +14,7 @@ from trackmaster.capture.fidelity import runs
 from trackmaster.capture.fidelity.command import measure_all, run_fidelity
 from trackmaster.capture.fidelity.config import FidelityConfig
 from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find_files, read_drives
-from trackmaster.capture.fidelity.fit import Fit, fit_windows, rotation_matrix
+from trackmaster.capture.fidelity.fit import Fit, fit_windows, rotation_matrix, spread_of
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
 from trackmaster.capture.fidelity.measured import CLASSES, class_summary
 from trackmaster.capture.fidelity.roll import CHUNK, chunks, measure, roll, twins_apart
@@ -331,3 +331,21 @@ def test_real_free_flights_are_reproduced(corpus_dir: Path) -> None:
     ends = errors[np.arange(len(flights)), flights.length]
     assert len(flights) >= 15
     assert np.median(ends) <= 3e-3
+
+
+def test_starts_are_spread_even_where_parameters_can_hardly_be_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    failed = 0
+    for _ in range(20):
+        slope = rng.standard_normal((13, 18)) * 10.0 ** rng.uniform(0, 9, (13, 1))
+        slope[3:9] = slope[0] * rng.standard_normal((6, 1)) * (1 + 1e-7 * rng.standard_normal((6, 18)))
+        product = slope @ slope.T + np.eye(13)
+        normal = (product + 1e-9 * np.diag(np.diagonal(product)))[None]
+        try:
+            np.linalg.cholesky(np.linalg.inv(normal))
+        except np.linalg.LinAlgError:
+            failed += 1
+            scale = np.sqrt(np.diagonal(normal[0]))
+            spread = scale[:, None] * spread_of(normal)[0]  # of parameters whose matrix has ones on its diagonal
+            assert np.abs(spread.T @ (normal[0] / np.outer(scale, scale)) @ spread - np.eye(13)).max() < 1e-3
+    assert failed > 3, "the plain way must fail on some of these, or this test shows nothing"

@@ -132,6 +132,18 @@ def _costs(residuals: F64, points: F64) -> F64:
     return cost
 
 
+def spread_of(normal: F64) -> F64:
+    """Return factors S (W, P, P) of the inverses of positive definite matrices (W, P, P): S S' = inverse.
+
+    The inverse of a matrix that is nearly singular is rounded so far that it may have no factor; its own factor does
+    not care how its parameters are scaled, and the inverse of that is as good.
+    """
+    try:
+        return np.linalg.cholesky(np.linalg.inv(normal))
+    except np.linalg.LinAlgError:
+        return np.linalg.inv(np.linalg.cholesky(normal)).transpose(0, 2, 1)
+
+
 def _candidates(near: F64, residuals: F64, chance: np.random.Generator) -> F64:
     """Return (W, 14, 13) where the parameters could be better, from their surroundings.
 
@@ -148,7 +160,7 @@ def _candidates(near: F64, residuals: F64, chance: np.random.Generator) -> F64:
     steepest = [
         at - np.linalg.solve(normal + damping * diagonal, gradient[:, :, None])[:, :, 0] for damping in DAMPINGS
     ]
-    spread = np.linalg.cholesky(np.linalg.inv(normal + 1e-9 * diagonal))
+    spread = spread_of(normal + 1e-9 * diagonal)
     unexplained = np.sqrt(_costs(residuals[:, :1], near[:, :1]) / residuals.shape[2])
     drawn = [
         (step if number % 2 else at)
