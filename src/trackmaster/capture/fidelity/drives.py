@@ -195,6 +195,7 @@ class Recording:
 
 @lru_cache(maxsize=1)
 def _slewed_steer(recording: Recording) -> NDArray[np.float32]:
+    """Work out ``slewed_steer``, tick by tick: every map asks for it again, so the last one is kept."""
     steer = np.zeros(len(recording), np.float32)
     for first, size in zip(recording.first_row, np.bincount(recording.drive_of), strict=True):
         held = 0.0
