@@ -1,7 +1,10 @@
 """The simulator against real runs: on its own runs it must find no error, and what it reports must be what it did."""
 
 import csv
+import gc
 import json
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +102,7 @@ def test_windows_of_an_own_run_end_within_a_millimetre(recording: Recording, tra
 
 def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Track) -> None:
     windows = windows_at([30, 40, 50], 10)
-    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer())
+    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer)
     right = get(warm, "velocity").astype(np.float64)
     put(warm, "velocity", right + np.array([[0.3, 0.0, -0.4], [-0.2, 0.0, 0.5], [0.1, 0.0, 0.2]]))
     before = roll(World(track, 3), recording, windows, warm).position_m[:, 10]
@@ -112,7 +115,7 @@ def test_the_fit_finds_a_changed_velocity_again(recording: Recording, track: Tra
 
 def test_a_window_is_fitted_again_only_to_be_explained_better(recording: Recording, track: Track) -> None:
     windows = windows_at([30, 40, 50], 10)
-    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer())
+    warm = warm_states(World(track, 3), recording, windows, recording.slewed_steer)
     found = fit_windows(World(track, 3 * 14), recording, windows, warm)
     kept = Fit.none(3, warm)
     kept.take_in(found, np.array([0, 1, 2]), 2)
@@ -129,7 +132,7 @@ def test_a_car_put_back_onto_its_ghost_keeps_its_wheels_where_they_are(recording
     """A ghost 8 mm higher than the car driven up to it: the suspensions of the touching wheels get that much longer."""
     windows = windows_at([30, 40], 10)
     world = World(track, 2)
-    driven = warm_states(world, recording, windows, recording.slewed_steer())
+    driven = warm_states(world, recording, windows, recording.slewed_steer)
     before = get(driven, "absorb").astype(np.float64)
     raised = recording.position_m.copy()
     raised[[30, 40], 1] += 0.008
@@ -175,7 +178,20 @@ def test_small_rotations_are_exact() -> None:
 
 
 def changed(recording: Recording, **values: np.ndarray) -> Recording:
-    return Recording(**{**vars(recording), **values})
+    return replace(recording, **values)
+
+
+def test_the_slewed_steering_is_kept_as_long_as_its_recording_and_no_longer(recording: Recording) -> None:
+    steer = np.where(np.arange(len(recording.steer)) < 15, 1.0, 0.0).astype(np.float32)
+    turned = replace(recording, steer=steer)
+    slewed = turned.slewed_steer
+    assert slewed[:4] == pytest.approx([0.0, 1.0, 0.0, 0.0])  # full after 5 ticks, gone 5 ticks after tick 15
+    assert turned.slewed_steer is slewed
+    assert not np.array_equal(recording.slewed_steer, slewed), "each recording has its own"
+    alive = weakref.ref(turned)
+    del turned
+    gc.collect()
+    assert alive() is None
 
 
 def test_windows_are_named_by_what_happens_in_them(recording: Recording) -> None:
@@ -255,7 +271,7 @@ def test_every_window_is_a_line_of_the_list(replay_file, tmp_path, capsys) -> No
 
 def test_twins_begin_together_and_a_sharper_start_parts_them(recording: Recording, track: Track) -> None:
     windows = windows_at([30, 40], 10)
-    state = warm_states(World(track, 2), recording, windows, recording.slewed_steer())
+    state = warm_states(World(track, 2), recording, windows, recording.slewed_steer)
     apart = twins_apart(World(track, 2 * 14), recording, windows, state)
     assert np.isnan(apart[:, 0]).all()
     assert np.isnan(apart[:, 11:]).all()

@@ -47,8 +47,29 @@ def test_equal_seeds_give_equal_drives_and_other_seeds_others(track: Track, disc
     assert not np.array_equal(explore(track, seed=2).keys, discovery.keys)
 
 
-def test_polishing_is_never_slower(track: Track, discovery: Discovery) -> None:
-    assert explore(track, seed=1, polish_rounds=8).race_time_ms <= discovery.race_time_ms
+@pytest.fixture(scope="module")
+def polished(track: Track) -> tuple[Discovery, list[int]]:
+    """What eight more rounds make of the discovery, and how long nobody had got on in each round of all."""
+    stuck: list[int] = []
+    choose = Explorer._choose
+
+    def noted(self: Explorer, stuck_rounds: int) -> tuple[np.ndarray, np.ndarray]:
+        stuck.append(stuck_rounds)
+        return choose(self, stuck_rounds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Explorer, "_choose", noted)
+        return explore(track, seed=1, polish_rounds=8), stuck
+
+
+def test_polishing_is_never_slower(polished: tuple[Discovery, list[int]], discovery: Discovery) -> None:
+    assert polished[0].race_time_ms <= discovery.race_time_ms
+
+
+def test_whoever_polishes_is_not_stuck(polished: tuple[Discovery, list[int]]) -> None:
+    """Cars set out as far behind the finish as before, however many rounds find nothing faster."""
+    assert polished[1][-8:] == [0] * 8
+    assert max(polished[1]) > 0, "on the way to the finish it counts"
 
 
 def test_too_few_rounds_end_in_a_sentence_that_says_how_far(track: Track) -> None:
@@ -210,3 +231,14 @@ def test_the_command_writes_a_replay_that_can_be_driven_again(
     assert np.array_equal(again.samples.raw, replay.ghosts[0].samples.raw)
     main(words)
     assert f"Short: kept from an earlier call, {path}" in capsys.readouterr().out
+
+
+def test_a_damaged_map_is_called_damaged(
+    short: BundledTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.Challenge.Gbx"
+    cut.write_bytes(gbx.write_challenge(short.challenge)[:200])
+    with pytest.raises(gbx.GbxError) as damage:
+        gbx.read(cut)
+    assert main(["track", "drive", str(cut)]) == 1
+    assert f"No Stadium map in {cut}. 1 could not be read; the first: {damage.value}" in capsys.readouterr().err

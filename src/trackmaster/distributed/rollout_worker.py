@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from torch import Tensor
+
 from trackmaster.distributed.collected import CollectedSamples
 from trackmaster.distributed.disk_trouble import DiskTrouble
+from trackmaster.distributed.judged import part_actors
 from trackmaster.distributed.link.server_link import MakeColumns, ServerLink, say_ignored
 from trackmaster.distributed.observed import buffered_actions, default_action, in_space
 from trackmaster.distributed.policy_files import PolicyFiles
@@ -100,6 +103,8 @@ class RolloutWorker:
         self.actor = actor_module_cls(self.observation_space, self.action_space).to_device(device)
         self.files = PolicyFiles(model_path, model_path_history, model_history)
         self.actor = self.files.load(self.actor, device, say)
+        self._make_actor = functools.partial(actor_module_cls, self.observation_space, self.action_space)
+        self._judged: ActorModule | None = None  # drives test episodes where the trainer has another actor for them
         self.buffer = Buffer(max_buf_len)
         self._say, self._trouble = say, DiskTrouble(say)
         self._end = end(self.observation_space, self.action_space) if callable(end) else end
@@ -247,7 +252,7 @@ class RolloutWorker:
 
     def act(self, obs: Any, test: bool = False) -> Any:
         """Return the policy's action."""
-        return self.actor.act_(obs, test=test)
+        return (self._judged_actor if test else self.actor).act_(obs, test=test)
 
     def reset(self, collect_samples: bool) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; a collected one begins with a sample of the default action."""
@@ -289,11 +294,11 @@ class RolloutWorker:
             weights = self._poll()
         if weights is None:
             return 0
-        self.actor.load_tensors(weights.unpack())
+        self._take_over(weights.unpack())
         self._version = self._seen_version = weights.version
         self.models_received += 1
         with self._trouble.survived("The local copy of the policy"):
-            self.files.keep(self.actor, self.models_received)
+            self.files.keep(self._judged_actor, self.models_received)
         if verbose:
             self._say(f"Weights version {weights.version} received.")
         return 1
@@ -322,6 +327,20 @@ class RolloutWorker:
     def __exit__(self, kind: object, *_: object) -> None:
         # Whoever interrupts a worker that waits for a server which was never there does not want to wait once more.
         self.close(flush=kind is None or self._collected.has_sent)
+
+    @property
+    def _judged_actor(self) -> ActorModule:
+        return self.actor if self._judged is None else self._judged
+
+    def _take_over(self, tensors: dict[str, Tensor]) -> None:
+        exploring, judged = part_actors(tensors)
+        self.actor.load_tensors(exploring)
+        if judged is None:
+            self._judged = None
+            return
+        if self._judged is None:
+            self._judged = self._make_actor().to_device(self.device)
+        self._judged.load_tensors(judged)
 
     def _note_train(self, result: float, steps: int, verbose: bool) -> None:
         self.buffer.stat_train_return, self.buffer.stat_train_steps = result, steps

@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from trackmaster.distributed.judged import join_actors
 from trackmaster.distributed.transport.contract import EvictingTrainerEnd, TrainerEnd, Weights
 from trackmaster.distributed.wire.marks import Marks
 from trackmaster.rl.agent import TrainingAgent
@@ -162,7 +163,8 @@ class TorchTrainingOffline:
     def publish(self, end: TrainerEnd) -> None:
         """Send the policy of this moment to the workers."""
         self.weights_version += 1
-        end.publish(Weights.pack(self.weights_version, self.agent.actor_tensors()))
+        tensors = join_actors(self.agent.actor_tensors(), self.agent.judged_tensors())
+        end.publish(Weights.pack(self.weights_version, tensors))
 
     def marks(self) -> dict[str, int]:
         """Return the highest chunk number received, by session of a worker."""

@@ -165,7 +165,8 @@ class Explorer:
         self._keep(self._guide.zones.start(1), start, nobody, np.zeros((1, 0), np.uint8), path)
 
     def _try(self, number: int) -> None:
-        slots, places = self._choose(number - self._front.record)
+        stuck_rounds = number - self._front.record if self._best is None else 0  # at the finish nobody is stuck
+        slots, places = self._choose(stuck_rounds)
         origins = np.concatenate([self._line.nodes(slots), self._places.nodes(places)])
         self._world.restore(_joined(self._line.states(slots), self._places.states(places)))
         zone = np.concatenate([self._line.zones(slots), self._places.zones(places)])

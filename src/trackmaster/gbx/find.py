@@ -43,18 +43,21 @@ def find_maps(
         report: told about files that are damaged; files of other kinds are left out silently.
 
     Raises:
-        TrackmasterError: a path does not exist, or no such map is there.
+        TrackmasterError: a path does not exist, or no such map is there; names the first damage, if there was any.
     """
     found: dict[str, tuple[Challenge, Path]] = {}
+    damages: list[str] = []
     for path in find_gbx_files(paths):
         try:
             content = read(path)
         except GbxError as error:
             report(f"left out: {error}")
+            damages.append(str(error))
             continue
         challenge = content.challenge if isinstance(content, Replay) else content
         if isinstance(challenge, Challenge) and challenge.environment == environment:
             found.setdefault(challenge.uid, (challenge, path))
     if not found:
-        raise TrackmasterError(f"No {environment} map in {', '.join(map(str, paths))}.")
+        damage = f" {len(damages)} could not be read; the first: {damages[0]}" if damages else ""
+        raise TrackmasterError(f"No {environment} map in {', '.join(map(str, paths))}.{damage}")
     return list(found.values())

@@ -44,6 +44,10 @@ class TrainingAgent(ABC):
         """Return copies of what ``ActorModule.load_tensors`` takes."""
         return self.get_actor().tensors()
 
+    def judged_tensors(self) -> dict[str, Tensor] | None:
+        """Return those of the actor of test episodes; None where it is the one of ``actor_tensors``."""
+        return None
+
     def set_frames(self, frames: int) -> None:
         """Move every schedule to this number of decisions played; an agent without schedules ignores it."""
         del frames

@@ -50,7 +50,7 @@ def drift_by_block(track: Track, recording: Recording, supported: Bools, *, devi
     n = len(rows)
     windows = Windows(rows, np.ones(n, np.int64), np.minimum(before[rows], WARM_UP), np.zeros(n))
     world = World(track, n, device=device)
-    world.restore(warm_states(world, recording, windows, recording.slewed_steer()))
+    world.restore(warm_states(world, recording, windows, recording.slewed_steer))
     drive_rows(world, recording, rows)
     missed = (recording.position_m[rows + 1] - world.view.position_m) / SAMPLE_S
     drift = np.einsum("nji,nj->ni", recording.rotation[rows + 1], missed)

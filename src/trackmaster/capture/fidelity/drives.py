@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -188,23 +188,18 @@ class Recording:
             brake=np.concatenate([brake for _, _, brake in inputs]),
         )
 
+    @cached_property
     def slewed_steer(self) -> NDArray[np.float32]:
-        """Return (R,) the steering after its slew (at most 0.2 per tick) at every row."""
-        return _slewed_steer(self)
-
-
-@lru_cache(maxsize=1)
-def _slewed_steer(recording: Recording) -> NDArray[np.float32]:
-    """Work out ``slewed_steer``, tick by tick: every map asks for it again, so the last one is kept."""
-    steer = np.zeros(len(recording), np.float32)
-    for first, size in zip(recording.first_row, np.bincount(recording.drive_of), strict=True):
-        held = 0.0
-        for row in range(int(first), int(first + size)):
-            steer[row] = held
-            for wanted in recording.steer[SAMPLE_TICKS * row : SAMPLE_TICKS * (row + 1)].tolist():
-                held += min(max(wanted - held, -0.2), 0.2)
-    steer.flags.writeable = False
-    return steer
+        """(R,) the steering after its slew (at most 0.2 per tick) at every row; kept, as every map asks again."""
+        steer = np.zeros(len(self), np.float32)
+        for first, size in zip(self.first_row, np.bincount(self.drive_of), strict=True):
+            held = 0.0
+            for row in range(int(first), int(first + size)):
+                steer[row] = held
+                for wanted in self.steer[SAMPLE_TICKS * row : SAMPLE_TICKS * (row + 1)].tolist():
+                    held += min(max(wanted - held, -0.2), 0.2)
+        steer.flags.writeable = False
+        return steer
 
 
 def _inputs(drive: Drive, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -134,7 +134,7 @@ def chunks(which: I64) -> list[tuple[I64, int]]:
 
 def _fit_all(worlds: _Worlds, recording: Recording, windows: Windows) -> Fit:
     """Fit all windows, and again by other chances those that are not explained."""
-    steer = recording.slewed_steer()
+    steer = recording.slewed_steer
     which = np.arange(len(windows))
     best: Fit | None = None
     for seed in range(TRIES):

@@ -73,6 +73,10 @@ class GaussianAgent(TrainingAgent):
         """Return copies of the newest actor's weights for ``ActorModule.load_tensors``: they explore."""
         return plain_state(self.actor)
 
+    def judged_tensors(self) -> dict[str, Tensor] | None:
+        """Return copies of the weights of the actor that is judged and kept; None where it is the newest one."""
+        return None if self.driver() is self.actor else plain_state(self.driver())
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the actor (``weights1.torch``), its judges (``weights2.torch``) and the optimisers.
 
