@@ -106,10 +106,31 @@ def test_nothing_is_interpolated_across_a_respawn(ghost: Ghost, track: Track) ->
 
 
 def test_gears_follow_from_engine_and_road_speed() -> None:
-    speed = np.array([0.0, 10.0, 20.0, 35.0, 36.0, 60.0, 90.0, -8.0, 20.0])
-    rpm = np.array([800.0, 3_700.0, 7_400.0, 7_700.0, 5_760.0, 6_600.0, 7_650.0, 3_200.0, 11_000.0])
-    # 35 m/s at 7700 rpm is second gear; 11000 rpm at 20 m/s fits none: the gear before stays.
-    assert rebuild_gears(speed, rpm).tolist() == [1, 1, 1, 2, 3, 4, 5, 0, 0]
+    speed = np.array([0.0, 10.0, 10.1, 20.0, 20.1, 35.0, 35.2, 36.0, 36.5, 60.0, 60.5, 90.0, 90.4, -8.0, -8.1])
+    ratio = np.array([0, 370, 370, 370, 370, 220, 220, 160, 160, 110, 110, 85, 85, 400, 400])
+    gears = rebuild_gears(speed, np.abs(speed) * ratio, np.ones(len(speed), np.bool_))
+    assert gears.tolist() == [1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 0, 0]
+
+
+def test_an_engine_that_revs_in_the_air_changes_no_gear() -> None:
+    # Fifth gear, then a flight in which the engine passes the speed of the fourth (110 rpm per m/s), then a landing.
+    speed = np.array([97.4, 97.0, 96.7, 95.4, 93.0, 91.8, 86.4, 85.2, 88.0, 89.1, 90.4, 91.9])
+    rpm = np.array([8279, 8245, 8263, 8806, 10005, 10606, 10999, 10763, 9658, 7957, 7684, 7811.5])
+    on_ground = np.array([1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1], np.bool_)
+    assert rebuild_gears(speed, rpm, on_ground).tolist() == [5] * 12
+
+
+def test_a_gear_is_already_changed_while_the_engine_falls_to_it() -> None:
+    speed = np.array([60.0, 62.0, 64.0, 65.0, 65.0, 65.1, 65.6, 66.2])
+    rpm = np.array([9600, 9920, 10240, 10016, 8316, 7161, 7216, 7282])
+    assert rebuild_gears(speed, rpm, np.ones(8, np.bool_)).tolist() == [3, 3, 3, 4, 4, 4, 4, 4]
+
+
+def test_the_road_speed_changes_gears_while_the_engine_cannot_follow() -> None:
+    # Braking hard with the wheels locked: fourth gear ends below 55 m/s, third below 39.2 m/s.
+    speed = np.array([70.0, 69.0, 62.0, 56.0, 54.0, 48.0, 42.0, 39.0, 34.0])
+    rpm = np.array([7700, 7590, 7300, 6900, 6500, 6100, 5700, 5300, 4900])
+    assert rebuild_gears(speed, rpm, np.ones(9, np.bool_)).tolist() == [4, 4, 4, 4, 3, 3, 3, 2, 2]
 
 
 def test_a_ghost_without_states_is_refused(ghost: Ghost, timeline: InputTimeline) -> None:

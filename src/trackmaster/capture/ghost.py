@@ -22,7 +22,13 @@ RPM_PER_MPS: Final = np.array([400.0, 370.0, 220.0, 160.0, 110.0, 85.0])
 
 Source: car physics reference, gear table, measured on ghosts.
 """
+GEAR_UP_RPM: Final = np.array([np.inf, 10_450.0, 9_900.0, 10_450.0, 10_450.0, np.inf])
+GEAR_DOWN_RPM: Final = np.array([0.0, 0.0, 5_500.0, 6_270.0, 6_050.0, 6_600.0])
+"""Engine speeds of the road speed in a gear, above and below which the gear changes (same table)."""
 GEAR_TOLERANCE: Final = 0.06
+GEAR_CHANGE_RPM: Final = 150.0
+"""How far the change of the engine speed within a sample may be from that of the road speed: an engine that runs free
+makes 300 to 1 700 rpm in a tenth of a second."""
 MIN_GEAR_SPEED_MPS: Final = 3.0
 """Below this the engine spins free of the wheels while launching, so its speed says nothing about the gear."""
 
@@ -148,27 +154,74 @@ def _fill_car(
     states.wheel_contact[:] = samples.wheel_contact[nearest]
     states.wheel_sliding[:] = samples.wheel_sliding[nearest]
     states.wheel_material[:] = samples.wheel_material[nearest]
-    states.gear[:] = rebuild_gears(samples.forward_speed_mps, samples.rpm)[nearest]
+    on_ground = samples.wheel_contact.sum(axis=1) > 0
+    states.gear[:] = rebuild_gears(samples.forward_speed_mps, samples.rpm, on_ground)[nearest]
     states.is_freewheeling[:] = ((samples.rpm == 0) & (samples.forward_speed_mps > MIN_GEAR_SPEED_MPS))[nearest]
 
 
-def rebuild_gears(forward_speed_mps: NDArray[np.floating], rpm: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Return (n,) gears whose ratio explains engine speed and road speed; in doubt the gear before, 1 at the start.
+def rebuild_gears(
+    forward_speed_mps: NDArray[np.floating], rpm: NDArray[np.floating], on_ground: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """Return (n,) gears that explain engine speed and road speed.
+
+    In the air the engine revs freely and no gear changes, and after a landing or a change it runs through the speeds of
+    other gears. So a gear counts as seen where two samples in a row, both on the ground, agree with it, and so does the
+    change between them. While the engine falls on the ground from the speed of one gear to that of a higher one, it is
+    already in that one. Elsewhere on the ground the road speed decides when gears change; in doubt the gear before, 1
+    at the start.
 
     Args:
         forward_speed_mps: (n,) along the car's forward axis.
         rpm: (n,) engine speed.
+        on_ground: (n,) whether any wheel touches the ground.
     """
-    speed = np.abs(forward_speed_mps.astype(np.float64))
-    expected = speed[:, None] * RPM_PER_MPS
-    error = np.abs(expected - rpm[:, None]) / np.maximum(expected, 1.0)
+    coupled = np.abs(forward_speed_mps.astype(np.float64))[:, None] * RPM_PER_MPS
+    gear, seen = _seen_gears(forward_speed_mps, rpm, on_ground, coupled)
+    rows = np.arange(len(gear))
+    before = np.maximum.accumulate(np.where(seen, rows, 0))
+    after = np.minimum.accumulate(np.where(seen, rows, len(gear) - 1)[::-1])[::-1]
+    flown = np.cumsum(~on_ground)
+    climbs = seen[before] & seen[after] & (gear[after] > gear[before]) & (flown[after] == flown[before])
+    held, gears = 1, np.empty(len(gear), np.int32)
+    for row in range(len(gear)):
+        if seen[row]:
+            held = int(gear[row])
+        elif climbs[row]:
+            held = int(gear[after[row]])
+        elif on_ground[row]:
+            held = _changed_gear(held, coupled[row])
+        gears[row] = held
+    return gears
+
+
+def _seen_gears(
+    forward_speed_mps: NDArray[np.floating],
+    rpm: NDArray[np.floating],
+    on_ground: NDArray[np.bool_],
+    coupled_rpm: NDArray[np.float64],
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return (n,) the gear that fits best and (n,) whether it is seen; ``coupled_rpm`` (n, 6) is that of every gear."""
+    error = np.abs(coupled_rpm - rpm[:, None]) / np.maximum(coupled_rpm, 1.0)
     error[:, 0] = np.where(forward_speed_mps < 0, error[:, 0], np.inf)
     error[:, 1:] = np.where((forward_speed_mps > 0)[:, None], error[:, 1:], np.inf)
-    best = np.argmin(error, axis=1)
-    is_sure = (error[np.arange(len(best)), best] < GEAR_TOLERANCE) & (speed > MIN_GEAR_SPEED_MPS)
-    last_sure = np.maximum.accumulate(np.where(is_sure, np.arange(len(best)), -1))
-    gears: NDArray[np.int32] = np.where(last_sure >= 0, best[np.maximum(last_sure, 0)], 1).astype(np.int32)
-    return gears
+    gear = np.argmin(error, axis=1)
+    rows = np.arange(len(gear))
+    fits = (error[rows, gear] < GEAR_TOLERANCE) & (np.abs(forward_speed_mps) > MIN_GEAR_SPEED_MPS) & on_ground
+    follows = np.diff(coupled_rpm, axis=0)[rows[:-1], gear[:-1]]
+    agree = fits[1:] & fits[:-1] & (gear[1:] == gear[:-1]) & (np.abs(np.diff(rpm) - follows) < GEAR_CHANGE_RPM)
+    seen = np.zeros(len(gear), np.bool_)
+    seen[1:] = agree
+    seen[:-1] |= agree
+    return gear, seen
+
+
+def _changed_gear(gear: int, coupled_rpm: NDArray[np.float64]) -> int:
+    """Return the gear after the changes that the road speed asks for."""
+    while gear > 1 and coupled_rpm[gear] < GEAR_DOWN_RPM[gear]:
+        gear -= 1
+    while 1 <= gear < len(GEAR_UP_RPM) - 1 and coupled_rpm[gear] > GEAR_UP_RPM[gear]:
+        gear += 1
+    return gear
 
 
 def _count_gates(states: CarStates, gates_ms: tuple[int, ...], race_time_ms: int) -> None:

@@ -180,7 +180,9 @@ class Recording:
             damper_m=joined("damper_m").astype(np.float64) + DAMPER_STEP_M / 2,
             rpm=joined("rpm").astype(np.float64),
             turbo=joined("turbo").astype(np.float64),
-            gear=np.concatenate([rebuild_gears(s.forward_speed_mps, s.rpm) for s in samples]),
+            gear=np.concatenate(
+                [rebuild_gears(s.forward_speed_mps, s.rpm, s.wheel_contact.sum(axis=1) > 0) for s in samples]
+            ),
             time_ms=joined("time_ms").astype(np.int64),
             segment=_segments(drives, [s.time_ms for s in samples]),
             steer=np.concatenate([steer for steer, _, _ in inputs]),
