@@ -16,11 +16,12 @@ from trackmaster.capture.fidelity import roll as rolls
 from trackmaster.capture.fidelity import runs
 from trackmaster.capture.fidelity.command import measure_all, run_fidelity
 from trackmaster.capture.fidelity.config import FidelityConfig
-from trackmaster.capture.fidelity.drives import Drive, Recording, as_drive, find_files, read_drives
+from trackmaster.capture.fidelity.drives import DAMPER_STEP_M, Drive, Recording, as_drive, find_files, read_drives
 from trackmaster.capture.fidelity.fit import Fit, fit_windows, rotation_matrix, spread_of
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor
 from trackmaster.capture.fidelity.measured import CLASSES, class_summary
-from trackmaster.capture.fidelity.roll import CHUNK, chunks, measure, roll, twins_apart
+from trackmaster.capture.fidelity.own import own_ghosts
+from trackmaster.capture.fidelity.roll import CHUNK, chunks, measure, measure_both, roll, twins_apart
 from trackmaster.capture.fidelity.runs import drive_runs
 from trackmaster.capture.fidelity.starts import roll_starts, start_windows
 from trackmaster.capture.fidelity.state import get, nudge, put, warm_states
@@ -167,6 +168,35 @@ def test_windows_that_are_fitted_again_are_driven_by_themselves(
     errors = measure(track, recording, windows_at([30, 40, 50], 10))
     assert sizes == [(42, 3), (14, 1), (14, 1)]
     assert errors.fit.tolist() == [0.2, 7.0, 0.2]
+
+
+def test_own_ghosts_go_on_from_where_windows_begin_and_are_stored_as_coarsely(
+    recording: Recording, track: Track
+) -> None:
+    windows = windows_at([30, 40], 20)
+    world = World(track, 2)
+    state = warm_states(world, recording, windows, recording.slewed_steer)
+    runs, on_own = own_ghosts(world, recording, windows, state)
+    assert on_own.row.tolist() == [6, 57 + 6]
+    assert on_own.length.tolist() == [14, 14]
+    assert runs.position_m[[0, 57]] == pytest.approx(recording.position_m[[30, 40]], abs=1e-6)
+    # This recording was driven by the simulator, so its own ghosts are the same run again.
+    assert np.abs(runs.position_m[:20] - recording.position_m[30:50]).max() < 0.01
+    assert np.array_equal(runs.gear[:20], recording.gear[30:50])
+    steps = (runs.damper_m / DAMPER_STEP_M) % 1.0
+    assert np.minimum(steps, 1.0 - steps).max() < 1e-3
+    assert np.abs(runs.damper_m[[0, 57]] - get(state, "absorb")).max() <= DAMPER_STEP_M / 2 + 1e-6
+    errors, own_errors, begins = measure_both(track, recording, windows)
+    assert begins.row.tolist() == [30, 40]
+    assert begins.length.tolist() == [14, 14]
+    assert np.nanmax(own_errors.position_m[:, 10]) < 5e-3
+    assert np.isnan(own_errors.position_m[:, 15:]).all()
+    assert np.array_equal(errors.position_m, measure(track, recording, windows).position_m, equal_nan=True)
+
+
+def test_windows_too_short_for_an_own_ghost_have_none(recording: Recording, track: Track) -> None:
+    _, own_errors, begins = measure_both(track, recording, windows_at([30], 11))
+    assert len(begins) == len(own_errors.fit) == 0
 
 
 def test_small_rotations_are_exact() -> None:

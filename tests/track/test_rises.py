@@ -11,7 +11,7 @@ from trackmaster.track.catalogue import rises
     [
         (rises.SLOPE_BASE_2, 32.0, 16.0, 16),
         (rises.SLOPE_BASE, 32.0, 8.0, 16),
-        (rises.BI_SLOPE, 64.0, 8.0, 32),
+        (rises.BI_SLOPE, 64.0, 8.0, 16),
         (rises.U_TOP, 32.0, 0.0, 16),
     ],
     ids=["base 2", "base", "bi-slope", "top"],

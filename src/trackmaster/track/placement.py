@@ -36,8 +36,9 @@ Joint = tuple[int, int, int]
 Sides = frozenset[tuple[int, tuple[int, int, int]]]
 """Some of a block's exits and faces: side and cell of each."""
 
-END_FILLER = "StadiumGrassClip"
-"""Stands in the cell behind a road that ends in the air."""
+END_FILLERS = frozenset({"StadiumGrassClip", "StadiumDirtClip", "StadiumWaterClip"})
+"""Stand in the cell behind a road that ends in the air: over grass and dirt cars were seen to drive on over a lip, over
+water it is assumed."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def lips_of(placed: Sequence[PlacedBlock], joined: dict[int, Sides], blocks: Seq
         blocks: all blocks of the map; the game marks the cell behind such an end with a filler block, and leaves that
             out where the end abuts on something.
     """
-    fillers = {(block.x, block.y, block.z) for block in blocks if block.name == END_FILLER}
+    fillers = {(block.x, block.y, block.z) for block in blocks if block.name in END_FILLERS}
     lips: dict[int, set[tuple[int, tuple[int, int, int]]]] = {}
     for item in placed:
         for way in item.spec.exits:

@@ -15,9 +15,9 @@ from trackmaster.capture.fidelity.blocks import BlockDrift, drift_by_block, join
 from trackmaster.capture.fidelity.config import FidelityConfig
 from trackmaster.capture.fidelity.drives import Bools, Recording, find_files, read_drives
 from trackmaster.capture.fidelity.ground import VOID_M, Ground, is_supported, level_floor, on_platforms
-from trackmaster.capture.fidelity.measured import TWIN, Measured, Table, class_summary, window_counts
+from trackmaster.capture.fidelity.measured import OWN, TWIN, Measured, Table, class_summary, window_counts
 from trackmaster.capture.fidelity.report import print_report
-from trackmaster.capture.fidelity.roll import measure
+from trackmaster.capture.fidelity.roll import measure, measure_both
 from trackmaster.capture.fidelity.runs import RunResult, drive_runs
 from trackmaster.capture.fidelity.starts import respawn_windows, roll_respawns, roll_starts, start_windows
 from trackmaster.capture.fidelity.window_list import WindowLine, as_csv, window_lines
@@ -144,13 +144,18 @@ def _on_mesh(
     platform[rows] = on_platforms(recording, rows, ground, track)
     windows = mesh_windows(recording, supported, config.every)
     windows = windows.take(_is_early(recording, windows, config.max_samples))
-    errors = measure(track, recording, windows, device=config.device)
+    tables = []
+    if config.own:
+        errors, on_own, begins = measure_both(track, recording, windows, device=config.device)
+        tables.append(Table.of(recording, begins, on_own, OWN))
+    else:
+        errors = measure(track, recording, windows, device=config.device)
     marks = Marks.of_rows(recording, platform)
     names = {h: marks.classes(windows, h) for h in HORIZONS}
     unknown = np.full_like(errors.twin_m, np.nan)
     twins = replace(errors, position_m=errors.twin_m, speed_mps=unknown, heading_rad=unknown)
-    table = Table.join([Table.of(recording, windows, errors, names), Table.of(recording, windows, twins, TWIN)])
-    return table, window_lines(track, recording, windows, errors, names[LONGEST])
+    tables += [Table.of(recording, windows, errors, names), Table.of(recording, windows, twins, TWIN)]
+    return Table.join(tables), window_lines(track, recording, windows, errors, names[LONGEST])
 
 
 def as_json(recording: Recording, found: Measured) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class FidelityConfig(Settings):
     """Begin a window at every n-th sample; samples are 0.1 s apart."""
     max_samples: int = Field(default=6_000, ge=20)
     """Samples per drive from which windows begin, so that one endless drive does not outweigh all others."""
+    own: bool = False
+    """Also measure ghosts that the simulator drives itself, in the same windows on meshes: takes twice as long."""
     starts_only: bool = False
     """Measure race starts and respawns only, where nothing is fitted."""
     blocks: int = Field(default=20, ge=0)

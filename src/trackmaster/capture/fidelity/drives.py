@@ -212,21 +212,24 @@ def _inputs(drive: Drive, size: int) -> tuple[NDArray[np.float32], NDArray[np.fl
 
 
 def _velocities(drives: Sequence[Drive]) -> F64:
-    """Return the recorded velocities, replaced by central differences of the positions where the car just drove on.
-
-    A ghost stores the direction of its velocity in steps of 0.7 and 1.4 degrees only.
-    """
     parts = []
     for drive in drives:
         samples = drive.ghost.samples
         assert samples is not None
-        velocity = samples.velocity_mps.astype(np.float64)
-        position = samples.position_m.astype(np.float64)
-        smooth = (position[2:] - position[:-2]) / (2 * SAMPLE_S)
-        close = np.linalg.norm(smooth - velocity[1:-1], axis=1) < SMOOTH_MPS
-        velocity[1:-1][close] = smooth[close]
-        parts.append(velocity)
+        parts.append(smoothed_velocity(samples.position_m.astype(np.float64), samples.velocity_mps.astype(np.float64)))
     return np.concatenate(parts)
+
+
+def smoothed_velocity(position_m: F64, velocity_mps: F64) -> F64:
+    """Return velocities (n, 3), replaced by central differences of positions (n, 3) where the car just drove on.
+
+    A ghost stores the direction of its velocity in steps of 0.7 and 1.4 degrees only.
+    """
+    smooth = (position_m[2:] - position_m[:-2]) / (2 * SAMPLE_S)
+    close = np.linalg.norm(smooth - velocity_mps[1:-1], axis=1) < SMOOTH_MPS
+    found = velocity_mps.copy()
+    found[1:-1][close] = smooth[close]
+    return found
 
 
 def _segments(drives: Sequence[Drive], times: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:

@@ -22,7 +22,10 @@ ALL: Final = "all"
 """All windows on supported blocks together."""
 TWIN: Final = "twin"
 """Not the ghost, but a simulated car that begins a rounding error aside, in the same windows as ``all``."""
-CLASSES: Final = (*PLANE_CLASSES, ALL, TWIN, *MESH_CLASSES)
+OWN: Final = "own"
+"""Not ghosts of the game, but such as the simulator drives itself in those windows, stored as coarsely: where law and
+surfaces are exact, this is what the measurement itself leaves."""
+CLASSES: Final = (*PLANE_CLASSES, ALL, TWIN, OWN, *MESH_CLASSES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from trackmaster.capture.fidelity.drives import F64, Bools, Recording
 from trackmaster.capture.fidelity.fit import EXPLAINED, N_CARS, Fit, fit_windows
+from trackmaster.capture.fidelity.own import own_ghosts
 from trackmaster.capture.fidelity.state import drive_rows, get, put, warm_states
 from trackmaster.capture.fidelity.windows import I64, LONGEST, Windows
 from trackmaster.sim import World, WorldState
@@ -107,9 +108,30 @@ def measure(track: Any, recording: Recording, windows: Windows, *, device: str =
         windows: at least 0.6 s long each.
         device: where to simulate.
     """
-    if len(windows) == 0:
-        return Errors.none(0)
+    return _drive(_Worlds(track, device), recording, windows)[0]
+
+
+def measure_both(
+    track: Any, recording: Recording, windows: Windows, *, device: str = "cpu"
+) -> tuple[Errors, Errors, Windows]:
+    """Do the same, and again on ghosts that the simulator drives itself from where these windows begin.
+
+    Returns:
+        Errors of the windows; errors on own ghosts, and where in the recording these begin and how long they last.
+    """
     worlds = _Worlds(track, device)
+    errors, state = _drive(worlds, recording, windows)
+    if state is None:
+        return errors, Errors.none(0), windows
+    runs, on_own = own_ghosts(worlds.of(len(windows)), recording, windows, state)
+    begins = replace(windows.take(runs.drive_of[on_own.row]), length=on_own.length)
+    return errors, _drive(worlds, runs, on_own)[0], begins
+
+
+def _drive(worlds: _Worlds, recording: Recording, windows: Windows) -> tuple[Errors, WorldState | None]:
+    """Fit and drive windows; the second is where they begin, None if there are none."""
+    if len(windows) == 0:
+        return Errors.none(0), None
     fit = _fit_all(worlds, recording, windows)
     parts = []
     for which, keep in chunks(np.arange(len(windows))):
@@ -117,7 +139,7 @@ def measure(track: Any, recording: Recording, windows: Windows, *, device: str =
         errors = roll(worlds.of(len(which)), recording, chunk, state)
         apart = twins_apart(worlds.of(len(which) * N_CARS), recording, chunk, state)
         parts.append(replace(errors, fit=fit.residual[which], twin_m=apart).take(slice(keep)))
-    return Errors.join(parts)
+    return Errors.join(parts), fit.state
 
 
 def chunks(which: I64) -> list[tuple[I64, int]]:

@@ -21,16 +21,20 @@ STRIPS_M = (0.0, 1.0, 8.0, 24.0, 31.0, 32.0)
 STRIP_FINISHES = (ASPHALT, METAL, ASPHALT, METAL, ASPHALT)
 
 DEPTH_M = m.ROAD_SURFACE_M
-"""Walls stand this far inside of their cell (measured: on 42 samples of real drives that enter a wall, 1 mm more leaves
-2.9 mm after 0.1 s instead of 2.2, on 135 samples in the pipes below 2.5 mm instead of 2.1)."""
+"""The pipes and curved walls begin this far inside of their cell: one road's height."""
+
+WALL_DEPTH_M = 1.345
+"""Straight walls stand this far inside of their cell (measured: of 17 drives that come up a pipe within 0.5 mm of the
+ghost, those that leave the wall again are 0.4 mm from it instead of 8 with 1.3449 to 1.345, not with 0.1 mm less)."""
 
 RADIUS_M = 32.0 - m.ROAD_SURFACE_M
 """Radius of the quarter pipes (measured: a car that enters from the race start stays within 0.5 mm of the ghost all the
-way up, with half a millimetre more or less it does not)."""
+way up, with half a millimetre more or less it does not; behind the end of the pipe 17 drives tell 0.1 mm apart)."""
 
-CEILING_Z_M, CEILING_Y_M = 32.0, 0.0
-"""Axis of the pipe that leads from upright to upside down (measured on 296 samples: 2.3 mm are left after 0.1 s, 2.5 mm
-with the axis 1 mm higher)."""
+CEILING_RADIUS_M, CEILING_Z_M, CEILING_Y_M = 30.655, 32.0001, 0.0004
+"""The pipe that leads from upright to upside down: radius and axis (measured on 11 drives that come up the wall within
+1 mm of the ghost: those that fly into it are 0.1 and 0.4 mm from the ghost behind it instead of 12 and 15, with any of
+the three 0.2 mm away one of them is lost)."""
 
 PIPE_STEPS = 48
 """Pieces of a quarter pipe (measured: driven on 594 samples of real loops, 48 pieces leave 0.04 m/s after 0.1 s, 44 and
@@ -49,8 +53,8 @@ def pipe(start_m: float, half_height_m: float, levels: int) -> Surfaces:
 def ceiling_pipe(site: Site) -> list[Patch]:
     """Return the surfaces of a pipe that goes from upright to upside down."""
     angles = np.linspace(0.0, math.pi / 2, PIPE_STEPS + 1)
-    along = np.minimum(CEILING_Z_M - RADIUS_M * np.cos(angles), 32.0)
-    line = np.stack([along, CEILING_Y_M + RADIUS_M * np.sin(angles)], axis=1)
+    along = np.minimum(CEILING_Z_M - CEILING_RADIUS_M * np.cos(angles), 32.0)
+    line = np.stack([along, CEILING_Y_M + CEILING_RADIUS_M * np.sin(angles)], axis=1)
     back = np.array([[0.0, 0.0], [0.0, 32.0], [32.0, 32.0]])
     patches = [*_ribbon(line[::-1]), wall((32, 0), (0, 0), 0.0, 32.0, BARRIER)]
     patches.append(rectangle((0, 0), (32, 32), 32.0, BARRIER))
@@ -84,12 +88,15 @@ def _pipe(site: Site, *, start_m: float, half_height_m: float, levels: int) -> l
 
 def _wall(site: Site, *, levels: int) -> list[Patch]:
     top_m = 8.0 * levels
-    patches = [*_ribbon(np.array([[DEPTH_M, top_m], [DEPTH_M, 0.0]])), wall((32, 0), (0, 0), 0.0, top_m, BARRIER)]
-    patches += _flanks(site, np.array([[0.0, 0.0], [0.0, top_m], [DEPTH_M, top_m], [DEPTH_M, 0.0]]))
+    patches = [
+        *_ribbon(np.array([[WALL_DEPTH_M, top_m], [WALL_DEPTH_M, 0.0]])),
+        wall((32, 0), (0, 0), 0.0, top_m, BARRIER),
+    ]
+    patches += _flanks(site, np.array([[0.0, 0.0], [0.0, top_m], [WALL_DEPTH_M, top_m], [WALL_DEPTH_M, 0.0]]))
     if (_UP, (0, levels - 1, 0)) not in site.joined:
-        patches.append(rectangle((0, 0), (32, DEPTH_M), top_m, BARRIER))
+        patches.append(rectangle((0, 0), (32, WALL_DEPTH_M), top_m, BARRIER))
     if (_DOWN, _CELL) not in site.joined:
-        patches.append(flipped(rectangle((0, 0), (32, DEPTH_M), 0.0, BARRIER)))
+        patches.append(flipped(rectangle((0, 0), (32, WALL_DEPTH_M), 0.0, BARRIER)))
     return patches
 
 

@@ -4,7 +4,7 @@ A name stands here only if no ghost at hand has a wheel on it that no other bloc
 catalogue does not know counts as drivable and is named when a map is refused.
 """
 
-# A wheel in the cell of a GrassClip stands on the lip of the road that ends in front of it (placement.lips_of).
+# A wheel in the cell of a clip stands on the lip of the road that ends in front of it (placement.lips_of).
 _CLIPS = ("DirtClip", "GrassClip", "WaterClip")
 _TUBES = (
     "Tube",
