@@ -1,6 +1,7 @@
 """Exploring finds a way round, the same one every time, and what it finds is a drive like any other."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from trackmaster import gbx
 from trackmaster.cli import main
 from trackmaster.expert import ExpertError, drive_timeline, redrive, timeline_of
 from trackmaster.expert.archive import Archive, Arrivals
-from trackmaster.expert.explore import PATIENCE_ROUNDS, Discovery, Exploration, Explorer
+from trackmaster.expert.explore import PATIENCE_ROUNDS, STUCK_ROUNDS, Discovery, Exploration, Explorer
 from trackmaster.expert.guide import Guide
 from trackmaster.expert.journal import ROOT, Journal
 from trackmaster.expert.stock import line_cells
@@ -126,6 +127,23 @@ def test_the_longer_nobody_gets_on_the_further_back_cars_set_out(track: Track) -
     assert behind_m(PATIENCE_ROUNDS + 60) > 1.5 * behind_m(PATIENCE_ROUNDS)
 
 
+def test_stuck_cars_set_out_from_early_arrivals_more_often(track: Track) -> None:
+    """At each of a hundred places one car comes after 10 s, and nine others come a second later."""
+    explorer = Explorer(World(track, TRIES), track, Exploration())
+
+    def share_of_early(stuck_rounds: int) -> float:
+        explorer._line = Archive()
+        cells = list(range(1_000))
+        late = [11_000 if cell % 10 else 10_000 for cell in cells]
+        kept = replace(arrivals(cells, late, [0.0] * 1_000), progress_m=np.repeat(np.arange(100) * 10.0, 10))
+        explorer._line.keep(kept, int)
+        slots = np.concatenate([explorer._choose(stuck_rounds)[0] for _ in range(4)])
+        return float(np.mean(explorer._line.times_ms[slots] == 10_000))
+
+    assert share_of_early(0) < 0.25
+    assert share_of_early(STUCK_ROUNDS + 1) > 0.35
+
+
 def test_an_archive_keeps_the_earliest_arrival_and_asks_for_a_drive_only_then() -> None:
     archive, asked = Archive(), list[int]()
 
@@ -197,6 +215,26 @@ def test_a_guide_finds_cars_on_its_line_and_leaves_out_who_missed_a_gate(track: 
     assert guide.is_near(zones, above, np.array([0, 1])).tolist() == [False, False]
     _, near = guide.locate(places, np.diff(line, axis=0)[zones], np.array([0, 1]), [0, 2])
     assert near.tolist() == [True, False], "it passed another gate"
+    _, near = guide.locate(places - [0.0, 8.0, 0.0], np.diff(line, axis=0)[zones], np.array([0, 1]), [0, 1])
+    assert near.tolist() == [False, False], "they drive on another road, a level lower"
+
+
+def test_a_guide_leaves_out_who_fell_off_a_loop() -> None:
+    """Eight metres under the line one may still fly over a gap, but not be on a pipe, a wall or a loop."""
+    blocks = (
+        Block("StadiumRoadMainStartLine", 3, 9, 4, 17, 0),
+        Block("StadiumLoopLeft", 3, 10, 4, 15, 0),
+        Block("StadiumLoopLeft", 1, 8, 4, 13, 0),
+        Block("StadiumRoadMainFinishLine", 3, 10, 4, 13, 0),
+    )
+    looping = Track.from_challenge(Challenge(uid="loop", name="Loop", blocks=blocks))
+    search = RouteSearch(looping.blocks)
+    guide = Guide(looping, np.zeros((0, 3)), search.course([Source(search.graph.first())], 1))
+    line = guide.zones.centers
+    zones = np.array([guide.zones.start_idx + 20, guide.zones.start_idx + 260], np.int32)  # road, loop
+    nothing = np.zeros(2, np.int64)
+    assert guide.is_near(zones, line[zones] + np.array([0.0, -4.0, 0.0]), nothing).tolist() == [True, True]
+    assert guide.is_near(zones, line[zones] + np.array([0.0, -8.0, 0.0]), nothing).tolist() == [True, False]
 
 
 def test_the_command_writes_a_replay_that_can_be_driven_again(

@@ -58,6 +58,14 @@ class Archive:
         """Race time (n,) of each slot."""
         return self._time_ms[: len(self)]
 
+    def delays_ms(self, spacing_m: float) -> F64:
+        """Return how much later (n,) each arrival is than the earliest one on the same ``spacing_m`` of the line."""
+        place = (self.progress_m // spacing_m).astype(np.int64)
+        earliest = np.full(place.max(initial=0) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(earliest, place, self.times_ms)
+        delays: F64 = (self.times_ms - earliest[place]).astype(np.float64)
+        return delays
+
     @property
     def visits(self) -> I64:
         """How often (n,) each slot was chosen since its arrival."""

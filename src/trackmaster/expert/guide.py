@@ -20,8 +20,15 @@ REACH_M = 40.0
 BELOW_M = 10.0
 """So has one that is this much lower; flights sag below the straight line over a gap."""
 
+FALLEN_M = 6.0
+"""So has one that is this much lower where the line leads over a pipe, a wall or a loop: it fell off. And so has one
+that comes from anywhere: what is a level lower is another road."""
+
 GATE_ZONES = 20
 """So has one that is this many zones behind a gate that it did not pass."""
+
+ZONE_M = 0.5
+"""Length of a zone."""
 
 _COARSE_ZONES = 4
 _BACKWARDS_M = 30.0
@@ -60,6 +67,7 @@ class Guide:
             line_from_path(path, map_uid=track.uid).points_m, gate_points([placed.block for placed in track.blocks])
         )
         self._driven_m = float(steps[: len(driven_m)].sum()) if len(driven_m) else 0.0
+        self._below_m = self._limits_below()
         until_finish = self.zones.centers[: self.zones.finish_idx + 1]
         self._legs = _legs(until_finish, track.triggers, track.n_checkpoints)
         self._last = np.array([leg.last for leg in self._legs])
@@ -73,8 +81,23 @@ class Guide:
         """Return which cars (n,) are on the way: beside the line, not far below it, and without a gate left out."""
         off = position_m - self.zones.centers[zone]
         last = self._last[np.minimum(gates, len(self._last) - 1)]
-        near: B1 = (np.linalg.norm(off, axis=1) < REACH_M) & (off[:, 1] > -BELOW_M) & (zone <= last + GATE_ZONES)
+        near: B1 = (np.linalg.norm(off, axis=1) < REACH_M) & (off[:, 1] > -self._below_m[zone])
+        near &= zone <= last + GATE_ZONES
         return near
+
+    def _limits_below(self) -> F64:
+        """Return for each zone how far below the line a car may be."""
+        limits = np.full(len(self.zones.centers), BELOW_M)
+        begin_m = self._driven_m
+        for way in self.course.ways:
+            end_m = begin_m + length_m(way.points_m)
+            if way.is_on_sheet:
+                limits[self._zone_at(begin_m) : self._zone_at(end_m) + 1] = FALLEN_M
+            begin_m = end_m
+        return limits
+
+    def _zone_at(self, done_m: float) -> int:
+        return min(self.zones.start_idx + int(done_m / ZONE_M), len(self.zones.centers) - 2)
 
     def locate(self, position_m: F64, heading: F64, gates: I64, taken: list[int]) -> tuple[I32, B1]:
         """Return the zones (n,) nearest to cars that come from anywhere, and which of the cars are on the way."""
@@ -89,6 +112,7 @@ class Guide:
                 apart += _BACKWARDS_M * (heading[cars] @ directions[numbers].T < 0)
                 zone[cars] = numbers[apart.argmin(axis=1)]
         zone32 = zone.astype(np.int32)
+        fits &= position_m[:, 1] - self.zones.centers[zone, 1] > -FALLEN_M
         return zone32, fits & self.is_near(zone32, position_m, gates)
 
     def hard_places(self, progress_m: float) -> list[tuple[F64, F64]]:
@@ -97,8 +121,7 @@ class Guide:
         lengths = np.cumsum([length_m(way.points_m) for way in self.course.ways])
         number = int(np.clip(np.searchsorted(lengths, along_m), 0, len(lengths) - 1))
         points = self.course.ways[number].points_m
-        zone = self.zones.start_idx + int((progress_m - self.zones.start_m) / 0.5)
-        zone = min(zone, len(self.zones.centers) - 2)
+        zone = self._zone_at(progress_m - self.zones.start_m)
         here = self.zones.centers[zone]
         return [
             (here, _unit(self.zones.centers[zone + 1] - here)),

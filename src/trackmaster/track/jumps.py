@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from trackmaster.track.catalogue import BlockSpec, Clip, Exit
 from trackmaster.track.mesh import F64
-from trackmaster.track.placement import OUTWARDS, PlacedBlock, local_joint
+from trackmaster.track.placement import OUTWARDS, PlacedBlock
 from trackmaster.track.pose import GRID_COLUMNS, GRID_LEVELS
+from trackmaster.track.sheets import FLOOR, join_of, sheet_of, spot_of
 from trackmaster.track.take_off import flight_cost_m
 from trackmaster.units import CELL_SIZE_M
 
@@ -68,15 +69,20 @@ class Landing:
 def with_open_sides(placed: Sequence[PlacedBlock]) -> list[PlacedBlock]:
     """Return the blocks as the route search sees them.
 
-    Lips are exits, gates without exits are driven through, and platform slopes can be crossed.
+    Lips are exits, gates without exits are driven through, platform slopes can be crossed, and pipes, walls and loops
+    are driven on over all of their edges.
     """
-    opened = {id(item.spec): item.spec for item in placed}
-    for key, spec in opened.items():
-        opened[key] = replace(spec, exits=_open_exits(spec))  # equal blocks keep sharing one entry
+    opened: dict[int, BlockSpec] = {}
+    for item in placed:
+        if id(item.spec) not in opened:  # equal blocks keep sharing one entry
+            opened[id(item.spec)] = replace(item.spec, exits=_open_exits(item))
     return [replace(item, spec=opened[id(item.spec)]) for item in placed]
 
 
-def _open_exits(spec: BlockSpec) -> tuple[Exit, ...]:
+def _open_exits(item: PlacedBlock) -> tuple[Exit, ...]:
+    sheet, spec = sheet_of(item.block.name), item.spec
+    if sheet is not None:
+        return tuple(sheet.ports)
     if spec.family == "platform slope" and spec.middle is not None:
         return (*spec.exits, *_sideways(float(np.interp(16.0, *np.array(spec.middle).T)), (1, 3)))
     if spec.waypoint is not None and not spec.exits:
@@ -91,16 +97,19 @@ def _sideways(height_m: float, sides: tuple[int, int]) -> tuple[Exit, ...]:
     return tuple(Exit(side, (0, round(height_m / CELL_SIZE_M[1]), 0), Clip.PLATFORM) for side in sides)
 
 
+def floor_exits(item: PlacedBlock) -> list[Exit]:
+    """Return the exits of a block on the ground plan."""
+    return [way for way in item.spec.exits if join_of(item, way) == FLOOR]
+
+
 class LandingTable:
     """All entries of a map, to be looked up by take-off."""
 
     def __init__(self, placed: Sequence[PlacedBlock], ground: Sequence[PlacedBlock] = ()) -> None:
         """Collect the entries of all blocks and of the tiles of open ground."""
-        self._ports = [(item, way) for item in (*placed, *ground) for way in item.spec.exits]
-        positions = [item.to_world(local_joint(way.side, way.unit)) for item, way in self._ports]
-        surfaces = np.array([way.clip.surface_m for _, way in self._ports])
+        self._ports = [(item, way) for item in (*placed, *ground) for way in floor_exits(item)]
+        positions = [spot_of(item, way) for item, way in self._ports]
         self._positions: F64 = np.array(positions, np.float64).reshape(-1, 3)
-        self._positions[:, 1] += surfaces
         inwards = [(item.world_side(way.side) + 2) % 4 for item, way in self._ports]
         self._headings: NDArray[np.int64] = np.array(inwards, np.int64)
         self._is_ground = np.arange(len(self._ports)) >= len(self._ports) - sum(len(g.spec.exits) for g in ground)
@@ -108,17 +117,22 @@ class LandingTable:
         self._is_gate = np.array([item.spec.waypoint is not None for item, _ in self._ports], np.bool_)
         self._bulk = np.zeros((GRID_COLUMNS, GRID_LEVELS, GRID_COLUMNS), np.bool_)
         for item in placed:
-            if not item.spec.exits and item.spec.family not in _NO_BULK:
+            if not floor_exits(item) and item.spec.family not in _NO_BULK:
                 low = max(item.block.y - _BULK_LEVELS, 0)
                 for x, z in item.columns():
                     self._bulk[x, low : item.block.y + _BULK_LEVELS + 1, z] = True
 
-    def around(self, position_m: F64) -> list[Landing]:
-        """Return the entries near the end of a road that leads into a pipe: one may come down anywhere beside it."""
+    def around(self, position_m: F64, *, extra_m: float = 0.0) -> list[Landing]:
+        """Return the entries near the end of a road that leads into a pipe: one may come down anywhere beside it.
+
+        Args:
+            position_m: (3,) end of the road.
+            extra_m: what all of them cost on top.
+        """
         offset = self._positions - position_m
         distance = np.linalg.norm(offset, axis=1)
         usable = (distance > 1.0) & (distance < PIPE_REACH_M) & ~self._is_ground
-        return self._cheapest(usable, PIPE_M + 2 * _PER_METRE * distance)
+        return self._cheapest(usable, PIPE_M + extra_m + 2 * _PER_METRE * distance)
 
     def ahead(self, position_m: F64, heading: int, slope: float | None) -> list[Landing]:
         """Return the entries that can be reached from ``position_m`` towards ``heading``, cheapest first.

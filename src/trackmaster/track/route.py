@@ -12,7 +12,7 @@ import numpy as np
 from trackmaster.track.errors import TrackError
 from trackmaster.track.mesh import F64
 from trackmaster.track.placement import PlacedBlock
-from trackmaster.track.ways import Doorway, Way, WayGraph, length_m
+from trackmaster.track.ways import POINT_SPACING_M, Doorway, Way, WayGraph, length_m
 
 MAX_STATES = 100_000
 """States after which the search stops comparing orders of checkpoints and goes to the nearest one left."""
@@ -96,9 +96,7 @@ class RouteSearch:
             doorway, half_way = ways[-2].out, ways[-1]
             assert doorway is not None
             ways += self._lap([Source([_beyond(way, half_way) for way in self.graph.through(doorway)])])[1]
-        line = np.concatenate([way.points_m for way in ways])
-        keep = np.concatenate([[True], np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6])
-        return Course(chosen, line[keep], tuple(ways))
+        return Course(chosen, _in_a_row(ways), tuple(ways))
 
     def _lap(self, sources: Sequence[Source]) -> _Found:
         """Return the ways of one lap; the last one leads through the finish."""
@@ -217,6 +215,19 @@ def _no_road(goal: str, searched: int) -> TrackError:
         f"No connected road leads from the start to {goal} (searched {searched} places). The track has wide gaps or "
         "blocks whose exits are unknown: give the path of a ghost as reference line."
     )
+
+
+def _in_a_row(ways: Sequence[Way]) -> F64:
+    """Return the points (N, 3) of ways one after the other; from a lip above the next block the line drops straight."""
+    parts = [ways[0].points_m]
+    for way in ways[1:]:
+        begin, end = parts[-1][-1], way.points_m[0]
+        steps = int(np.linalg.norm(end - begin) / POINT_SPACING_M)
+        parts += [begin + np.linspace(0.0, 1.0, steps + 1)[1:-1, None] * (end - begin), way.points_m]
+    line = np.concatenate(parts)
+    keep = np.concatenate([[True], np.linalg.norm(np.diff(line, axis=0), axis=1) > 1e-6])
+    points: F64 = line[keep]
+    return points
 
 
 def _beyond(way: Way, done: Way) -> Way:

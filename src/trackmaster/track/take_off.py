@@ -20,6 +20,9 @@ _MISSED_M = 0.5
 _INSIDE_M, _RUN_M = 0.2, 2.0
 """The slope is measured between this far inside of the end and this much further in."""
 
+_SHORT_M, _STEP_M = 4.0, 0.1
+"""A surface may end this much before its block (ramps do); the end is looked for in such steps."""
+
 
 class TakeOffs:
     """Heights and slopes of surfaces where they end, measured on the triangles of their blocks."""
@@ -40,12 +43,16 @@ class TakeOffs:
         floor = local_joint(way_out.side, way_out.unit)
         outwards = np.array([OUTWARDS[way_out.side][0], 0.0, OUTWARDS[way_out.side][1]])
         mesh = TriangleMesh.from_patches(spec.surfaces(Site(False, frozenset())))
-        rays = floor - np.outer([_INSIDE_M, _INSIDE_M + _RUN_M], outwards) + [0.0, CELL_SIZE_M[1], 0.0]
+        inside_m = np.arange(_INSIDE_M, _INSIDE_M + _SHORT_M + _RUN_M + _STEP_M / 2, _STEP_M)
+        rays = floor - np.outer(inside_m, outwards) + [0.0, CELL_SIZE_M[1], 0.0]
         heights, _ = mesh.ground_below(rays, reach_m=2.5 * CELL_SIZE_M[1])
-        if not np.isfinite(heights).all():
+        run = round(_RUN_M / _STEP_M)
+        ends = np.flatnonzero(np.isfinite(heights[:-run]) & np.isfinite(heights[run:]))
+        if not len(ends):
             return way_out.clip.surface_m, 0.0
-        slope = float(heights[0] - heights[1]) / _RUN_M
-        return float(heights[0] - floor[1]) + _INSIDE_M * slope, slope
+        edge = int(ends[0])
+        slope = float(heights[edge] - heights[edge + run]) / _RUN_M
+        return float(heights[edge] - floor[1] + inside_m[edge] * slope), slope
 
 
 def flight_cost_m(distance_m: F64, rise_m: F64, slope: float) -> F64:

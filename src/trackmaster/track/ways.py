@@ -1,7 +1,8 @@
 """The ways through the blocks of a map and over the gaps between them: the graph in which routes are searched.
 
-Blocks are joined at their exits; a way through a block is a straight, an arc or an S-bend between two of its exits.
-Where nothing goes on, a way flies straight to an entry ahead (see :mod:`jumps`).
+Blocks are joined at their exits; a way through a block is a straight, an arc or an S-bend between two of its exits, or
+leads over a pipe, a wall or a loop (see :mod:`sheets`). Where nothing goes on, a way flies straight to an entry ahead
+(see :mod:`jumps`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import numpy as np
 
 from trackmaster.track import open_ground
 from trackmaster.track.catalogue import BlockSpec, Clip, Exit
-from trackmaster.track.jumps import LandingTable, with_open_sides
+from trackmaster.track.jumps import LandingTable, floor_exits, with_open_sides
 from trackmaster.track.mesh import F64
 from trackmaster.track.placement import OUTWARDS, Joint, PlacedBlock, exits_by_joint, local_joint
 from trackmaster.track.pose import TriggerKind
+from trackmaster.track.sheets import FLOOR, join_of, opposite, sheet_of, spot_of
 from trackmaster.track.take_off import TakeOffs
 from trackmaster.units import CELL_SIZE_M
 
@@ -35,17 +37,27 @@ AHEAD_COSINE = 0.3
 GRASS_COST = 3.0
 """A metre over open grass costs as much as this many on a road."""
 
+SHEET_COST = 2.0
+"""A metre on pipes, walls and loops costs as much as this many on a road."""
+
+RAMP_SLOPE, EDGE_M = 0.1, 1_500.0
+"""A car that leaves an edge less steep than this comes down ahead or not at all: other ways are dearer by so much."""
+
 MAX_GAPS = 1_500
 """Gaps that the search looks over; real maps have some hundreds of edges."""
 
 
 @dataclass(frozen=True)
 class Doorway:
-    """A place between two blocks, passed in a direction: leaving towards ``heading`` on a surface of kind ``clip``."""
+    """A place between two blocks, passed in a direction: leaving towards ``heading`` on a surface of kind ``clip``.
+
+    ``join`` tells apart what meets there beside the ground plan (see :mod:`sheets`).
+    """
 
     joint: Joint
     heading: int
     clip: Clip
+    join: str = FLOOR
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +69,14 @@ class Way:
         points_m: (k, 3) along it, world.
         cost_m: its length, or more where it is hard to drive.
         gate: number of the checkpoint that it passes.
+        is_on_sheet: it leads over a pipe, a wall or a loop, close to the surface.
     """
 
     out: Doorway | None
     points_m: F64
     cost_m: float
     gate: int | None
+    is_on_sheet: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +110,7 @@ class WayGraph:
         self._start = next(block for block in placed if block.spec.spawn is not None)
         self._columns: dict[tuple[int, int], list[PlacedBlock]] = {}
         for block in placed:
-            for column in block.columns() if block.spec.exits else ():
+            for column in block.columns() if floor_exits(block) else ():
                 self._columns.setdefault(column, []).append(block)
         self._marks: list[Mark] = []
         self._surcharges: dict[Way, float] = {}
@@ -164,7 +178,8 @@ class WayGraph:
                     is_paved |= not is_grass
                     key = (self._leave(block, way_out), gate)
                     if key not in best or long_m < best[key].cost_m:
-                        best[key] = Way(key[0], block.to_world(local), long_m, gate)
+                        is_on_sheet = sheet_of(block.block.name) is not None
+                        best[key] = Way(key[0], block.to_world(local), long_m, gate, is_on_sheet)
             is_on_grass = any(block.spec.family == open_ground.FAMILY for block, _ in self._left(doorway))
             gaps = self._over_gap(doorway) if not is_paved and not is_on_grass else []
             self._ways[doorway] = [*best.values(), *gaps]
@@ -180,13 +195,18 @@ class WayGraph:
         begin = np.array([half_x * cx / 2, level * cy + doorway.clip.surface_m, half_z * cz / 2])
         slope: float | None = 0.0
         for block, way_out in self._left(doorway):
+            if doorway.join != FLOOR:
+                begin, slope = spot_of(block, way_out), None
+                break
             height_m, slope = self._take_offs.of(block.spec, way_out)
             begin[1] = level * cy + height_m
             slope = None if block.spec.family == "ring" else slope
             break
         is_closed = any(block.spec.family != open_ground.FAMILY for block, _ in self._entered(doorway))
+        is_closed |= doorway.join != FLOOR
         found = [] if is_closed else self._landings.ahead(begin, doorway.heading, slope)
-        found = found or self._landings.around(begin)
+        is_edge = not is_closed and slope is not None and slope <= RAMP_SLOPE
+        found = found or self._landings.around(begin, extra_m=EDGE_M if is_edge else 0.0)
         ways = []
         for landing in found:
             joint = landing.block.joint(landing.entry.side, landing.entry.unit)
@@ -198,18 +218,34 @@ class WayGraph:
         """Return the way in the block's frame and its length; equal blocks share it."""
         key = (id(block.spec), entry, way_out)
         if key not in self._plans:
-            local = way_between(block.spec, entry, way_out) if way_out is not entry else None
-            self._plans[key] = (local, 0.0 if local is None else length_m(local))
+            sheet, local = sheet_of(block.block.name), None
+            if way_out is not entry:
+                local = self._on_plan(block.spec, entry, way_out) if sheet is None else sheet.way(entry, way_out)
+            factor = 1.0 if sheet is None else SHEET_COST
+            self._plans[key] = (local, 0.0 if local is None else factor * length_m(local))
         return self._plans[key]
+
+    def _on_plan(self, spec: BlockSpec, entry: Exit, way_out: Exit) -> F64 | None:
+        """Return the way over a block on the ground plan; over a lip it ends as high as the surface does there."""
+        local = way_between(spec, entry, way_out)
+        if local is None:
+            return None
+        share = np.linspace(0.0, 1.0, len(local))
+        for way, part in ((entry, 1.0 - share), (way_out, share)):
+            if way in spec.lips:
+                local[:, 1] += part * (self._take_offs.of(spec, way)[0] - way.clip.surface_m)
+        return local
 
     def _left(self, doorway: Doorway) -> Iterator[tuple[PlacedBlock, Exit]]:
         for block, way_out in self._doors.get(doorway.joint, ()):
-            if block.world_side(way_out.side) == doorway.heading and way_out.clip is doorway.clip:
+            is_it = block.world_side(way_out.side) == doorway.heading and way_out.clip is doorway.clip
+            if is_it and join_of(block, way_out) == doorway.join:
                 yield block, way_out
 
     def _entered(self, doorway: Doorway) -> Iterator[tuple[PlacedBlock, Exit]]:
         for block, entry in self._doors.get(doorway.joint, ()):
-            if block.world_side(entry.side) == (doorway.heading + 2) % 4 and _goes_on(doorway.clip, entry.clip):
+            faces = block.world_side(entry.side) == opposite(doorway.heading) and _goes_on(doorway.clip, entry.clip)
+            if faces and join_of(block, entry) == doorway.join:
                 yield block, entry
 
     def from_place(self, position_m: F64, heading: F64) -> list[Way]:
@@ -222,14 +258,14 @@ class WayGraph:
         column = int(position_m[0] // CELL_SIZE_M[0]), int(position_m[2] // CELL_SIZE_M[2])
         ways = []
         for block in self._columns.get(column, ()):
-            spots = np.array([block.to_world(local_joint(way.side, way.unit)) for way in block.spec.exits])
-            spots[:, 1] += [way.clip.surface_m for way in block.spec.exits]
+            exits = floor_exits(block)
+            spots = np.array([spot_of(block, way) for way in exits])
             if not spots[:, 1].min() - STANDS_M < position_m[1] < spots[:, 1].max() + STANDS_M:
                 continue
             number = self._gate_number.get(block.index)
             middle = block.to_world(np.array([CELL_SIZE_M[0] / 2, 0.0, CELL_SIZE_M[2] / 2]))
             gate = number if number is not None and (middle - position_m) @ heading > 0 else None
-            for way_out, spot in zip(block.spec.exits, spots, strict=True):
+            for way_out, spot in zip(exits, spots, strict=True):
                 if (spot - position_m) @ heading > AHEAD_COSINE * np.linalg.norm(spot - position_m):
                     points = _line(position_m, spot)
                     ways.append(Way(self._leave(block, way_out), points, length_m(points), gate))
@@ -249,7 +285,8 @@ class WayGraph:
 
     @staticmethod
     def _leave(block: PlacedBlock, way_out: Exit) -> Doorway:
-        return Doorway(block.joint(way_out.side, way_out.unit), block.world_side(way_out.side), way_out.clip)
+        joint, heading = block.joint(way_out.side, way_out.unit), block.world_side(way_out.side)
+        return Doorway(joint, heading, way_out.clip, join_of(block, way_out))
 
 
 def _goes_on(leaving: Clip, entering: Clip) -> bool:
