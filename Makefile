@@ -2,7 +2,7 @@
 PYTHON ?= python3
 REPLAYS ?=
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench setup kernels clean
 
 demo:
 	$(PYTHON) tasks.py demo $(if $(REPLAYS),--replays "$(REPLAYS)")
@@ -18,6 +18,12 @@ docs:
 
 bench:
 	$(PYTHON) tasks.py bench
+
+setup:
+	$(PYTHON) tasks.py setup
+
+kernels:
+	$(PYTHON) tasks.py kernels
 
 clean:
 	rm -rf .venv docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis

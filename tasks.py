@@ -1,4 +1,4 @@
-"""The project's two verbs without make: ``python tasks.py demo`` and ``python tasks.py test`` (also lint, docs, bench).
+"""The project's two verbs without make: ``python tasks.py demo`` and ``python tasks.py test`` (the others: ``TASKS``).
 
 Needs nothing but Python 3.11: it makes ``.venv`` in the checkout, installs the project there and runs the command.
 """
@@ -17,6 +17,13 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "installed.txt"
+KERNELS = """
+import warp
+from trackmaster.sim import kernels_copy, kernels_raster, kernels_tick
+
+for module in (kernels_tick, kernels_raster, kernels_copy):
+    warp.load_module(module, "cpu")
+"""
 
 
 def run(*words: str) -> None:
@@ -53,9 +60,22 @@ def demo(rest: list[str]) -> None:
     run("-m", "trackmaster", "demo", *rest)
 
 
+def setup(_: list[str]) -> None:
+    """Make the environment of every task at once."""
+    install("dev", "docs")
+
+
+def kernels(_: list[str]) -> None:
+    """Compile the simulator's kernels, once for all processes that are about to need them."""
+    install()
+    run("-c", KERNELS)
+
+
 def test(rest: list[str]) -> None:
     """Run all tests, four files at a time: many of them wait for processes of their own."""
     install("dev")
+    kernels([])
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads than cores get in their own way
     run("-m", "pytest", "-n", "4", "--dist", "loadfile", *rest)
 
 
@@ -82,7 +102,9 @@ def bench(rest: list[str]) -> None:
         run(str(script), *rest)
 
 
-TASKS = {"demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench}
+TASKS = {
+    "demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench, "setup": setup, "kernels": kernels,
+}  # fmt: skip
 
 
 def main() -> None:

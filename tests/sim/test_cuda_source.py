@@ -11,6 +11,7 @@ import sys
 
 from trackmaster.sim.warp_start import wp
 
+wp.config.optimization_level = 0  # whether it is CUDA does not depend on that, and it takes half the time
 module = importlib.import_module(sys.argv[1])
 wp.compile_aot_module(module, device=None, arch=80, module_dir=sys.argv[2], use_ptx=True)
 """

@@ -22,7 +22,7 @@ from trackmaster.track.bundled import bundled_challenge
 track = Track.from_challenge(bundled_challenge("first_steps").challenge)
 world = World(track, 2)
 world.step(0.0, 1.0, 0.0, ticks=5)
-world.snapshot()
+world.restore(world.snapshot())
 renderer = Renderer(track, 32, 24)
 renderer.render(np.zeros((1, 3)), np.eye(3)[None], 60.0)
 print(wp.config.kernel_cache_dir, world.view.time_ms[0])
@@ -42,7 +42,7 @@ def test_a_second_process_compiles_nothing(plane_track) -> None:
     track = plane_track()
     world = World(track, 1)
     world.step(0.0, 1.0, 0.0)
-    world.snapshot()
+    world.restore(world.snapshot())
     mesh = track.mesh
     Renderer(mesh, 32, 24).render(np.zeros((1, 3)), np.eye(3)[None], 60.0)
     before = compiled()
