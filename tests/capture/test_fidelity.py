@@ -274,9 +274,10 @@ def test_planes_are_found_only_where_all_wheels_stand_on_them(recording: Recordi
 
 def test_json_has_the_promised_shape(replay_file, tmp_path, capsys) -> None:
     target = tmp_path / "fidelity.json"
-    assert run_fidelity(FidelityConfig(paths=[replay_file], json_file=str(target), every=8)) == 0
+    assert run_fidelity(FidelityConfig(paths=[replay_file], json_file=str(target), every=8, own=True)) == 0
     found = json.loads(target.read_text())
-    assert {"start", "flat", "all", "twin", "road"} <= set(found["classes"]) <= set(CLASSES)
+    assert {"start", "flat", "all", "twin", "own", "road"} <= set(found["classes"]) <= set(CLASSES)
+    assert found["classes"]["own"]["median_m"]["1.0"] < 1e-3
     for summary in found["classes"].values():
         assert set(summary) == {"windows", "median_m", "p90_m"}
         assert set(summary["median_m"]) == set(summary["p90_m"]) == {"0.5", "1.0", "2.0", "5.0"}

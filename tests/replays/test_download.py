@@ -154,7 +154,7 @@ def test_a_track_is_found_by_its_name(here: Path, serve: Serve, capsys: pytest.C
     assert main(["replays", "track", "--track-name", "high ROAD"]) == 0
     assert "'High Road' is track 100" in capsys.readouterr().out
     found = files_below(here / "replays_tmnf")
-    assert sorted(found)[0] == "100/pos1_trackmaster_18540ms.replay.gbx"
+    assert sorted(found)[0] == "100/pos1_trackmaster_18450ms.replay.gbx"
     assert len(found) == 4
     assert main(["replays", "track", "--track-name", "no such track"]) == 1
     assert "No track of the exchange is called" in capsys.readouterr().err

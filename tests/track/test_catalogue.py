@@ -125,7 +125,7 @@ def test_kerbs_end_in_a_point_on_their_outer_edge() -> None:
     assert full[1:] == pytest.approx(np.add(KERB_M, (ASPHALT_HALF_WIDTH_M, 0.0)))
     assert half[:, 1].max() == pytest.approx(full[:, 1].max() / 2)
     assert half[1, 0] == pytest.approx((full[1, 0] + full[-1, 0]) / 2)
-    assert end[1:] == pytest.approx(np.broadcast_to([full[-1, 0], 0.0], (5, 2)))
+    assert end[1:] == pytest.approx(np.broadcast_to([full[-1, 0], 0.0], (len(KERB_M), 2)))
 
 
 def test_the_kerb_on_a_plate_is_level_up_to_a_line_that_leads_to_its_outer_edge() -> None:

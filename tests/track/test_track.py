@@ -64,12 +64,21 @@ def test_a_road_that_ends_before_a_filler_has_a_lip_of_metal(direction: int) -> 
     dx, dz = ((0, 1), (-1, 0), (0, -1), (1, 0))[direction]
     filler = Block("StadiumGrassClip", 0, 10 + 2 * dx, 4, 10 + 2 * dz, 0)
     end = (np.array([10.5, 0, 10.5]) + 1.5 * np.array([dx, 0, dz])) * 32 + [0, 40, 0]
-    beyond = end + np.array([[dx, 0, dz]]) * [[1.80], [1.86]]
+    beyond = end + np.array([[dx, 0, dz]]) * [[1.84], [1.86]]
     for map_blocks, expected in ((blocks, [False, False]), ((*blocks, filler), [True, False])):
         mesh = Track.from_challenge(challenge(*map_blocks)).mesh
         height, hit = mesh.ground_below(beyond)
         assert (np.abs(height - 33.3448) < 1e-3).tolist() == expected
     assert mesh.material[hit[0]] == Material.METAL
+
+
+@pytest.mark.parametrize(("dirt_level", "has_lip"), [(1, True), (3, False), (4, False)])
+def test_a_road_over_dirt_has_a_lip_only_high_above_it(dirt_level: int, has_lip: bool) -> None:
+    blocks = (*RoadLayout(10, 4, 10, 0).straights(1).blocks, Block("StadiumRoadMainFinishLine", 0, 20, 4, 20, 0))
+    behind = (Block("StadiumDirtClip", 0, 10, 4, 12, 0), Block("StadiumDirt", 0, 10, dirt_level, 12, GROUND))
+    mesh = Track.from_challenge(challenge(*blocks, *behind)).mesh
+    height, _ = mesh.ground_below(np.array([[336.0, 60.0, 12 * 32 + 1.0]]))
+    assert (abs(height[0] - 33.3448) < 1e-3) == has_lip
 
 
 def test_the_lip_of_a_slope_goes_on_with_it() -> None:

@@ -174,9 +174,17 @@ def lips_of(placed: Sequence[PlacedBlock], joined: dict[int, Sides], blocks: Seq
         placed: blocks with known geometry.
         joined: where they go on seamlessly.
         blocks: all blocks of the map; the game marks the cell behind such an end with a filler block, and leaves that
-            out where the end abuts on something.
+            out where the end abuts on something. Over terrain less than a level below there is no lip all the same.
     """
     fillers = {(block.x, block.y, block.z) for block in blocks if block.name in END_FILLERS}
+    terrain = {
+        (x, item.block.y + above, z)
+        for item in placed
+        if item.spec.is_terrain
+        for x, z in item.columns()
+        for above in (0, 1)
+    }
+    fillers -= terrain
     lips: dict[int, set[tuple[int, tuple[int, int, int]]]] = {}
     for item in placed:
         for way in item.spec.exits:

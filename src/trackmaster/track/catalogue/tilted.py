@@ -48,7 +48,7 @@ TRANSITION_TOP = (
 apart: the high side goes down first.
 
 Measured by driving over its top from starts known to 0.1 mm: nine cars take off there, and 0.4 s later eight of them
-are 0.3 to 1.5 mm off (the ninth 13) instead of 2 to 55. With 32, 80 or 128 pieces nothing of the kind is found.
+are 0.3 to 1.5 mm off (the ninth 13) instead of 2 to 46. With 32, 80 or 128 pieces nothing of the kind is found.
 """
 TRANSITION_JOINS_M = 16.0
 """From here on Transition1 follows the easings; in between it eases over (assumed, as all of it behind its top)."""
