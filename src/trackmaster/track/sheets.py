@@ -197,9 +197,7 @@ _SHEETS: dict[str, Sheet] = {
     "StadiumPlatformLoopStart": _pipe(m.ROAD_SURFACE_M, pipes.RADIUS_M, _edge(0), 4),
     "StadiumCircuitLoopStart": _pipe(m.PLATFORM_TOP_M, 32.0, _edge(0, Clip.PLATFORM, level=1), 5),
     "StadiumPlatformLoopEnd": _ceiling(),
-    **{
-        f"StadiumPlatformWall{name}": _wall(n) for name, n in (("Border", 1), ("1", 1), ("Pub2", 2), ("2", 2), ("4", 4))
-    },
+    **{f"StadiumPlatformWall{name}": _wall(levels) for name, levels in _WALL_LEVELS.items()},
     **{f"StadiumPlatformGTCurve{c}Wall{n}": _curved_wall(c, n) for c in (2, 3) for n in (1, 2, 4)},
     "StadiumLoopLeft": _big_loop(16.0, 16.0 + big.SHIFT_M),
     "StadiumLoopRight": _big_loop(80.0, 80.0 - big.SHIFT_M),

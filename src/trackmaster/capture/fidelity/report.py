@@ -68,11 +68,9 @@ def _print_classes(title: str, table: Table, out: TextIO) -> None:
 def _print_block(title: str, table: Table, pick: Callable[[Table], F64], scale: float, out: TextIO) -> None:
     print(f"\n{title}\n{'':10}{TIMES}", file=out)
     for name in CLASSES:
-        if np.isnan(pick(table)[table.name == name]).all():
-            continue
-        cells = [Spread.of(scale * pick(table)[table.rows(name, h)]) for h in HORIZONS]
-        if any(cells):
-            print(f"{name:10}" + "".join(f"{_cell(cell):>24}" for cell in cells), file=out)
+        values = [scale * pick(table)[table.rows(name, h)] for h in HORIZONS]
+        if not np.isnan(np.concatenate(values)).all():  # twins have no speed and no heading
+            print(f"{name:10}" + "".join(f"{_cell(Spread.of(part)):>24}" for part in values), file=out)
 
 
 def _cell(spread: Spread | None) -> str:
