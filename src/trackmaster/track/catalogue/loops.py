@@ -24,9 +24,9 @@ DEPTH_M = m.ROAD_SURFACE_M
 """The pipes and curved walls begin this far inside of their cell: one road's height."""
 
 WALL_DEPTH_M = 1.345
-"""Straight walls stand this far inside of their cell (measured from 18 starts before nine passes up a pipe, within 0.5
-mm of the ghost: two that leave the wall again are 0.2 to 1.1 mm from it instead of 8 with 1.3449 to 1.345, not with 0.1
-mm less)."""
+"""Straight walls stand this far inside of their cell (measured from 18 starts before nine passes up a pipe that stay
+within 0.5 mm of the ghost: with 1.3449 to 1.345 two that leave the wall again are then 0.2 to 1.1 mm from it, with 0.1
+mm less 8)."""
 
 RADIUS_M = 32.0 - m.ROAD_SURFACE_M
 """Radius of the quarter pipes (measured: a car that enters from the race start stays within 0.5 mm of the ghost all the
@@ -35,7 +35,7 @@ way up, with half a millimetre more or less it does not; behind the end of the p
 CEILING_RADIUS_M, CEILING_Z_M, CEILING_Y_M = 30.655, 32.0001, 0.0004
 """The pipe that leads from upright to upside down: radius and axis (measured from 11 starts before passes that come up
 the wall within 1 mm of the ghost: two that fly into it are 0.1 and 0.4 mm from the ghost behind it instead of 12 and
-15, with radius or depth 0.1 to 0.2 mm away or the old height one of them is lost)."""
+15, with radius or depth 0.1 to 0.2 mm away, or the axis on the corner of the cell, one of them is lost)."""
 
 PIPE_STEPS = 48
 """Pieces of a quarter pipe (measured: driven on 594 samples of real loops, 48 pieces leave 0.04 m/s after 0.1 s, 44 and

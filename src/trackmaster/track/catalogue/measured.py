@@ -45,8 +45,8 @@ TILTED_FLOOR_M = 4.0 - 0.019
 
 END_LIP_M = 1.85
 """How far the metal lip of a road that ends in the air reaches beyond the block (measured on three cars that take off
-from it, known to 0.1 mm: 0.4 s later they are 0.2 mm from their ghosts, with 1.845 and 1.855 0.5 mm, with 1.83 15;
-level)."""
+from it, known to 0.1 mm: 0.4 s later they are 0.2 mm from their ghosts, with 1.845 and 1.855 m 0.5 mm, with 1.83 m 15
+mm; level)."""
 
 END_LIP_THICKNESS_M = 0.3
 """Thickness of that lip (assumed)."""

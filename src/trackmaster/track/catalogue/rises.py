@@ -65,7 +65,7 @@ BI_SLOPE: Rise = tuple(
 
 Measured by driving over it from starts known to 0.1 mm, heights to 0.5 mm: 7 samples behind its beginning four cars are
 1 mm off (a polynomial through 332 contacts left 15 mm), and three that take off from its top are 0.3 mm off after 0.4 s
-of flight instead of 45 to 75 (the first piece is 4.0 m long and falls by 0.0091: with pieces of 3.5 or 4.6 m, or
+of flight instead of 45 to 75 (the first piece is 4.0 m long with a slope of 0.0091: with pieces of 3.5 or 4.6 m, or
 slopes of 0.0090 or 0.0092, one of the three is 5 mm off or more).
 """
 
@@ -86,8 +86,8 @@ SLOPE_STRAIGHT: Rise = ((0.0, 0.0), (32.0, 8.0))
 U_TOP = polynomial(32.0, (8.0548, -8.0548), first=1, steps=16)
 """RoadMainSlopeUTop over its ends, UBottom below them: a parabola of 2.01 m in pieces of 2 m (61 contacts: 9 mm).
 
-Its first piece is 2.0 m long and climbs by 0.2360: a car that takes off behind it is 0.5 mm off after 0.5 s instead of
-63; with pieces of 1.6 or 2.67 m it is 22 and 69 mm off at best, with slopes of 0.2356 and 0.2364 1 mm and more."""
+Its first piece is 2.0 m long with a slope of 0.2360: a car that takes off behind it is 0.5 mm off after 0.5 s instead
+of 63; with pieces of 1.6 or 2.67 m it is 22 and 69 mm off at best, with slopes of 0.2356 and 0.2364 1 mm and more."""
 
 U_BOTTOM: Rise = tuple((z, -h) for z, h in U_TOP)
 """See :data:`U_TOP`."""

@@ -44,8 +44,8 @@ TRANSITION_TOP = (
     (0.0, 0.0), (0.0, 0.00002), (0.0052, 0.00012), (0.0138, 0.00048), (0.0312, 0.00077), (0.0561, 0.00127),
     (0.0856, 0.00186),
 )  # fmt: skip
-"""How far the middle has come down, and how much the low side lies higher, at the first corners of Transition1, 0.5 m
-apart: the high side goes down first.
+"""How far the middle has come down (m), and how much the road leans the other way at first (m per m across), at the
+first corners of Transition1, 0.5 m apart: the high side goes down first.
 
 Measured by driving over its top from starts known to 0.1 mm: nine cars take off there, and 0.4 s later eight of them
 are 0.3 to 1.5 mm off (the ninth 13) instead of 2 to 46. With 32, 80 or 128 pieces nothing of the kind is found.

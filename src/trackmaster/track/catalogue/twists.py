@@ -22,8 +22,7 @@ roads lie at 3.981 m in their middle and slope by 0.2512)."""
 
 ROUNDED_M = 7.5
 """The high border is a straight line that is rounded over this length at both ends (measured: 24 contacts on its gutter
-are explained to 2 mm (median); 0.1 s on nine real drives leaves 8.2 mm with 7.5, as in docs/fidelity.md, 9.3 with 7 and
-with 8)."""
+are explained to 2 mm (median); 0.1 s on nine real drives leaves 8.2 mm, with 7 or 8 m 9.3 mm)."""
 
 LOW_LAW = (0.0, 0.031, 0.111, 0.28, 0.5, 0.72, 0.889, 0.969, 1.0)
 """Share of its way that the low border has gone at each eighth of the length (measured through the asphalt beside the
@@ -35,8 +34,8 @@ STEPS = 32
 """Pieces along (measured: 24 to 64 leave the same, 16 and 128 a third more)."""
 
 STRIP_M = 2.7
-"""Widest face across: eight on the asphalt (measured before the borders had the laws of now, which leave 8.2 mm: 8 left
-9.5 mm after 0.1 s, 4 and 16 left 12, one left 25)."""
+"""Widest face across: eight on the asphalt (measured before the borders had their own laws: 8 left 9.5 mm after 0.1 s,
+4 and 16 left 12, one left 25)."""
 
 
 def rounded_line(z: F64, rounded_m: float) -> F64:
