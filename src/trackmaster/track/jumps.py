@@ -123,7 +123,7 @@ class LandingTable:
                     self._bulk[x, low : item.block.y + _BULK_LEVELS + 1, z] = True
 
     def around(self, position_m: F64, *, extra_m: float = 0.0) -> list[Landing]:
-        """Return the entries near the end of a road that leads into a pipe: one may come down anywhere beside it.
+        """Return the entries near an end with none ahead of it (in a pipe, say): one may come down anywhere beside.
 
         Args:
             position_m: (3,) end of the road.
