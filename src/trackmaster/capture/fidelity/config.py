@@ -24,7 +24,7 @@ class FidelityConfig(Settings):
     max_samples: int = Field(default=6_000, ge=20)
     """Samples per drive from which windows begin, so that one endless drive does not outweigh all others."""
     own: bool = False
-    """Also measure ghosts that the simulator drives itself, in the same windows on meshes: takes twice as long."""
+    """Also measure ghosts that the simulator drives itself, in the same windows on meshes (twice as long)."""
     starts_only: bool = False
     """Measure race starts and respawns only, where nothing is fitted."""
     blocks: int = Field(default=20, ge=0)

@@ -45,6 +45,7 @@ def own_ghosts(world: World, recording: Recording, windows: Windows, state: Worl
         one of the real run where that is shorter than 5 s; none where it would be shorter than what is fitted.
     """
     n = len(windows)
+    # The last 0.6 s may take inputs from behind a respawn: the ghost and the window on it get the same ones.
     source = np.minimum(windows.row[:, None] + np.arange(SIZE), len(recording) - 2)
     world.restore(state)
     seen: list[dict[str, Any]] = [_seen(world)]

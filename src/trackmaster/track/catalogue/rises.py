@@ -63,10 +63,10 @@ BI_SLOPE: Rise = tuple(
 )  # fmt: skip
 """BiSlopeStart, and BiSlopeEnd turned around: 16 pieces of 4 m.
 
-Measured by driving over it from starts known to 0.1 mm, heights to 0.5 mm: 7 samples behind its beginning four cars are
-1 mm off (a polynomial through 332 contacts left 15 mm), and three that take off from its top are 0.3 mm off after 0.4 s
-of flight instead of 45 to 75 (the first piece is 4.0 m long with a slope of 0.0091: with pieces of 3.5 or 4.6 m, or
-slopes of 0.0090 or 0.0092, one of the three is 5 mm off or more).
+Measured by driving over it from starts known to 0.1 mm, heights to 0.5 mm: 7 samples behind its beginning four cars
+are 1 mm off (a polynomial through 332 contacts left 15 mm), and three that take off from its top are 0.1 to 0.4 mm off
+after 0.3 s of flight instead of 44 to 76 (the first piece is 4.0 m long with a slope of 0.0091: with pieces of 3.5 or
+4.6 m, or slopes of 0.0090 or 0.0092, one of the three is 5 mm off or more).
 """
 
 SLOPE_BASE_2 = bezier(32.0, 16.0, steps=16)
